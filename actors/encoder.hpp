@@ -1,0 +1,30 @@
+// encoder: how actors get wire bytes without knowing a wire format. Implemented in net/, handed in by main.
+#pragma once
+
+#include "actors/requests.hpp"
+#include "storage/records.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace greenroom {
+
+/// Finished bytes for the socket, the WebSocket header included; immutable and shared by everybody who gets them.
+using frame = std::shared_ptr<const std::string>;
+
+class encoder {
+public:
+  virtual ~encoder() = default;
+  /// The answer to the request with this id; nullopt: `"re":null`.
+  virtual frame answer(std::optional<int64_t> re, const greenroom::answer& what) const = 0;
+  /// A durable event.
+  virtual frame event(const room_id& room, const storage::event& e) const = 0;
+  /// "Events after this position follow", before the first event of a room that no answer has named.
+  virtual frame subscribed(const room_id& room, const position& from) const = 0;
+  virtual frame typing(const room_id& room, const user_id& user, bool on) const = 0;
+  virtual frame read(const room_id& room, const user_id& user, uint64_t seq) const = 0;
+  virtual frame expiring(int64_t expires_at) const = 0;
+};
+
+} // namespace greenroom

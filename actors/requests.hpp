@@ -1,0 +1,243 @@
+// requests: what a client can ask and what it can be answered, free of any wire format. The codec in net/ turns frames
+// into these and back; connection actors and REST use the same ones.
+#pragma once
+
+#include "config/ids.hpp"
+#include "storage/records.hpp"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace greenroom {
+
+/// A place in a room's log.
+struct position {
+  std::string epoch;
+  uint64_t seq = 0;
+};
+
+/// Who a token says the client is. Made by token_verifier only.
+struct identity {
+  user_id user;
+  std::string session; // the claim `sid`, or one derived from the token where the issuer gives none
+  int64_t expires_at = 0; // ms since 1970 UTC
+  bool admin = false;
+};
+
+/// Checks tokens. Implemented in net/; called on I/O threads, so it must be safe to call from several at once.
+class token_verifier {
+public:
+  virtual ~token_verifier() = default;
+  /// Fails with unauthenticated. Says nothing about revocation: that is the user actor's to know.
+  virtual outcome<identity> verify(std::string_view token) const = 0;
+};
+
+// -- what can be asked -------------------------------------------------------------------------------------------------
+namespace op {
+
+struct hello {
+  enum class scope : uint8_t { all, none, list };
+  std::optional<std::string> token;
+  std::string device;
+  std::vector<std::pair<room_id, position>> resume;
+  scope subscribe = scope::all;
+  std::vector<room_id> rooms; // for scope::list
+};
+struct refresh {
+  std::string token;
+};
+struct ping {};
+struct create {
+  room_id room;
+  storage::room_kind kind = storage::room_kind::public_;
+  std::string title;
+  uint32_t history_days = 0;
+};
+struct join {
+  room_id room;
+  std::optional<position> resume;
+};
+struct leave {
+  room_id room;
+};
+struct subscribe {
+  room_id room;
+  std::optional<position> resume;
+};
+struct unsubscribe {
+  room_id room;
+};
+struct send {
+  std::optional<room_id> room; // exactly one of room and to
+  std::optional<user_id> to;
+  std::string key;
+  std::string text;
+  std::string data; // a JSON object as compact text, or empty
+  uint64_t reply_to = 0;
+};
+struct history {
+  enum class from : uint8_t { before, after, around, at };
+  room_id room;
+  from where = from::before;
+  uint64_t seq = UINT64_MAX; // before, after, around; UINT64_MAX: from the end
+  int64_t ts = 0;            // at
+  uint32_t limit = 50;
+};
+struct read {
+  room_id room;
+  uint64_t seq = 0;
+};
+struct typing {
+  room_id room;
+  bool on = false;
+};
+struct members {
+  room_id room;
+  std::string after; // a user id, or empty
+  uint32_t limit = 100;
+};
+struct rooms {
+  std::string after; // a room id, or empty
+  uint32_t limit = 50;
+};
+
+using any = std::variant<hello, refresh, ping, create, join, leave, subscribe, unsubscribe, send, history, read, typing,
+                         members, rooms>;
+
+} // namespace op
+
+/// One frame of a client that could be read.
+struct request {
+  std::optional<int64_t> id; // absent where no answer is wanted
+  op::any what;
+};
+
+/// One frame of a client that could not.
+struct bad_frame {
+  std::optional<int64_t> id; // where one could be made out
+  failure why;
+  bool not_an_object = false; // counts towards close 3400
+};
+
+// -- what is answered --------------------------------------------------------------------------------------------------
+namespace ok {
+
+struct none {}; // {"ok":{}}
+
+struct room_summary {
+  room_id room;
+  std::string epoch;
+  uint64_t seq = 0;
+  uint64_t read = 0;
+  storage::member_role role = storage::member_role::none;
+  storage::room_kind kind = storage::room_kind::public_;
+  bool subscribed = false;
+  int64_t ts = 0; // of the last event; not on the wire, rooms are sorted by it
+};
+struct resumed {
+  room_id room;
+  bool recovered = false;
+  std::string epoch;
+  uint64_t seq = 0;
+  std::optional<failure> error;
+};
+struct hello {
+  std::string session;
+  user_id user;
+  std::string node;
+  int64_t time = 0;
+  int64_t expires_at = 0;
+  std::vector<room_summary> rooms;
+  bool more = false;
+  std::vector<resumed> resumed;
+};
+struct refresh {
+  int64_t expires_at = 0;
+};
+struct ping {
+  int64_t time = 0;
+};
+struct created {
+  room_id room;
+  std::string epoch;
+  uint64_t seq = 0;
+};
+struct joined { // join and subscribe
+  std::string epoch;
+  uint64_t seq = 0;
+  storage::member_role role = storage::member_role::none;
+  uint64_t member_count = 0;
+  uint64_t online_count = 0;
+  std::optional<bool> recovered; // when a resume position was given
+};
+struct left {
+  uint64_t seq = 0;
+};
+struct sent {
+  room_id room;
+  std::string epoch;
+  uint64_t seq = 0;
+  int64_t ts = 0;
+  bool duplicate = false;
+  uint32_t replicas = 1;
+  uint32_t synced = 1;
+};
+struct page { // history
+  room_id room;
+  std::string epoch;
+  std::vector<storage::event> events; // oldest first
+  bool more = false;
+  uint64_t first = 1;
+  uint64_t as_of = 0;
+};
+struct read {
+  uint64_t seq = 0; // the read position, which only moves forward
+};
+struct member {
+  user_id user;
+  storage::member_role role = storage::member_role::none;
+  bool online = false;
+};
+struct members {
+  std::vector<member> members;
+  std::string next; // pass as `after`; empty: that was all
+};
+struct inbox_room {
+  room_summary summary;
+  uint64_t unread = 0;
+  uint64_t mentions = 0;
+  std::optional<storage::event> last;
+};
+struct rooms {
+  std::vector<inbox_room> rooms;
+  std::string next;
+};
+struct grant { // register, log in, guest, refresh: what a token is made from
+  identity who;
+  std::string refresh_token; // empty: unchanged
+};
+struct live_session {
+  user_id user;
+  std::string session;
+  std::string device;
+  std::string node;
+  int64_t since = 0;
+  uint64_t queued_bytes = 0;
+};
+struct sessions {
+  std::vector<live_session> sessions;
+};
+
+using any = std::variant<none, hello, refresh, ping, created, joined, left, sent, page, read, members, rooms, grant,
+                         sessions>;
+
+} // namespace ok
+
+using answer = outcome<ok::any>;
+
+} // namespace greenroom

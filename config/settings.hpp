@@ -1,0 +1,144 @@
+// settings: every value that an operator can set, typed, with its default. Names, units, bounds and texts of the keys
+// stand in config/schema.cpp; this is what the rest of the house reads.
+//
+// A copy is handed to each part at start. What SIGHUP may change lives in `limits` and `log_level`; those are read
+// through shared pointers to immutable copies, never changed in place.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace greenroom {
+
+/// Bounds that clients can feel. All of it may be changed by SIGHUP; a new value holds for what happens afterwards.
+struct limits {
+  // One client frame, one WebSocket message, one HTTP request.
+  uint32_t frame_bytes = 65'536;
+  uint32_t message_bytes = 262'144;
+  uint32_t text_bytes = 16'384;
+  uint32_t data_bytes = 16'384;
+  uint32_t json_depth = 16;
+  uint32_t header_bytes = 16'384;
+  uint32_t body_bytes = 262'144;
+  // One connection.
+  uint32_t in_flight = 64;
+  uint32_t sends_per_s = 20;
+  uint32_t sends_burst = 40;
+  uint32_t bad_frames = 10;
+  uint32_t flood_refusals = 200;
+  uint32_t outbox_bytes = 1'048'576;
+  uint32_t subscriptions = 1'000;
+  uint32_t hello_rooms = 200;
+  uint32_t resume_events = 10'000;
+  // Pages.
+  uint32_t history_page = 200;
+  uint32_t page_bytes = 262'144;
+  uint32_t members_page = 200;
+  uint32_t rooms_page = 100;
+  // Time, in milliseconds.
+  uint32_t handshake_ms = 10'000;
+  uint32_t hello_ms = 10'000;
+  uint32_t ping_ms = 25'000;
+  uint32_t pong_ms = 20'000;
+  uint32_t request_ms = 10'000;
+  uint32_t keep_alive_ms = 60'000;
+  // Counts per node.
+  uint32_t connections = 15'000;
+  uint32_t connections_per_address = 200;
+  uint32_t connections_per_user = 50;
+  uint32_t rooms_per_user = 1'000;
+  uint32_t members_per_room = 100'000;
+  // Accounts.
+  uint32_t logins_per_minute = 10;
+  uint32_t logins_per_minute_address = 60;
+
+  friend bool operator==(const limits&, const limits&) = default;
+};
+
+enum class token_algorithm : uint8_t { hs256, rs256, es256 };
+enum class log_level : uint8_t { trace, debug, info, warn, error };
+enum class log_format : uint8_t { text, json };
+
+struct settings {
+  struct {
+    std::string name = "n1";
+    std::string data_dir = "data";
+  } node;
+
+  struct {
+    std::string address = "127.0.0.1";
+    uint16_t port = 8080;  // plain; 0: no plain listener
+    uint16_t tls_port = 0; // 0: no TLS listener
+    uint32_t io_threads = 0; // 0: one per core
+    uint32_t backlog = 1'024;
+    std::vector<std::string> allowed_origins; // empty: same host only; "*": every origin
+  } listen;
+
+  struct {
+    std::string certificate; // PEM chain
+    std::string key;         // PEM
+    std::string min_version = "1.2";
+  } tls;
+
+  struct {
+    token_algorithm algorithm = token_algorithm::hs256;
+    std::string secret_file;     // HS256; empty: <data_dir>/token.secret, made at first start
+    std::string public_key_file; // RS256, ES256: PEM of the outside identity provider
+    std::string issuer = "greenroom";
+    std::string audience; // empty: not checked
+    uint32_t leeway_s = 5;
+    uint32_t token_s = 3'600;
+    uint32_t session_days = 30;
+    uint32_t sessions_per_user = 100;
+    bool registration = true;
+    bool guests = true;
+    uint32_t password_bytes_min = 8;
+    uint32_t argon2_mem_mb = 64;
+    uint32_t argon2_ops = 2;
+    uint32_t hash_queue = 64; // logins waiting for the hashing thread
+  } auth;
+
+  struct {
+    uint32_t cache_mb = 256;
+    uint32_t write_buffer_mb = 64;
+    uint32_t min_free_mb = 64; // below it writes are refused
+    uint32_t commit_requests = 4'096; // joined into one synced write
+    uint32_t commit_bytes = 4'194'304;
+    uint32_t queue = 65'536; // commits waiting for the storage actor
+    uint32_t readers = 2;
+    uint32_t reopen_ms = 500; // between attempts after a failed write
+  } storage;
+
+  struct {
+    uint32_t active = 10'000; // room actors per node
+    uint32_t idle_s = 60;
+    uint32_t ring_events = 64; // recent events kept per active room
+    uint32_t ring_bytes = 65'536;
+    uint32_t pending = 4'096;  // commands waiting per room
+    uint32_t hold = 1'024;     // commands waiting per shard for an activation
+    uint32_t gather_ms = 5;    // a hot room's events are sent together at most this late; 0: never wait
+    uint32_t typing_users = 50;
+    uint32_t typing_s = 10;
+    uint32_t receipts_members = 256; // read receipts are shown in rooms up to this size
+  } rooms;
+
+  struct {
+    uint32_t active = 50'000; // user actors per node
+    uint32_t idle_s = 60;
+  } users;
+
+  struct {
+    uint32_t threads = 0;      // 0: one per core
+    uint32_t throughput = 100; // messages that an actor handles in one go
+  } scheduler;
+
+  struct {
+    log_level level = log_level::info;
+    log_format format = log_format::text;
+  } log;
+
+  greenroom::limits limits;
+};
+
+} // namespace greenroom

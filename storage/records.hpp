@@ -1,0 +1,146 @@
+// records: what the store holds, as plain values, and their stored form. The key under which each of them stands is in
+// the table of storage/README.md.
+//
+// The stored form is ours (a version byte, then fields in fixed order; integers as LEB128 varints, strings with their
+// length before them) and does not depend on CAF. Decoding trusts nothing: a truncated or unknown record is an error,
+// never a guess.
+#pragma once
+
+#include "config/ids.hpp"
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace greenroom::storage {
+
+enum class room_kind : uint8_t { public_ = 1, private_ = 2, announce = 3, direct = 4 };
+enum class member_role : uint8_t { none = 0, guest = 1, member = 2, moderator = 3, owner = 4 };
+enum class event_kind : uint8_t {
+  message = 1,
+  edited = 2,
+  revoked = 3,
+  reaction = 4,
+  member = 5,
+  topic = 6,
+  pinned = 7,
+  unpinned = 8,
+};
+enum class member_change : uint8_t { none = 0, joined = 1, left = 2 };
+
+/// The protocol's words: public, private, announce, direct; none, guest, ...; message, edited, ...; joined, left.
+std::string_view to_string(room_kind) noexcept;
+std::string_view to_string(member_role) noexcept;
+std::string_view to_string(event_kind) noexcept;
+std::string_view to_string(member_change) noexcept;
+
+/// Everything durable that a client can see in a room. Immutable once stored.
+struct event {
+  event_kind kind = event_kind::message;
+  uint64_t seq = 0;
+  int64_t ts = 0; // ms since 1970 UTC, never below that of the event before
+  user_id from;
+  // message
+  std::string key;  // the client's idempotency key
+  std::string text; // UTF-8
+  std::string data; // a JSON object as compact text, or empty
+  uint64_t reply_to = 0;
+  std::vector<std::string> attachments;
+  // member
+  user_id user;
+  member_change change = member_change::none;
+  member_role role = member_role::none;
+
+  friend bool operator==(const event&, const event&) = default;
+};
+
+/// A room as it was created; what changes with every event is not here but follows from the log.
+struct room_record {
+  std::string epoch; // opaque, drawn when the room is created (again)
+  room_kind kind = room_kind::public_;
+  std::string title;
+  user_id creator;
+  int64_t created = 0;
+  uint32_t history_days = 0; // 0: for ever
+  uint64_t first = 1;        // lowest seq that is kept
+  friend bool operator==(const room_record&, const room_record&) = default;
+};
+
+struct member_record {
+  member_role role = member_role::none; // none: was a member once
+  uint64_t since = 0;                   // seq of the member event that said so
+  friend bool operator==(const member_record&, const member_record&) = default;
+};
+
+/// 16 bytes of BLAKE2b over user and key. One key space per (user, room).
+using key_hash = std::array<uint8_t, 16>;
+key_hash hash_of(const user_id& user, std::string_view key);
+
+/// What a key was used for; lives as long as its room.
+struct key_record {
+  uint8_t op = 0; // an event_kind
+  uint64_t seq = 0;
+  int64_t ts = 0;
+  uint64_t content = 0; // digest of the request, to tell a repetition from a conflict
+  friend bool operator==(const key_record&, const key_record&) = default;
+};
+
+/// An effect on another shard, in the same batch as its cause; sent until acknowledged, applied idempotently by
+/// (room, epoch, seq, user).
+struct effect_record {
+  room_id room;
+  std::string epoch;
+  uint64_t seq = 0; // of the event that is the cause
+  user_id user;     // whom it concerns
+  member_change change = member_change::none;
+  member_role role = member_role::none;
+  room_kind kind = room_kind::public_;
+  friend bool operator==(const effect_record&, const effect_record&) = default;
+};
+
+/// A room in a user's list: an index that can be rebuilt from the rooms.
+struct listed_room {
+  std::string epoch;
+  room_kind kind = room_kind::public_;
+  member_role role = member_role::none;
+  uint64_t since = 0; // seq of the effect applied last; an older one is void
+  uint64_t read = 0;  // read position
+  bool left = false;  // kept as a tombstone, so that a late effect of an older seq stays void
+  friend bool operator==(const listed_room&, const listed_room&) = default;
+};
+
+struct account_record {
+  std::string password; // Argon2id, in libsodium's text form; empty: none (a guest)
+  int64_t created = 0;
+  bool guest = false;
+  bool admin = false;
+  friend bool operator==(const account_record&, const account_record&) = default;
+};
+
+/// One login. The id is in the token as `sid`.
+struct session_record {
+  std::string device;
+  int64_t created = 0;
+  int64_t expires = 0;           // ms since 1970 UTC; the record goes afterwards
+  std::string refresh;           // BLAKE2b-256 of the refresh token's secret; empty: none
+  bool revoked = false;          // kept until it expires, so that its tokens stay refused
+  friend bool operator==(const session_record&, const session_record&) = default;
+};
+
+// The stored forms. decode fails with errc::internal and names the record.
+std::string encode(const event&);
+std::string encode(const room_record&);
+std::string encode(const member_record&);
+std::string encode(const key_record&);
+std::string encode(const effect_record&);
+std::string encode(const listed_room&);
+std::string encode(const account_record&);
+std::string encode(const session_record&);
+template <class Record>
+outcome<Record> decode(std::string_view bytes);
+
+} // namespace greenroom::storage
