@@ -139,7 +139,7 @@ struct room_summary {
   bool subscribed = false;
   int64_t ts = 0; // of the last event; not on the wire, rooms are sorted by it
 };
-struct resumed {
+struct resumption {
   room_id room;
   bool recovered = false;
   std::string epoch;
@@ -154,7 +154,7 @@ struct hello {
   int64_t expires_at = 0;
   std::vector<room_summary> rooms;
   bool more = false;
-  std::vector<resumed> resumed;
+  std::vector<resumption> resumed;
 };
 struct refresh {
   int64_t expires_at = 0;
@@ -204,7 +204,7 @@ struct member {
   bool online = false;
 };
 struct members {
-  std::vector<member> members;
+  std::vector<member> list;
   std::string next; // pass as `after`; empty: that was all
 };
 struct inbox_room {
@@ -214,7 +214,7 @@ struct inbox_room {
   std::optional<storage::event> last;
 };
 struct rooms {
-  std::vector<inbox_room> rooms;
+  std::vector<inbox_room> list;
   std::string next;
 };
 struct grant { // register, log in, guest, refresh: what a token is made from
@@ -230,7 +230,7 @@ struct live_session {
   uint64_t queued_bytes = 0;
 };
 struct sessions {
-  std::vector<live_session> sessions;
+  std::vector<live_session> list;
 };
 
 using any = std::variant<none, hello, refresh, ping, created, joined, left, sent, page, read, members, rooms, grant,
