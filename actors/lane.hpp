@@ -1,8 +1,8 @@
-// lane: one I/O thread as the actors see it. Hosts lane actors (connections, relay lanes), the thread's timer wheel, and
-// the list of outboxes that became dirty and are flushed once, after the burst.
+// lane: one I/O thread as the actors see it. Hosts lane actors (connections, relay lanes), the thread's timer wheel,
+// and the list of outboxes that became dirty and are flushed once, after the burst.
 //
-// net/ drives it: it gives the lane a way to schedule run() on its thread and calls timers().tick(). A test drives it by
-// hand.
+// net/ drives it: it gives the lane a way to schedule run() on its thread and calls timers().tick(). A test drives it
+// by hand.
 //
 // Threads: add() from anywhere; all else on the lane's thread.
 #pragma once

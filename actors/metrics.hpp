@@ -42,44 +42,45 @@ private:
 };
 
 struct metrics {
-  counter connections;          // gauge: open WebSocket connections
+  counter connections; // gauge: open WebSocket connections
   counter connections_total;
   counter handshakes_refused;
   counter http_requests;
   counter frames_in;
   counter bytes_in;
   counter bytes_out;
-  counter writes;               // system calls that wrote to a client
-  counter queue_bytes;          // gauge: waiting in outboxes
-  counter deliveries;           // durable events handed to a connection
+  counter writes;      // system calls that wrote to a client
+  counter queue_bytes; // gauge: waiting in outboxes
+  counter deliveries;  // durable events handed to a connection
   counter ephemeral_dropped;
-  counter sends;                // send requests admitted
-  counter acks;                 // sends answered ok
+  counter sends; // send requests admitted
+  counter acks;  // sends answered ok
   counter duplicates;
-  counter commits;              // synced writes
+  counter commits; // synced writes
   counter commit_failures;
   counter reopens;
-  counter pulls;                // pages read because a connection was behind
-  counter rooms_active;         // gauge
+  counter pulls;        // pages read because a connection was behind
+  counter rooms_active; // gauge
   counter rooms_activated;
-  counter users_active;         // gauge
+  counter users_active; // gauge
   counter users_activated;
-  counter relays_active;        // gauge
+  counter relays_active; // gauge
   counter logins;
   counter logins_refused;
   counter sessions_revoked;
-  histogram<24> commit_us;      // time of one synced write, microseconds
-  histogram<13> commit_batches; // batches in it
-  std::array<counter, errc_count + 1> errors;  // by code
+  histogram<24> commit_us;                    // time of one synced write, microseconds
+  histogram<13> commit_batches;               // batches in it
+  std::array<counter, errc_count + 1> errors; // by code
   static constexpr size_t close_codes = 15;
   std::array<counter, close_codes + 1> closes; // by code, see close_index
 
   /// Position of a close code in `closes`; the last one is "other".
   static constexpr std::array<close_code, close_codes> known_closes{
-      close_code::normal,       close_code::shutdown,      close_code::protocol_error, close_code::unsupported_data,
-      close_code::invalid_text, close_code::too_big,       close_code::draining,       close_code::slow_consumer,
-      close_code::no_pong,      close_code::bad_frames,    close_code::flooding,       close_code::token_invalid,
-      close_code::revoked,      close_code::no_hello,      close_code::too_many_connections};
+      close_code::normal,           close_code::shutdown,      close_code::protocol_error,
+      close_code::unsupported_data, close_code::invalid_text,  close_code::too_big,
+      close_code::draining,         close_code::slow_consumer, close_code::no_pong,
+      close_code::bad_frames,       close_code::flooding,      close_code::token_invalid,
+      close_code::revoked,          close_code::no_hello,      close_code::too_many_connections};
   void error(errc code) noexcept { errors[static_cast<size_t>(code)].add(); }
   void closed(close_code code) noexcept {
     size_t i = 0;

@@ -60,11 +60,11 @@ class node {
 public:
   struct parts {
     const settings& config;
-    storage::store& store;       // outlives the node
-    const encoder& encode;       // outlives the node
+    storage::store& store;        // outlives the node
+    const encoder& encode;        // outlives the node
     const token_verifier& tokens; // outlives the node
-    greenroom::metrics& metrics; // outlives the node
-    std::vector<lane*> lanes;    // outlive the node; run until stop() returned
+    greenroom::metrics& metrics;  // outlives the node
+    std::vector<lane*> lanes;     // outlive the node; run until stop() returned
   };
   /// Starts shard, storage and user-facing actors. Throws std::runtime_error when the actor system can't start.
   explicit node(parts p);
@@ -72,12 +72,13 @@ public:
   node(const node&) = delete;
   node& operator=(const node&) = delete;
 
-  /// A new connection, from its lane's thread. `who` is set when the upgrade request carried a good token. The transport
-  /// stays alive until client::closed().
+  /// A new connection, from its lane's thread. `who` is set when the upgrade request carried a good token. The
+  /// transport stays alive until client::closed().
   std::unique_ptr<client> connect(lane& on, std::shared_ptr<transport> socket, std::optional<identity> who,
                                   std::string address);
-  /// Performs one operation for REST, after asking the user actor whether the session was revoked; `done` is called once, later, on the lane's thread, at the latest after
-  /// limits.request_ms (then with unavailable). Only create, join, leave, send, history, read, members and rooms.
+  /// Performs one operation for REST, after asking the user actor whether the session was revoked; `done` is called
+  /// once, later, on the lane's thread, at the latest after limits.request_ms (then with unavailable). Only create,
+  /// join, leave, send, history, read, members and rooms.
   void perform(lane& on, const identity& who, op::any what, std::function<void(answer)> done);
   /// The same for accounts. `who` may be empty for register, log_in, guest and refresh.
   void perform(lane& on, const identity& who, account::any what, std::function<void(answer)> done);

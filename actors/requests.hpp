@@ -24,7 +24,7 @@ struct position {
 /// Who a token says the client is. Made by token_verifier only.
 struct identity {
   user_id user;
-  std::string session; // the claim `sid`, or one derived from the token where the issuer gives none
+  std::string session;    // the claim `sid`, or one derived from the token where the issuer gives none
   int64_t expires_at = 0; // ms since 1970 UTC
   bool admin = false;
 };
@@ -37,7 +37,8 @@ public:
   virtual outcome<identity> verify(std::string_view token) const = 0;
 };
 
-// -- what can be asked -------------------------------------------------------------------------------------------------
+// -- what can be asked
+// -------------------------------------------------------------------------------------------------
 namespace op {
 
 struct hello {
@@ -124,7 +125,8 @@ struct bad_frame {
   bool not_an_object = false; // counts towards close 3400
 };
 
-// -- what is answered --------------------------------------------------------------------------------------------------
+// -- what is answered
+// --------------------------------------------------------------------------------------------------
 namespace ok {
 
 struct none {}; // {"ok":{}}
@@ -233,8 +235,8 @@ struct sessions {
   std::vector<live_session> list;
 };
 
-using any = std::variant<none, hello, refresh, ping, created, joined, left, sent, page, read, members, rooms, grant,
-                         sessions>;
+using any =
+    std::variant<none, hello, refresh, ping, created, joined, left, sent, page, read, members, rooms, grant, sessions>;
 
 } // namespace ok
 

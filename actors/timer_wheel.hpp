@@ -1,5 +1,5 @@
-// timer_wheel: coarse deadlines for one I/O thread. One tick moves all of them; an idle connection costs two pointers and
-// a number per deadline instead of a timer of its own.
+// timer_wheel: coarse deadlines for one I/O thread. One tick moves all of them; an idle connection costs two pointers
+// and a number per deadline instead of a timer of its own.
 //
 // Hashed wheel (Varghese and Lauck 1987, scheme 6): a deadline sits in slot `due mod slots`; a tick visits one slot and
 // fires what is due in this round. Not thread-safe: everything happens on the lane's thread.

@@ -37,20 +37,34 @@ inline constexpr uint8_t errc_count = 14;
 /// The word on the wire.
 constexpr std::string_view to_string(errc code) noexcept {
   switch (code) {
-  case errc::bad_request: return "bad_request";
-  case errc::unauthenticated: return "unauthenticated";
-  case errc::forbidden: return "forbidden";
-  case errc::not_found: return "not_found";
-  case errc::exists: return "exists";
-  case errc::too_large: return "too_large";
-  case errc::rate_limited: return "rate_limited";
-  case errc::not_member: return "not_member";
-  case errc::muted: return "muted";
-  case errc::banned: return "banned";
-  case errc::conflict: return "conflict";
-  case errc::unavailable: return "unavailable";
-  case errc::unsupported: return "unsupported";
-  case errc::internal: return "internal";
+  case errc::bad_request:
+    return "bad_request";
+  case errc::unauthenticated:
+    return "unauthenticated";
+  case errc::forbidden:
+    return "forbidden";
+  case errc::not_found:
+    return "not_found";
+  case errc::exists:
+    return "exists";
+  case errc::too_large:
+    return "too_large";
+  case errc::rate_limited:
+    return "rate_limited";
+  case errc::not_member:
+    return "not_member";
+  case errc::muted:
+    return "muted";
+  case errc::banned:
+    return "banned";
+  case errc::conflict:
+    return "conflict";
+  case errc::unavailable:
+    return "unavailable";
+  case errc::unsupported:
+    return "unsupported";
+  case errc::internal:
+    return "internal";
   }
   return "internal";
 }
@@ -61,20 +75,34 @@ constexpr bool retryable(errc code) noexcept { return code == errc::rate_limited
 /// The HTTP status that REST answers with.
 constexpr unsigned http_status(errc code) noexcept {
   switch (code) {
-  case errc::bad_request: return 400;
-  case errc::unauthenticated: return 401;
-  case errc::forbidden: return 403;
-  case errc::not_found: return 404;
-  case errc::exists: return 409;
-  case errc::too_large: return 413;
-  case errc::rate_limited: return 429;
-  case errc::not_member: return 403;
-  case errc::muted: return 403;
-  case errc::banned: return 403;
-  case errc::conflict: return 409;
-  case errc::unavailable: return 503;
-  case errc::unsupported: return 501;
-  case errc::internal: return 500;
+  case errc::bad_request:
+    return 400;
+  case errc::unauthenticated:
+    return 401;
+  case errc::forbidden:
+    return 403;
+  case errc::not_found:
+    return 404;
+  case errc::exists:
+    return 409;
+  case errc::too_large:
+    return 413;
+  case errc::rate_limited:
+    return 429;
+  case errc::not_member:
+    return 403;
+  case errc::muted:
+    return 403;
+  case errc::banned:
+    return 403;
+  case errc::conflict:
+    return 409;
+  case errc::unavailable:
+    return 503;
+  case errc::unsupported:
+    return 501;
+  case errc::internal:
+    return 500;
   }
   return 500;
 }

@@ -39,7 +39,8 @@ private:
   std::string text_;
 };
 
-/// A room's name: `[a-z0-9][a-z0-9._-]{0,63}`, with an optional `namespace/` before it (`[a-z0-9][a-z0-9._-]{0,31}`), or
+/// A room's name: `[a-z0-9][a-z0-9._-]{0,63}`, with an optional `namespace/` before it (`[a-z0-9][a-z0-9._-]{0,31}`),
+/// or
 /// `@alice+bob`, the direct room of two users, whose names stand in byte order.
 class room_id {
 public:

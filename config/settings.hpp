@@ -68,8 +68,8 @@ struct settings {
 
   struct {
     std::string address = "127.0.0.1";
-    uint16_t port = 8080;  // plain; 0: no plain listener
-    uint16_t tls_port = 0; // 0: no TLS listener
+    uint16_t port = 8080;    // plain; 0: no plain listener
+    uint16_t tls_port = 0;   // 0: no TLS listener
     uint32_t io_threads = 0; // 0: one per core
     uint32_t backlog = 1'024;
     std::vector<std::string> allowed_origins; // empty: same host only; "*": every origin
@@ -102,7 +102,7 @@ struct settings {
   struct {
     uint32_t cache_mb = 256;
     uint32_t write_buffer_mb = 64;
-    uint32_t min_free_mb = 64; // below it writes are refused
+    uint32_t min_free_mb = 64;        // below it writes are refused
     uint32_t commit_requests = 4'096; // joined into one synced write
     uint32_t commit_bytes = 4'194'304;
     uint32_t queue = 65'536; // commits waiting for the storage actor
@@ -115,9 +115,9 @@ struct settings {
     uint32_t idle_s = 60;
     uint32_t ring_events = 64; // recent events kept per active room
     uint32_t ring_bytes = 65'536;
-    uint32_t pending = 4'096;  // commands waiting per room
-    uint32_t hold = 1'024;     // commands waiting per shard for an activation
-    uint32_t gather_ms = 5;    // a hot room's events are sent together at most this late; 0: never wait
+    uint32_t pending = 4'096; // commands waiting per room
+    uint32_t hold = 1'024;    // commands waiting per shard for an activation
+    uint32_t gather_ms = 5;   // a hot room's events are sent together at most this late; 0: never wait
     uint32_t typing_users = 50;
     uint32_t typing_s = 10;
     uint32_t receipts_members = 256; // read receipts are shown in rooms up to this size

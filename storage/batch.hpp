@@ -1,5 +1,5 @@
-// batch: one mutation, addressed to one shard. Serialisable: on a single node it is applied directly, in a cluster it is
-// what the shard's log carries.
+// batch: one mutation, addressed to one shard. Serialisable: on a single node it is applied directly, in a cluster it
+// is what the shard's log carries.
 //
 // Invariant: every key in a batch belongs to the batch's shard. The typed functions take ids and assert that they live
 // there; parse() checks it for bytes that came from elsewhere.

@@ -125,9 +125,9 @@ struct account_record {
 struct session_record {
   std::string device;
   int64_t created = 0;
-  int64_t expires = 0;           // ms since 1970 UTC; the record goes afterwards
-  std::string refresh;           // BLAKE2b-256 of the refresh token's secret; empty: none
-  bool revoked = false;          // kept until it expires, so that its tokens stay refused
+  int64_t expires = 0;  // ms since 1970 UTC; the record goes afterwards
+  std::string refresh;  // BLAKE2b-256 of the refresh token's secret; empty: none
+  bool revoked = false; // kept until it expires, so that its tokens stay refused
   friend bool operator==(const session_record&, const session_record&) = default;
 };
 

@@ -30,11 +30,11 @@ class Env;
 namespace greenroom::storage {
 
 struct store_options {
-  std::string path;               // a directory; made when missing
+  std::string path; // a directory; made when missing
   uint64_t cache_bytes = 256u << 20;
   uint64_t write_buffer_bytes = 64u << 20;
   uint64_t min_free_bytes = 64u << 20; // commit() fails with unavailable below it; 0: not checked
-  rocksdb::Env* env = nullptr;    // for fault injection in tests; must outlive the store
+  rocksdb::Env* env = nullptr;         // for fault injection in tests; must outlive the store
 };
 
 /// How a read may behave: `cached` never touches the disk and says so when it would have to.
@@ -44,10 +44,10 @@ enum class lookup : uint8_t { found, absent, would_block };
 /// What a room actor needs to start.
 struct room_image {
   room_record record;
-  uint64_t head = 0;    // seq of the last event, 0: none
+  uint64_t head = 0; // seq of the last event, 0: none
   int64_t head_ts = 0;
   std::vector<std::pair<user_id, member_record>> members; // those who left included
-  std::vector<event> recent; // the last events, oldest first, within the bounds asked for
+  std::vector<event> recent;                              // the last events, oldest first, within the bounds asked for
 };
 
 /// What a user actor needs to start.
@@ -88,8 +88,8 @@ public:
   outcome<event_page> events_after(const room_id& room, uint64_t after, size_t limit, size_t bytes) const;
   /// Events with seq < `before`, at most `limit` and about `bytes` (at least one); still oldest first.
   outcome<event_page> events_before(const room_id& room, uint64_t before, size_t limit, size_t bytes) const;
-  /// The lowest seq in first..head whose ts >= `ts`; head + 1 if there is none. Binary search over seq: the design keeps
-  /// ts monotonic and seq gap-free.
+  /// The lowest seq in first..head whose ts >= `ts`; head + 1 if there is none. Binary search over seq: the design
+  /// keeps ts monotonic and seq gap-free.
   outcome<uint64_t> seq_at(const room_id& room, int64_t ts, uint64_t first, uint64_t head) const;
   /// Fails with unavailable while the store is closed.
   outcome<std::pair<lookup, key_record>> find_key(const room_id& room, const key_hash& key, read_tier tier) const;
