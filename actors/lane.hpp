@@ -25,6 +25,14 @@ public:
   virtual void flush() = 0;
 };
 
+/// An actor that runs on a lane: handlers, timers and on_exit happen on the lane's thread.
+class hosted {
+public:
+  virtual ~hosted() = default;
+  /// Handles everything that waits in the mailbox.
+  virtual void drain() = 0;
+};
+
 class lane {
 public:
   /// `schedule` makes run() happen soon on the lane's thread; called from any thread, at most once until run() started.
@@ -34,23 +42,30 @@ public:
 
   uint32_t index() const noexcept { return index_; }
   timer_wheel& timers() noexcept { return timers_; }
-  /// An actor of this lane has something in its mailbox.
-  void add(caf::strong_actor_ptr ready);
-  /// Runs every ready actor, then flushes what became dirty.
+  /// `who` has something in its mailbox; `keep` holds it alive until it ran.
+  void add(caf::strong_actor_ptr keep, hosted& who);
+  /// Runs every ready actor, and those they wake on this lane, then flushes what became dirty.
   void run();
   /// Flushes `f` once after the present burst. The owner calls forget() before it ends.
   void flush_later(flushable& f);
   void forget(flushable& f) noexcept;
 
 private:
+  struct ready {
+    caf::strong_actor_ptr keep;
+    hosted* who;
+  };
+  bool run_ready();
   void flush();
 
   const uint32_t index_;
   const std::function<void()> schedule_;
   timer_wheel timers_;
+  bool in_run_ = false;
   std::vector<flushable*> dirty_;
+  std::vector<ready> running_; // kept for its capacity
   std::mutex mutex_; // guards the two below
-  std::vector<caf::strong_actor_ptr> ready_;
+  std::vector<ready> ready_;
   bool scheduled_ = false;
 };
 

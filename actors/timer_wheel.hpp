@@ -5,9 +5,10 @@
 // fires what is due in this round. Not thread-safe: everything happens on the lane's thread.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <utility>
 
 namespace greenroom {
 
@@ -28,6 +29,8 @@ public:
 
   private:
     friend class timer_wheel;
+    entry() = default; // the head of a slot's circular list
+    void link_before(entry& head) noexcept;
     std::function<void()> fire_;
     entry* prev_ = nullptr;
     entry* next_ = nullptr;
@@ -45,9 +48,9 @@ public:
   void tick();
 
 private:
-  struct head; // a slot's list
-  void link(entry& e);
-  std::array<entry*, slots> slots_;
+  void link(entry& e) noexcept;
+
+  std::unique_ptr<entry[]> heads_;
   uint64_t now_ = 0; // in ticks
 };
 

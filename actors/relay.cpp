@@ -1,0 +1,143 @@
+#include "actors/relay.hpp"
+
+#include "actors/house.hpp"
+
+namespace greenroom::relay {
+
+relay_actor::relay_actor(caf::actor_config& cfg, house& in, room_id room, keeper shard)
+    : pooled_actor(cfg, actor_kind::relay, room.str(), in.living), house_(in), room_(std::move(room)),
+      shard_(std::move(shard)), lanes_(in.relay_lanes.size()) {
+  house_.metrics.relays_active.add();
+}
+
+relay_actor::~relay_actor() { house_.metrics.relays_active.add(-1); }
+
+relay_actor::behavior_type relay_actor::make_behavior() {
+  return {
+      [this](const publish& x) { take(x); },
+      [this](const attach& x) { take(x); },
+      [this](const refuse& x) {
+        ++attaches_;
+        if (x.from.connection == 0)
+          x.from.answer(x.why);
+        else
+          tell(house_.relay_lanes[x.from.lane], relay_lane::refuse{x.from, x.why});
+        check_idle();
+      },
+      [this](const typing& x) { send_ephemeral(house_.encode.typing(room_, x.user, x.on), x.user); },
+      [this](const receipt& x) { send_ephemeral(house_.encode.read(room_, x.user, x.seq), user_id{}); },
+      [this](const announce& x) {
+        auto p = std::make_shared<publication>();
+        p->relay = this->id();
+        p->head = x.head;
+        flush();
+        fan_out(std::move(p));
+      },
+      [this](const who& x) {
+        auto page = x.page;
+        for (auto& m : page.list)
+          m.online = users_.count(m.user) > 0;
+        x.from.answer(ok::any{std::move(page)});
+      },
+      [this](const end&) { this->quit(); },
+      [this](const gather_due&) {
+        gather_armed_ = false;
+        flush();
+      },
+      [this](const relay_lane::confirmed& x) { confirm(x); },
+      [this](const relay_lane::gone& x) { release(x); },
+  };
+}
+
+void relay_actor::take(const publish& x) {
+  gathered_.push_back(x.what);
+  auto gather = std::chrono::milliseconds(house_.config.rooms.gather_ms);
+  auto since = std::chrono::steady_clock::now() - last_fan_out_;
+  if (since >= gather) {
+    flush();
+  } else if (!gather_armed_) {
+    gather_armed_ = true;
+    this->delayed_send(this, gather - since, gather_due{});
+  }
+}
+
+void relay_actor::take(const attach& x) {
+  ++attaches_;
+  auto where = x.where;
+  bool member = where.role != storage::member_role::none;
+  where.online_count = members_online_ + (member && x.from.connection != 0 && users_.count(x.from.user) == 0 ? 1 : 0);
+  if (x.from.connection == 0) {
+    x.from.answer(ok::any{ok::joined{where.epoch, where.head, where.role, where.member_count, where.online_count,
+                                     where.recovered}});
+    check_idle();
+    return;
+  }
+  if (!face_ || face_->epoch != where.epoch)
+    face_ = std::make_shared<const room_face>(room_face{room_, where.epoch, this->id()});
+  flush(); // what was published before must not reach the new listener, nor come after its answer
+  ++lanes_[x.from.lane].unconfirmed;
+  tell(house_.relay_lanes[x.from.lane],
+       relay_lane::attach{x.from, std::move(where), face_, caf::actor_cast<relay_lane::relay_handle>(this->ctrl())});
+}
+
+void relay_actor::flush() {
+  if (gathered_.empty())
+    return;
+  auto p = std::make_shared<publication>();
+  p->relay = this->id();
+  p->events.reserve(gathered_.size());
+  for (auto& e : gathered_)
+    p->events.push_back({e, house_.encode.event(room_, *e)});
+  p->head = gathered_.back()->seq;
+  gathered_.clear();
+  last_fan_out_ = std::chrono::steady_clock::now();
+  fan_out(std::move(p));
+}
+
+void relay_actor::send_ephemeral(frame bytes, const user_id& except) {
+  auto p = std::make_shared<publication>();
+  p->relay = this->id();
+  p->ephemeral = std::move(bytes);
+  p->except = except;
+  fan_out(std::move(p));
+}
+
+void relay_actor::fan_out(std::shared_ptr<const publication> what) {
+  for (size_t i = 0; i < lanes_.size(); ++i)
+    if (lanes_[i].wanted())
+      tell(house_.relay_lanes[i], relay_lane::fan_out{what});
+}
+
+void relay_actor::confirm(const relay_lane::confirmed& x) {
+  auto& l = lanes_[x.lane];
+  --l.unconfirmed;
+  if (x.entered) {
+    ++l.listeners;
+    ++users_[x.user].connections;
+  }
+  // A listener that joins has listened as a stranger before.
+  if (auto i = users_.find(x.user); i != users_.end() && x.member && !i->second.member) {
+    i->second.member = true;
+    ++members_online_;
+  }
+  check_idle();
+}
+
+void relay_actor::release(const relay_lane::gone& x) {
+  --lanes_[x.lane].listeners;
+  if (auto i = users_.find(x.user); i != users_.end() && --i->second.connections == 0) {
+    if (i->second.member)
+      --members_online_;
+    users_.erase(i);
+  }
+  check_idle();
+}
+
+void relay_actor::check_idle() {
+  for (const auto& l : lanes_)
+    if (l.wanted())
+      return;
+  tell(shard_, idle{room_, this->id(), attaches_});
+}
+
+} // namespace greenroom::relay

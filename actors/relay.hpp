@@ -1,0 +1,124 @@
+// relay: carries one room's events to this node's listeners. One per (room, node) with listeners; owns which lanes have
+// some, and who of the room is online here.
+//
+// In   publish, attach, refuse, ephemeral, announce, who from the room; confirmed and gone from relay lanes; end from
+//      the shard
+// Out  fan_out, attach and refuse to relay lanes; idle to the shard
+//
+// Invariants
+// - Each event is encoded once, and handed on in the order in which the room published.
+// - An attach overtakes nothing that was published before it, nor is it overtaken: it is passed on in the same FIFO.
+// - The relay ends only when the shard says so, after all attaches that were under way have been counted.
+#pragma once
+
+#include "actors/relay_lane.hpp"
+
+#include <chrono>
+#include <unordered_map>
+#include <vector>
+
+namespace greenroom::relay {
+
+// -- from the room -----------------------------------------------------------------------------------------------------
+struct publish {
+  using local = message_tag;
+  std::shared_ptr<const storage::event> what;
+};
+/// The caller may listen: from its connection (or, through REST, nothing but an answer with the online count).
+struct attach {
+  using local = message_tag;
+  caller from;
+  standing where;
+};
+/// The caller may not. Goes the same way, so that attaches can be counted.
+struct refuse {
+  using local = message_tag;
+  caller from;
+  failure why;
+};
+struct typing {
+  using local = message_tag;
+  user_id user;
+  bool on = false;
+};
+struct receipt {
+  using local = message_tag;
+  user_id user;
+  uint64_t seq = 0;
+};
+/// The room's head, repeated a while after the last event: whoever lost it notices.
+struct announce {
+  using local = message_tag;
+  uint64_t head = 0;
+};
+/// Fills in who of the page is online and answers the caller.
+struct who {
+  using local = message_tag;
+  caller from;
+  ok::members page;
+};
+// -- from the shard ----------------------------------------------------------------------------------------------------
+struct end {
+  using local = message_tag;
+};
+// -- to itself ---------------------------------------------------------------------------------------------------------
+struct gather_due {
+  using local = message_tag;
+};
+
+// -- to the shard ------------------------------------------------------------------------------------------------------
+/// Nobody listens; `attaches` and refusals were counted so far. The shard ends the relay if it has sent no more.
+struct idle {
+  using local = message_tag;
+  room_id room;
+  uint64_t relay = 0;
+  uint64_t attaches = 0;
+};
+using keeper = caf::typed_actor<caf::reacts_to<idle>>;
+
+using handle =
+    caf::typed_actor<caf::reacts_to<publish>, caf::reacts_to<attach>, caf::reacts_to<refuse>, caf::reacts_to<typing>,
+                     caf::reacts_to<receipt>, caf::reacts_to<announce>, caf::reacts_to<who>, caf::reacts_to<end>,
+                     caf::reacts_to<gather_due>, caf::reacts_to<relay_lane::confirmed>,
+                     caf::reacts_to<relay_lane::gone>>;
+
+class relay_actor : public pooled_actor<handle> {
+public:
+  relay_actor(caf::actor_config& cfg, house& in, room_id room, keeper shard);
+  ~relay_actor() override;
+  behavior_type make_behavior() override;
+
+private:
+  struct lane_state {
+    uint64_t listeners = 0;
+    uint64_t unconfirmed = 0; // attaches under way to the lane
+    bool wanted() const noexcept { return listeners + unconfirmed > 0; }
+  };
+  struct presence {
+    uint32_t connections = 0;
+    bool member = false;
+  };
+  void take(const publish& x);
+  void take(const attach& x);
+  void flush();
+  void send_ephemeral(frame bytes, const user_id& except);
+  void fan_out(std::shared_ptr<const publication> what);
+  void confirm(const relay_lane::confirmed& x);
+  void release(const relay_lane::gone& x);
+  void check_idle();
+
+  house& house_;
+  const room_id room_;
+  keeper shard_;
+  std::shared_ptr<const room_face> face_;
+  std::vector<lane_state> lanes_; // by lane index
+  std::unordered_map<user_id, presence> users_;
+  uint64_t members_online_ = 0;
+  uint64_t attaches_ = 0;
+  // A hot room's events wait here for at most rooms.gather_ms and leave together.
+  std::vector<std::shared_ptr<const storage::event>> gathered_;
+  bool gather_armed_ = false;
+  std::chrono::steady_clock::time_point last_fan_out_{};
+};
+
+} // namespace greenroom::relay

@@ -1,0 +1,91 @@
+#include "actors/relay_lane.hpp"
+
+#include "actors/house.hpp"
+
+#include <algorithm>
+
+namespace greenroom::relay_lane {
+namespace {
+
+// Everything that waits here comes from relays and connections of this node, each with a bound of its own; this one only
+// keeps a stuck thread from growing without end. What is lost is noticed by the connections' cursors.
+constexpr size_t mailbox_max = 1 << 20;
+
+} // namespace
+
+relay_lane_actor::relay_lane_actor(caf::actor_config& cfg, house& in, lane& on)
+    : lane_actor(cfg, actor_kind::relay_lane, std::to_string(on.index()), in.living, on, mailbox_max), house_(in) {}
+
+relay_lane_actor::behavior_type relay_lane_actor::make_behavior() {
+  return {
+      [this](const enter& x) { present_[x.connection] = {x.to, x.socket, x.session}; },
+      [this](const leave& x) {
+        present_.erase(x.connection);
+        for (auto relay : x.relays)
+          drop(relay, x.connection, x.user);
+      },
+      [this](const unlisten& x) { drop(x.relay, x.connection, x.user); },
+      [this](const list& x) { list_sessions(x); },
+      [this](const attach& x) { take(x); },
+      [this](const refuse& x) {
+        if (auto i = present_.find(x.from.connection); i != present_.end())
+          tell(i->second.to, stands{x.from.ticket, x.why, nullptr});
+      },
+      [this](const fan_out& x) { hand_out(x); },
+  };
+}
+
+void relay_lane_actor::take(const attach& x) {
+  auto member = x.where.role != storage::member_role::none;
+  auto i = present_.find(x.from.connection);
+  if (i == present_.end()) {
+    tell(x.relay, confirmed{here().index(), x.from.user, member, false});
+    return;
+  }
+  auto& audience = audiences_[x.face->relay];
+  audience.relay = x.relay;
+  const auto& to = i->second.to;
+  bool entered = std::none_of(audience.listeners.begin(), audience.listeners.end(),
+                              [&](const listener& l) { return l.id() == x.from.connection; });
+  if (entered)
+    audience.listeners.push_back(to);
+  tell(x.relay, confirmed{here().index(), x.from.user, member, entered});
+  tell(to, stands{x.from.ticket, x.where, x.face});
+}
+
+void relay_lane_actor::drop(uint64_t relay, uint64_t connection, const user_id& user) {
+  auto i = audiences_.find(relay);
+  if (i == audiences_.end())
+    return;
+  auto& listeners = i->second.listeners;
+  auto l = std::find_if(listeners.begin(), listeners.end(), [&](const listener& x) { return x.id() == connection; });
+  if (l == listeners.end())
+    return;
+  *l = std::move(listeners.back()); // who comes first among listeners means nothing
+  listeners.pop_back();
+  tell(i->second.relay, gone{here().index(), user});
+  if (listeners.empty())
+    audiences_.erase(i);
+}
+
+void relay_lane_actor::hand_out(const fan_out& x) {
+  auto i = audiences_.find(x.what->relay);
+  if (i == audiences_.end())
+    return;
+  auto message = caf::make_message(delivery{x.what});
+  for (const auto& to : i->second.listeners)
+    to->enqueue(nullptr, caf::make_message_id(), message, unit());
+}
+
+void relay_lane_actor::list_sessions(const list& x) const {
+  ok::sessions found;
+  for (const auto& [id, p] : present_) {
+    if (!x.user.empty() && p.session->user != x.user)
+      continue;
+    found.list.push_back(*p.session);
+    found.list.back().queued_bytes = p.socket->queued_bytes();
+  }
+  x.from.answer(ok::any{std::move(found)});
+}
+
+} // namespace greenroom::relay_lane

@@ -1,0 +1,170 @@
+// relay lane: the I/O thread's end of all relays. Owns which connections of its thread listen to which relay; one per
+// lane, hosted on it.
+//
+// In   enter and leave from connections; attach, fan_out from relays; unlisten from connections; list from REST
+// Out  delivery and attached to connections of the same thread; confirmed and gone to relays
+//
+// Invariants
+// - A connection that left is never told anything again, and an attach that comes after it is undone.
+// - What a relay sent before an attach does not reach that connection, what it sent afterwards does: both come in one
+//   FIFO from the relay.
+// - A publication is handed over as one shared message, whatever the number of listeners.
+#pragma once
+
+#include "actors/caller.hpp"
+#include "actors/transport.hpp"
+
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+namespace greenroom {
+
+struct house;
+
+/// What the listeners of a room share about it.
+struct room_face {
+  room_id room;
+  std::string epoch;
+  uint64_t relay = 0; // actor id of the relay
+};
+
+/// Where a room stands, for one user. Made by the room.
+struct standing {
+  std::string epoch;
+  storage::room_kind kind = storage::room_kind::public_;
+  storage::member_role role = storage::member_role::none;
+  uint64_t head = 0;
+  int64_t head_ts = 0;
+  uint64_t first = 1;
+  uint64_t member_count = 0;
+  uint64_t online_count = 0;      // filled in by the relay
+  uint64_t cursor = 0;            // events after it follow; below head: to be pulled
+  std::optional<bool> recovered;  // when a resume position was given
+  std::shared_ptr<const storage::event> last;
+};
+
+/// What a relay hands to its listeners: durable events, encoded once, or one ephemeral frame, or only the head.
+struct publication {
+  struct item {
+    std::shared_ptr<const storage::event> what;
+    frame bytes;
+  };
+  uint64_t relay = 0;
+  std::vector<item> events; // ascending, gap-free
+  frame ephemeral;
+  user_id except; // an ephemeral frame is not shown to the user who caused it
+  uint64_t head = 0;
+};
+
+// -- to a connection ---------------------------------------------------------------------------------------------------
+struct delivery {
+  using local = message_tag;
+  std::shared_ptr<const publication> what;
+};
+/// The answer to a subscription or a look at a room. On success with a face the connection listens from now on.
+struct stands {
+  using local = message_tag;
+  uint64_t ticket = 0;
+  outcome<standing> where;
+  std::shared_ptr<const room_face> face; // null: only looked, or refused
+};
+using listener = caf::typed_actor<caf::reacts_to<delivery>, caf::reacts_to<stands>>;
+
+// -- to a relay --------------------------------------------------------------------------------------------------------
+namespace relay_lane {
+
+/// An attach has been carried out; `entered` if the connection did not listen before.
+struct confirmed {
+  using local = message_tag;
+  uint32_t lane = 0;
+  user_id user;
+  bool member = false;
+  bool entered = false;
+};
+/// A connection no longer listens.
+struct gone {
+  using local = message_tag;
+  uint32_t lane = 0;
+  user_id user;
+};
+using relay_handle = caf::typed_actor<caf::reacts_to<confirmed>, caf::reacts_to<gone>>;
+
+// -- from connections --------------------------------------------------------------------------------------------------
+struct enter {
+  using local = message_tag;
+  uint64_t connection = 0;
+  listener to;
+  std::shared_ptr<transport> socket;
+  std::shared_ptr<const ok::live_session> session;
+};
+/// The connection ends; it listened to these relays.
+struct leave {
+  using local = message_tag;
+  uint64_t connection = 0;
+  user_id user;
+  std::vector<uint64_t> relays;
+};
+struct unlisten {
+  using local = message_tag;
+  uint64_t connection = 0;
+  user_id user;
+  uint64_t relay = 0;
+};
+/// Answers with ok::sessions: the lane's connections, of one user or (empty) of all.
+struct list {
+  using local = message_tag;
+  caller from;
+  user_id user;
+};
+
+// -- from relays -------------------------------------------------------------------------------------------------------
+struct attach {
+  using local = message_tag;
+  caller from;
+  standing where;
+  std::shared_ptr<const room_face> face;
+  relay_handle relay;
+};
+/// A refusal on its way to the connection, behind what was sent before it.
+struct refuse {
+  using local = message_tag;
+  caller from;
+  failure why;
+};
+struct fan_out {
+  using local = message_tag;
+  std::shared_ptr<const publication> what;
+};
+
+using handle = caf::typed_actor<caf::reacts_to<enter>, caf::reacts_to<leave>, caf::reacts_to<unlisten>,
+                                caf::reacts_to<list>, caf::reacts_to<attach>, caf::reacts_to<refuse>,
+                                caf::reacts_to<fan_out>>;
+
+class relay_lane_actor : public lane_actor<handle> {
+public:
+  relay_lane_actor(caf::actor_config& cfg, house& in, lane& on);
+  behavior_type make_behavior() override;
+
+private:
+  struct present {
+    listener to;
+    std::shared_ptr<transport> socket;
+    std::shared_ptr<const ok::live_session> session;
+  };
+  struct audience {
+    relay_handle relay;
+    std::vector<listener> listeners;
+  };
+  void take(const attach& x);
+  void drop(uint64_t relay, uint64_t connection, const user_id& user);
+  void hand_out(const fan_out& x);
+  void list_sessions(const list& x) const;
+
+  house& house_;
+  std::unordered_map<uint64_t, present> present_; // by connection
+  std::unordered_map<uint64_t, audience> audiences_; // by relay
+};
+
+} // namespace relay_lane
+} // namespace greenroom
