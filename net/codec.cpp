@@ -1,0 +1,355 @@
+#include "net/codec.hpp"
+
+#include "net/json.hpp"
+#include "net/op_reader.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace greenroom::net {
+namespace {
+
+using json::append_array;
+using json::append_string;
+using json::object;
+
+// -- reading ----------------------------------------------------------------------------------------------------------
+
+bool answered_without_id(std::string_view op) noexcept { return op == "typing" || op == "read"; }
+
+// An unknown op is repeated in the answer only if it cannot garble a log or fill the frame.
+std::string unknown(std::string_view op) {
+  const bool printable =
+      op.size() <= 32 && std::all_of(op.begin(), op.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+  return printable ? "op: " + std::string(op) + " is not served by this server" : "op: not served by this server";
+}
+
+// -- writing ----------------------------------------------------------------------------------------------------------
+
+/// A text message of one frame, FIN set and unmasked (RFC 6455 section 5.2).
+frame text_message(std::string_view payload) {
+  constexpr char fin_and_text = static_cast<char>(0x81);
+  auto bytes = std::make_shared<std::string>();
+  const uint64_t size = payload.size();
+  const int length_bytes = size < 126 ? 0 : size <= 0xffff ? 2 : 8;
+  bytes->reserve(2 + static_cast<size_t>(length_bytes) + payload.size());
+  *bytes += fin_and_text;
+  *bytes += static_cast<char>(length_bytes == 0 ? size : length_bytes == 2 ? 126 : 127);
+  for (int shift = 8 * (length_bytes - 1); shift >= 0; shift -= 8)
+    *bytes += static_cast<char>(size >> shift);
+  bytes->append(payload);
+  return bytes;
+}
+
+/// Lets `write` append JSON to a buffer that lives on, so that a frame costs one allocation of its exact size.
+template <class Write>
+frame make_frame(Write write) {
+  constexpr size_t kept_bytes = 256 * 1024; // a rare long page must not hold on to its memory
+  thread_local std::string scratch;
+  scratch.clear();
+  write(scratch);
+  auto result = text_message(scratch);
+  if (scratch.capacity() > kept_bytes)
+    std::string().swap(scratch);
+  return result;
+}
+
+void append(std::string& out, const failure& why) {
+  object o(out);
+  o.text("code", to_string(why.code));
+  o.text("message", why.message);
+  o.flag("retryable", retryable(why.code));
+  if (why.retry_after_ms != 0)
+    o.integer("retry_after_ms", why.retry_after_ms);
+}
+
+void append(std::string& out, const room_id& room, const storage::event& e) {
+  object o(out);
+  o.text("ev", to_string(e.kind));
+  o.text("room", room.str());
+  o.integer("seq", e.seq);
+  o.integer("ts", e.ts);
+  o.text("from", e.from.str());
+  if (!e.key.empty())
+    o.text("key", e.key);
+  if (!e.text.empty())
+    o.text("text", e.text);
+  if (!e.data.empty())
+    o.raw("data", e.data);
+  if (e.reply_to != 0)
+    o.integer("reply_to", e.reply_to);
+  if (!e.attachments.empty())
+    append_array(o.key("attachments"), e.attachments, [&](const std::string& id) { append_string(out, id); });
+  if (e.kind == storage::event_kind::member) {
+    o.text("user", e.user.str());
+    o.text("change", to_string(e.change));
+    o.text("role", to_string(e.role));
+  }
+}
+
+void append_fields(object& o, const ok::room_summary& x) {
+  o.text("room", x.room.str());
+  o.text("epoch", x.epoch);
+  o.integer("seq", x.seq);
+  o.integer("read", x.read);
+  o.text("role", to_string(x.role));
+  o.text("kind", to_string(x.kind));
+  o.flag("subscribed", x.subscribed);
+}
+
+void append(std::string& out, const ok::resumption& x) {
+  object o(out);
+  if (x.error) {
+    object error(o.key("error"));
+    error.text("code", to_string(x.error->code));
+    error.text("message", x.error->message);
+    return;
+  }
+  o.flag("recovered", x.recovered);
+  o.text("epoch", x.epoch);
+  o.integer("seq", x.seq);
+}
+
+/// The "ok" object of each kind of answer.
+struct ok_writer {
+  std::string& out;
+  const std::function<std::shared_ptr<const limits>()>& limits_in_force;
+
+  void operator()(const ok::none&) const { object{out}; }
+
+  void operator()(const ok::hello& x) const {
+    const auto bounds = limits_in_force();
+    object o(out);
+    o.text("session", x.session);
+    o.text("user", x.user.str());
+    o.text("node", x.node);
+    o.text("server", "greenroom/" GREENROOM_VERSION);
+    o.integer("time", x.time);
+    o.integer("ping_ms", bounds->ping_ms);
+    o.integer("expires_at", x.expires_at);
+    append_limits(o.key("limits"), *bounds);
+    append_array(o.key("rooms"), x.rooms, [this](const ok::room_summary& room) {
+      object r(out);
+      append_fields(r, room);
+    });
+    o.flag("more", x.more);
+    object resumed(o.key("resumed"));
+    for (auto& room : x.resumed)
+      append(resumed.key(room.room.str()), room);
+  }
+  static void append_limits(std::string& to, const limits& x) {
+    object o(to);
+    o.integer("frame_bytes", x.frame_bytes);
+    o.integer("message_bytes", x.message_bytes);
+    o.integer("text_bytes", x.text_bytes);
+    o.integer("data_bytes", x.data_bytes);
+    o.integer("in_flight", x.in_flight);
+    o.integer("sends_per_s", x.sends_per_s);
+    o.integer("hello_rooms", x.hello_rooms);
+    o.integer("subscriptions", x.subscriptions);
+    o.integer("resume_events", x.resume_events);
+  }
+
+  void operator()(const ok::refresh& x) const { object(out).integer("expires_at", x.expires_at); }
+  void operator()(const ok::ping& x) const { object(out).integer("time", x.time); }
+
+  void operator()(const ok::created& x) const {
+    object o(out);
+    o.text("room", x.room.str());
+    o.text("epoch", x.epoch);
+    o.integer("seq", x.seq);
+  }
+
+  void operator()(const ok::joined& x) const {
+    object o(out);
+    o.text("epoch", x.epoch);
+    o.integer("seq", x.seq);
+    o.text("role", to_string(x.role));
+    o.integer("member_count", x.member_count);
+    o.integer("online_count", x.online_count);
+    if (x.recovered)
+      o.flag("recovered", *x.recovered);
+  }
+
+  void operator()(const ok::left& x) const { object(out).integer("seq", x.seq); }
+
+  void operator()(const ok::sent& x) const {
+    object o(out);
+    o.text("room", x.room.str());
+    o.text("epoch", x.epoch);
+    o.integer("seq", x.seq);
+    o.integer("ts", x.ts);
+    {
+      object stored(o.key("stored"));
+      stored.integer("replicas", x.replicas);
+      stored.integer("synced", x.synced);
+    }
+    if (x.duplicate)
+      o.flag("duplicate", true);
+  }
+
+  void operator()(const ok::page& x) const {
+    object o(out);
+    append_array(o.key("events"), x.events, [&](const storage::event& e) { append(out, x.room, e); });
+    o.flag("more", x.more);
+    o.text("epoch", x.epoch);
+    o.integer("first", x.first);
+    o.integer("as_of", x.as_of);
+  }
+
+  void operator()(const ok::read& x) const { object(out).integer("seq", x.seq); }
+
+  void operator()(const ok::members& x) const {
+    object o(out);
+    append_array(o.key("members"), x.list, [this](const ok::member& member) {
+      object m(out);
+      m.text("user", member.user.str());
+      m.text("role", to_string(member.role));
+      m.flag("online", member.online);
+    });
+    if (!x.next.empty())
+      o.text("next", x.next);
+  }
+
+  void operator()(const ok::rooms& x) const {
+    object o(out);
+    append_array(o.key("rooms"), x.list, [this](const ok::inbox_room& room) {
+      object r(out);
+      append_fields(r, room.summary);
+      r.integer("unread", room.unread);
+      r.integer("mentions", room.mentions);
+      if (room.last)
+        append(r.key("last"), room.summary.room, *room.last);
+    });
+    if (!x.next.empty())
+      o.text("next", x.next);
+  }
+
+  // The refresh token is for REST alone, which makes its answer with the signed token itself.
+  void operator()(const ok::grant& x) const {
+    object o(out);
+    o.text("user", x.who.user.str());
+    o.text("session", x.who.session);
+    o.integer("expires_at", x.who.expires_at);
+  }
+
+  void operator()(const ok::sessions& x) const {
+    object o(out);
+    append_array(o.key("sessions"), x.list, [this](const ok::live_session& session) {
+      object s(out);
+      s.text("user", session.user.str());
+      s.text("session", session.session);
+      s.text("device", session.device);
+      s.text("node", session.node);
+      s.integer("since", session.since);
+      s.integer("queued_bytes", session.queued_bytes);
+    });
+  }
+};
+
+} // namespace
+
+std::variant<request, bad_frame> decode(std::string_view text, const limits& bounds) {
+  if (text.size() > bounds.frame_bytes)
+    return bad_frame{json::peek_id(text),
+                     fail(errc::too_large, "frame: " + std::to_string(text.size()) + " bytes, at most " +
+                                               std::to_string(bounds.frame_bytes) + " (limits.frame_bytes)")};
+  auto fields = json::parse_object(text, bounds.json_depth);
+  if (!fields) {
+    auto why = fail(fields.error().code, "frame: " + fields.error().message);
+    const bool not_an_object = why.code == errc::bad_request;
+    return bad_frame{not_an_object ? std::nullopt : json::peek_id(text), std::move(why), not_an_object};
+  }
+
+  std::optional<int64_t> id;
+  if (auto i = fields->find("id"); i != fields->end() && !i->is_null()) {
+    auto* number = i->get_ptr<const nlohmann::json::number_unsigned_t*>();
+    if (number == nullptr || *number < 1 || *number > json::integer_max)
+      return bad_frame{std::nullopt, fail(errc::bad_request, "id: must be an integer from 1 to 9007199254740991")};
+    id = static_cast<int64_t>(*number);
+  }
+  auto op_field = fields->find("op");
+  if (op_field == fields->end() || !op_field->is_string())
+    return bad_frame{id, fail(errc::bad_request, "op: required, must be a string")};
+  const auto& op = op_field->get_ref<const std::string&>();
+  if (!knows_op(op))
+    return bad_frame{id, fail(errc::unsupported, unknown(op))};
+  if (!id && !answered_without_id(op))
+    return bad_frame{std::nullopt, fail(errc::bad_request, "id: required for " + op)};
+  auto what = read_op(op, *fields, bounds);
+  if (!what)
+    return bad_frame{id, std::move(what).error()};
+  return request{id, std::move(*what)};
+}
+
+frame json_encoder::answer(std::optional<int64_t> re, const greenroom::answer& what) const {
+  return make_frame([&](std::string& out) {
+    object o(out);
+    if (re)
+      o.integer("re", *re);
+    else
+      o.raw("re", "null");
+    if (what)
+      append(o.key("ok"), *what);
+    else
+      net::append(o.key("error"), what.error());
+  });
+}
+
+frame json_encoder::event(const room_id& room, const storage::event& e) const {
+  return make_frame([&](std::string& out) { net::append(out, room, e); });
+}
+
+frame json_encoder::subscribed(const room_id& room, const position& from) const {
+  return make_frame([&](std::string& out) {
+    object o(out);
+    o.text("ev", "subscribed");
+    o.text("room", room.str());
+    o.text("epoch", from.epoch);
+    o.integer("seq", from.seq);
+  });
+}
+
+frame json_encoder::typing(const room_id& room, const user_id& user, bool on) const {
+  return make_frame([&](std::string& out) {
+    object o(out);
+    o.text("ev", "typing");
+    o.text("room", room.str());
+    o.text("user", user.str());
+    o.flag("on", on);
+  });
+}
+
+frame json_encoder::read(const room_id& room, const user_id& user, uint64_t seq) const {
+  return make_frame([&](std::string& out) {
+    object o(out);
+    o.text("ev", "read");
+    o.text("room", room.str());
+    o.text("user", user.str());
+    o.integer("seq", seq);
+  });
+}
+
+frame json_encoder::expiring(int64_t expires_at) const {
+  return make_frame([&](std::string& out) {
+    object o(out);
+    o.text("ev", "expiring");
+    o.integer("expires_at", expires_at);
+  });
+}
+
+std::string json_encoder::body(const greenroom::answer& what) const {
+  std::string out;
+  if (what) {
+    append(out, *what);
+  } else {
+    object o(out);
+    net::append(o.key("error"), what.error());
+  }
+  return out;
+}
+
+void json_encoder::append(std::string& out, const ok::any& what) const { std::visit(ok_writer{out, limits_}, what); }
+
+} // namespace greenroom::net

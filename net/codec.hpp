@@ -1,0 +1,50 @@
+// codec: the native protocol `greenroom.v1`, from frames to requests and from answers and events to finished WebSocket
+// frames. Pure: no sockets, no clock, no state but the limits in force. Any thread.
+//
+// Invariants
+// - decode() takes any bytes and never throws; what it accepts is within every limit of `limits` that a frame can
+//   cross.
+// - What json_encoder makes is one unmasked text message (RFC 6455 section 5.2) holding one JSON object without a raw
+//   newline.
+// - An object's repeated keys: the last one wins. A null field counts as absent. `data` is kept in canonical form:
+//   compact, keys in byte order, numbers beyond 64 bits as doubles.
+#pragma once
+
+#include "actors/encoder.hpp"
+#include "actors/requests.hpp"
+#include "config/settings.hpp"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <variant>
+
+namespace greenroom::net {
+
+/// Reads one frame: one line of a WebSocket message, without its newline.
+std::variant<request, bad_frame> decode(std::string_view frame, const limits& bounds);
+
+class json_encoder : public encoder {
+public:
+  /// `limits_in_force` is asked for every answer to hello, which tells the client its limits. Called on any thread.
+  explicit json_encoder(std::function<std::shared_ptr<const limits>()> limits_in_force)
+      : limits_(std::move(limits_in_force)) {}
+
+  frame answer(std::optional<int64_t> re, const greenroom::answer& what) const override;
+  frame event(const room_id& room, const storage::event& e) const override;
+  frame subscribed(const room_id& room, const position& from) const override;
+  frame typing(const room_id& room, const user_id& user, bool on) const override;
+  frame read(const room_id& room, const user_id& user, uint64_t seq) const override;
+  frame expiring(int64_t expires_at) const override;
+
+  /// The bare JSON of an answer for REST: what stands behind "ok", or {"error":{...}}.
+  std::string body(const greenroom::answer& what) const;
+
+private:
+  void append(std::string& out, const ok::any& what) const;
+
+  std::function<std::shared_ptr<const limits>()> limits_;
+};
+
+} // namespace greenroom::net

@@ -1,0 +1,380 @@
+#include "net/op_reader.hpp"
+
+#include "net/json.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+
+namespace greenroom::net {
+namespace {
+
+using document = nlohmann::json;
+
+constexpr size_t key_bytes_max = 64;
+constexpr size_t epoch_bytes_max = 64;
+constexpr uint32_t history_days_max = 36'500;
+
+bool is_control(unsigned char c) noexcept { return c < 0x20 || c == 0x7f; }
+
+size_t characters(std::string_view utf8) noexcept {
+  return static_cast<size_t>(
+      std::count_if(utf8.begin(), utf8.end(), [](unsigned char c) { return (c & 0xc0) != 0x80; }));
+}
+
+std::string over(uint64_t given, uint64_t most, std::string_view unit, std::string_view limit = {}) {
+  std::string why = std::to_string(given);
+  why.append(" ").append(unit).append(", at most ").append(std::to_string(most));
+  if (!limit.empty())
+    why.append(" (").append(limit).append(")");
+  return why;
+}
+
+// Reads fields one after another and keeps the first thing that is wrong, so that the readers below can be written as
+// if nothing ever were. After a failure the values mean nothing.
+class field_reader {
+public:
+  field_reader(const document& object, const limits& in_force) : bounds(in_force), object_(object) {}
+
+  const limits& bounds;
+
+  void refuse(failure why) {
+    if (!why_)
+      why_ = std::move(why);
+  }
+  void refuse(errc code, std::string_view field, std::string_view why) {
+    refuse(fail(code, std::string(field).append(": ").append(why)));
+  }
+  const std::optional<failure>& why() const noexcept { return why_; }
+
+  /// nullptr: absent or null.
+  const document* find(std::string_view field) const {
+    auto i = object_.find(field);
+    return i == object_.end() || i->is_null() ? nullptr : &*i;
+  }
+  const document* required(std::string_view field) {
+    auto* value = find(field);
+    if (value == nullptr)
+      refuse(errc::bad_request, field, "required");
+    return value;
+  }
+
+  std::string string(const document* value, std::string_view field, size_t bytes_max, std::string_view limit = {}) {
+    if (value == nullptr)
+      return {};
+    auto* text = value->get_ptr<const std::string*>();
+    if (text == nullptr) {
+      refuse(errc::bad_request, field, "must be a string");
+      return {};
+    }
+    if (text->size() > bytes_max) {
+      refuse(errc::too_large, field, over(text->size(), bytes_max, "bytes", limit));
+      return {};
+    }
+    return *text;
+  }
+
+  uint64_t integer(const document* value, std::string_view field, uint64_t least, uint64_t most = json::integer_max,
+                   std::string_view limit = {}) {
+    if (value == nullptr)
+      return 0;
+    // Non-negative integers are unsigned to the parser; signed ones are negative, or "-0".
+    auto* number = value->get_ptr<const document::number_unsigned_t*>();
+    if (number == nullptr || *number < least || *number > json::integer_max) {
+      refuse(errc::bad_request, field,
+             "must be an integer from " + std::to_string(least) + " to " + std::to_string(most));
+      return 0;
+    }
+    if (*number > most) {
+      std::string why = "at most " + std::to_string(most);
+      refuse(errc::too_large, field, limit.empty() ? why : why.append(" (").append(limit).append(")"));
+      return 0;
+    }
+    return *number;
+  }
+
+  bool flag(const document* value, std::string_view field) {
+    if (value == nullptr)
+      return false;
+    auto* on = value->get_ptr<const document::boolean_t*>();
+    if (on == nullptr)
+      refuse(errc::bad_request, field, "must be true or false");
+    return on != nullptr && *on;
+  }
+
+  /// Works for user_id and room_id.
+  template <class Id>
+  Id id(const document* value, std::string_view field) {
+    // Longer than any id: what is wrong with it is said by parse(), not by the bound.
+    auto text = string(value, field, 256);
+    if (value == nullptr || why_)
+      return {};
+    auto parsed = Id::parse(text, field);
+    if (!parsed) {
+      refuse(std::move(parsed).error());
+      return {};
+    }
+    return std::move(*parsed);
+  }
+  room_id room() { return id<room_id>(required("room"), "room"); }
+
+  uint32_t page(uint32_t preset, uint32_t most, std::string_view limit) {
+    auto* value = find("limit");
+    return value == nullptr ? std::min(preset, most) : static_cast<uint32_t>(integer(value, "limit", 1, most, limit));
+  }
+
+  std::optional<position> resume() {
+    auto* value = find("resume");
+    if (value == nullptr)
+      return std::nullopt;
+    return place(*value, "resume");
+  }
+  position place(const document& value, std::string_view field) {
+    if (!value.is_object()) {
+      refuse(errc::bad_request, field, "must be an object with epoch and seq");
+      return {};
+    }
+    field_reader inner(value, bounds);
+    position result{inner.string(inner.required("epoch"), "epoch", epoch_bytes_max),
+                    inner.integer(inner.required("seq"), "seq", 0)};
+    if (inner.why_)
+      refuse(inner.why_->code, field, inner.why_->message);
+    return result;
+  }
+
+  std::string device() {
+    auto text = string(find("device"), "device", 4 * device_characters_max);
+    if (characters(text) > device_characters_max)
+      refuse(errc::too_large, "device", "at most " + std::to_string(device_characters_max) + " characters");
+    if (std::any_of(text.begin(), text.end(), is_control))
+      refuse(errc::bad_request, "device", "must hold no control characters");
+    return text;
+  }
+
+private:
+  const document& object_;
+  std::optional<failure> why_;
+};
+
+// -- one reader per op ------------------------------------------------------------------------------------------------
+
+op::any read_hello(field_reader& in) {
+  op::hello x;
+  if (auto* token = in.find("token"))
+    x.token = in.string(token, "token", token_bytes_max);
+  x.device = in.device();
+  if (auto* resume = in.find("resume")) {
+    if (!resume->is_object()) {
+      in.refuse(errc::bad_request, "resume", "must be an object of rooms");
+    } else if (resume->size() > in.bounds.subscriptions) {
+      in.refuse(errc::too_large, "resume",
+                over(resume->size(), in.bounds.subscriptions, "rooms", "limits.subscriptions"));
+    } else {
+      x.resume.reserve(resume->size());
+      for (auto i = resume->begin(); i != resume->end() && !in.why(); ++i) {
+        auto room = room_id::parse(i.key(), "resume");
+        if (!room)
+          in.refuse(std::move(room).error());
+        else
+          x.resume.emplace_back(std::move(*room), in.place(*i, "resume." + i.key()));
+      }
+    }
+  }
+  if (auto* wanted = in.find("subscribe")) {
+    if (*wanted == "all") {
+      x.subscribe = op::hello::scope::all;
+    } else if (*wanted == "none") {
+      x.subscribe = op::hello::scope::none;
+    } else if (!wanted->is_array()) {
+      in.refuse(errc::bad_request, "subscribe", "must be \"all\", \"none\" or a list of rooms");
+    } else if (wanted->size() > in.bounds.subscriptions) {
+      in.refuse(errc::too_large, "subscribe",
+                over(wanted->size(), in.bounds.subscriptions, "rooms", "limits.subscriptions"));
+    } else {
+      x.subscribe = op::hello::scope::list;
+      x.rooms.reserve(wanted->size());
+      for (auto& room : *wanted)
+        x.rooms.push_back(in.id<room_id>(&room, "subscribe"));
+    }
+  }
+  return x;
+}
+
+op::any read_refresh(field_reader& in) {
+  return op::refresh{in.string(in.required("token"), "token", token_bytes_max)};
+}
+
+op::any read_ping(field_reader&) { return op::ping{}; }
+
+op::any read_create(field_reader& in) {
+  op::create x;
+  x.room = in.room();
+  if (x.room.is_direct())
+    in.refuse(errc::bad_request, "room", "a direct room exists without being created");
+  if (auto* kind = in.find("kind")) {
+    if (*kind == "public")
+      x.kind = storage::room_kind::public_;
+    else if (*kind == "private")
+      x.kind = storage::room_kind::private_;
+    else if (*kind == "announce")
+      x.kind = storage::room_kind::announce;
+    else
+      in.refuse(errc::bad_request, "kind", "must be \"public\", \"private\" or \"announce\"");
+  }
+  x.title = in.string(in.find("title"), "title", title_bytes_max);
+  if (std::any_of(x.title.begin(), x.title.end(), is_control))
+    in.refuse(errc::bad_request, "title", "must hold no control characters");
+  x.history_days = static_cast<uint32_t>(in.integer(in.find("history_days"), "history_days", 0, history_days_max));
+  return x;
+}
+
+op::any read_join(field_reader& in) { return op::join{in.room(), in.resume()}; }
+op::any read_leave(field_reader& in) { return op::leave{in.room()}; }
+op::any read_subscribe(field_reader& in) { return op::subscribe{in.room(), in.resume()}; }
+op::any read_unsubscribe(field_reader& in) { return op::unsubscribe{in.room()}; }
+
+op::any read_send(field_reader& in) {
+  op::send x;
+  if (in.flag(in.find("ephemeral"), "ephemeral"))
+    in.refuse(errc::unsupported, "ephemeral", "not served by this server");
+  if (auto* list = in.find("attachments"); list != nullptr && !(list->is_array() && list->empty()))
+    in.refuse(errc::unsupported, "attachments", "not served by this server");
+  if (in.find("at") != nullptr)
+    in.refuse(errc::unsupported, "at", "scheduled sends are not served by this server");
+
+  auto* room = in.find("room");
+  auto* to = in.find("to");
+  if ((room == nullptr) == (to == nullptr))
+    in.refuse(errc::bad_request, "room", "exactly one of room and to is required");
+  if (room != nullptr)
+    x.room = in.id<room_id>(room, "room");
+  if (to != nullptr)
+    x.to = in.id<user_id>(to, "to");
+
+  x.key = in.string(in.required("key"), "key", key_bytes_max);
+  if (x.key.empty() || !std::all_of(x.key.begin(), x.key.end(), [](char c) { return c >= 0x21 && c <= 0x7e; }))
+    in.refuse(errc::bad_request, "key", "must be 1 to " + std::to_string(key_bytes_max) + " visible ASCII characters");
+
+  x.text = in.string(in.find("text"), "text", in.bounds.text_bytes, "limits.text_bytes");
+  if (auto* data = in.find("data")) {
+    if (!data->is_object()) {
+      in.refuse(errc::bad_request, "data", "must be an object");
+    } else {
+      x.data = data->dump();
+      if (x.data.size() > in.bounds.data_bytes)
+        in.refuse(errc::too_large, "data", over(x.data.size(), in.bounds.data_bytes, "bytes", "limits.data_bytes"));
+    }
+  } else if (x.text.empty()) {
+    in.refuse(errc::bad_request, "text", "must not be empty without data");
+  }
+  x.reply_to = in.integer(in.find("reply_to"), "reply_to", 1);
+  return x;
+}
+
+op::any read_history(field_reader& in) {
+  op::history x;
+  x.room = in.room();
+  x.limit = in.page(x.limit, in.bounds.history_page, "limits.history_page");
+  using from = op::history::from;
+  constexpr std::pair<std::string_view, from> places[] = {
+      {"before", from::before}, {"after", from::after}, {"around", from::around}, {"at", from::at}};
+  bool found = false;
+  for (auto [field, where] : places) {
+    auto* value = in.find(field);
+    if (value == nullptr)
+      continue;
+    if (std::exchange(found, true))
+      in.refuse(errc::bad_request, field, "only one of before, after, around and at may be given");
+    x.where = where;
+    const auto number = in.integer(value, field, where == from::before || where == from::around ? 1 : 0);
+    if (where == from::at)
+      x.ts = static_cast<int64_t>(number);
+    else
+      x.seq = number;
+  }
+  return x;
+}
+
+op::any read_read(field_reader& in) {
+  if (in.find("thread") != nullptr)
+    in.refuse(errc::unsupported, "thread", "not served by this server");
+  return op::read{in.room(), in.integer(in.required("seq"), "seq", 1)};
+}
+
+op::any read_typing(field_reader& in) { return op::typing{in.room(), in.flag(in.required("on"), "on")}; }
+
+op::any read_members(field_reader& in) {
+  op::members x;
+  x.room = in.room();
+  x.after = in.id<user_id>(in.find("after"), "after").str();
+  x.limit = in.page(x.limit, in.bounds.members_page, "limits.members_page");
+  return x;
+}
+
+op::any read_rooms(field_reader& in) {
+  op::rooms x;
+  x.after = in.id<room_id>(in.find("after"), "after").str();
+  x.limit = in.page(x.limit, in.bounds.rooms_page, "limits.rooms_page");
+  return x;
+}
+
+constexpr std::array<std::pair<std::string_view, op::any (*)(field_reader&)>, 14> readers{{
+    {"send", read_send},
+    {"read", read_read},
+    {"typing", read_typing},
+    {"ping", read_ping},
+    {"history", read_history},
+    {"join", read_join},
+    {"subscribe", read_subscribe},
+    {"hello", read_hello},
+    {"refresh", read_refresh},
+    {"leave", read_leave},
+    {"unsubscribe", read_unsubscribe},
+    {"create", read_create},
+    {"members", read_members},
+    {"rooms", read_rooms},
+}};
+
+auto find_reader(std::string_view op) noexcept {
+  return std::find_if(readers.begin(), readers.end(), [op](const auto& r) { return r.first == op; });
+}
+
+} // namespace
+
+bool knows_op(std::string_view op) noexcept { return find_reader(op) != readers.end(); }
+
+outcome<op::any> read_op(std::string_view op, const nlohmann::json& fields, const limits& bounds) {
+  auto reader = find_reader(op);
+  if (reader == readers.end())
+    return fail(errc::unsupported, "op: not served by this server");
+  field_reader in(fields, bounds);
+  auto result = reader->second(in);
+  if (in.why())
+    return *in.why();
+  return result;
+}
+
+outcome<std::string> read_device(const nlohmann::json& fields) {
+  const limits unused;
+  field_reader in(fields, unused);
+  auto result = in.device();
+  if (in.why())
+    return *in.why();
+  return result;
+}
+
+outcome<std::string> read_secret(const nlohmann::json& fields, std::string_view field, size_t bytes_max) {
+  const limits unused;
+  field_reader in(fields, unused);
+  auto result = in.string(in.required(field), field, bytes_max);
+  if (result.empty())
+    in.refuse(errc::bad_request, field, "must not be empty");
+  if (in.why())
+    return *in.why();
+  return result;
+}
+
+} // namespace greenroom::net

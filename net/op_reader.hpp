@@ -1,0 +1,38 @@
+// op_reader: from the fields of a JSON object to an operation. Frames and REST bodies come through here, so that both
+// refuse the same things in the same words.
+//
+// Rules for every field: null counts as absent; unknown fields are ignored, except for those of the protocol that this
+// server does not serve and that would change the meaning of the request (`unsupported`). Numbers are integers without
+// fraction or exponent. Pure; never throws.
+#pragma once
+
+#include "actors/requests.hpp"
+#include "config/settings.hpp"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <string_view>
+
+namespace greenroom::net {
+
+/// Characters of a device name.
+inline constexpr size_t device_characters_max = 64;
+/// Bytes of a room's title.
+inline constexpr size_t title_bytes_max = 256;
+/// Bytes of a token or refresh token.
+inline constexpr size_t token_bytes_max = 4096;
+
+/// Whether this server knows the op.
+bool knows_op(std::string_view op) noexcept;
+
+/// Reads the fields of `op` out of `fields`. The failure's message begins with the field and names the limit.
+/// REQUIRES: fields is an object.
+outcome<op::any> read_op(std::string_view op, const nlohmann::json& fields, const limits& bounds);
+
+/// A device name of up to device_characters_max characters without control characters; absent: empty.
+outcome<std::string> read_device(const nlohmann::json& fields);
+
+/// A string that must be there, of 1 to `bytes_max` bytes; for the passwords and refresh tokens of REST.
+outcome<std::string> read_secret(const nlohmann::json& fields, std::string_view field, size_t bytes_max);
+
+} // namespace greenroom::net
