@@ -1,8 +1,9 @@
 // batch: one mutation, addressed to one shard. Serialisable: on a single node it is applied directly, in a cluster it
 // is what the shard's log carries.
 //
-// Invariant: every key in a batch belongs to the batch's shard. The typed functions take ids and assert that they live
-// there; parse() checks it for bytes that came from elsewhere.
+// Invariant: every key in a batch belongs to the batch's shard. The typed functions take ids and throw
+// std::logic_error, in every build, if they live elsewhere or are empty; parse() checks it for bytes that came from
+// elsewhere.
 #pragma once
 
 #include "storage/records.hpp"
@@ -48,6 +49,7 @@ public:
 private:
   void add_put(std::string_view key, std::string_view value);
   void add_erase(std::string_view key);
+  void add(uint8_t op, std::string_view key);
 
   shard_id shard_;
   size_t count_ = 0;

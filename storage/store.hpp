@@ -6,8 +6,13 @@
 // Invariants
 // - commit() returns success only after one fdatasync that covers every batch handed over; all of them or none are
 //   visible afterwards.
-// - After a failed commit the store refuses everything until reopen() succeeded. What a failed commit wrote may or may
+// - After a failed commit the store refuses every commit until reopen() succeeded. What a failed commit wrote may or
+// may
 //   not be there then: whoever holds state of it must read it anew (generation() has changed).
+// - A commit that the free-space check refused wrote nothing: that is a plain refusal, and the store stays healthy.
+// - No read waits for the writer; only `disk` reads and pages wait for the disk.
+//
+// Messages of failures are for the log: they may name files. A client is told "unavailable" in other words.
 #pragma once
 
 #include "storage/batch.hpp"
@@ -64,21 +69,28 @@ struct event_page {
 
 class store {
 public:
-  /// Opens or makes the store, checks its schema version. Fails with errc::unavailable and the reason.
+  /// Opens or makes the store and brings an older schema up to date. Fails with errc::unavailable and the reason, e.g.
+  /// that a newer program made it.
   static outcome<std::unique_ptr<store>> open(store_options options);
   ~store();
   store(const store&) = delete;
   store& operator=(const store&) = delete;
 
   // -- the writer ----------------------------------------------------------------------------------------------------
-  /// One synced write of all batches. Fails with errc::unavailable; the message says why.
+  /// One synced write of all batches. Fails with errc::unavailable; healthy() then tells a refusal for want of space,
+  /// after which the next commit may simply be tried, from a failed write, after which only reopen() helps. An error of
+  /// RocksDB's background work (a flush that finds the disk full) makes the next commit fail in the same way.
   outcome<void> commit(std::span<const batch* const> batches);
-  /// Closes and opens the database after a failed commit. Fails with errc::unavailable as long as it can't be opened.
+  /// Closes and opens the database after a failed commit. Fails with errc::unavailable as long as it can't be opened,
+  /// and may be tried for ever. While the disk is below min_free_bytes it fails at once and leaves the database open,
+  /// so that reads go on.
   outcome<void> reopen();
   /// Whether the last commit or reopen succeeded. Any thread.
   bool healthy() const noexcept;
   /// Grows by one with each successful reopen. Any thread.
   uint64_t generation() const noexcept;
+  /// 32 hex digits, drawn when the store was made. Any thread.
+  const std::string& id() const noexcept;
 
   // -- readers -------------------------------------------------------------------------------------------------------
   /// nullopt: no such room. `recent_events` and `recent_bytes` bound room_image::recent.

@@ -1,0 +1,204 @@
+#include "storage/database.hpp"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/convenience.h>
+#include <rocksdb/db.h>
+#include <rocksdb/env.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
+#include <rocksdb/table.h>
+#include <rocksdb/utilities/table_properties_collectors.h>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+
+namespace greenroom::storage {
+
+struct database::watch : rocksdb::EventListener {
+  std::atomic<bool> failed{false};
+
+  void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status*) override { failed = true; }
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status, bool* auto_recovery) override {
+    *auto_recovery = false;
+  }
+};
+
+namespace {
+
+namespace fs = std::filesystem;
+
+rocksdb::DBOptions database_options(const store_options& options) {
+  rocksdb::DBOptions out;
+  out.create_if_missing = true;
+  out.create_missing_column_families = true;
+  if (options.env != nullptr)
+    out.env = options.env;
+
+  // The write-ahead log: see "What is durable" in the README before touching any of these four.
+  out.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  out.track_and_verify_wals_in_manifest = true;
+  out.avoid_flush_during_recovery = false;
+  out.max_bgerror_resume_count = 0;
+
+  // Memory and the time that a start may take: together the memtables stay below write_buffer_bytes, and a rarely
+  // written family holds back at most twice of it in log files.
+  out.db_write_buffer_size = options.write_buffer_bytes;
+  out.max_total_wal_size = 2 * options.write_buffer_bytes;
+
+  // Two threads: one flush, one compaction.
+  out.max_background_jobs = 2;
+  out.max_subcompactions = 1;
+  out.max_file_opening_threads = 2;
+  out.stats_dump_period_sec = 0;
+  out.stats_persist_period_sec = 0;
+
+  // One writer: nothing to gain from its queue's spinning and from concurrent memtables.
+  out.allow_concurrent_memtable_write = false;
+  out.enable_write_thread_adaptive_yield = false;
+
+  // All table readers stay open with their filters and indexes, so that a `cached` look-up never finds one missing.
+  out.max_open_files = -1;
+  out.skip_stats_update_on_db_open = true;
+  // Files are deleted by the background thread, not by the reader that held them last.
+  out.avoid_unnecessary_blocking_io = true;
+  // Flushes write out as they go: one great fsync at their end would stand in the way of the log's.
+  out.bytes_per_sync = 1u << 20;
+  out.compaction_readahead_size = 2u << 20;
+
+  out.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
+  out.max_log_file_size = 1u << 20;
+  out.keep_log_file_num = 2;
+  return out;
+}
+
+rocksdb::CompressionType compression_for_text() {
+  auto known = rocksdb::GetSupportedCompressions();
+  bool lz4 = std::find(known.begin(), known.end(), rocksdb::kLZ4Compression) != known.end();
+  return lz4 ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
+}
+
+rocksdb::ColumnFamilyOptions family_options(keys::family which, const store_options& options,
+                                            const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::ColumnFamilyOptions out;
+  out.max_write_buffer_number = 4;
+  out.level_compaction_dynamic_level_bytes = true;
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = cache;
+  table.cache_index_and_filter_blocks = false;
+  table.format_version = 5;
+  switch (which) {
+  case keys::family::state:
+    // Small records that are read by key and by short ranges. Effects are written to be deleted soon: files with many
+    // deletions are compacted early, so that a scan does not step over them again and again.
+    out.write_buffer_size = options.write_buffer_bytes / 4;
+    out.compression = compression_for_text();
+    table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+    out.table_properties_collector_factories.push_back(rocksdb::NewCompactOnDeletionCollectorFactory(256, 128));
+    break;
+  case keys::family::events:
+    // Read in ranges, never by a key that may be absent: no filter, larger blocks, which compress better.
+    out.write_buffer_size = options.write_buffer_bytes;
+    out.compression = compression_for_text();
+    table.block_size = 16u << 10;
+    break;
+  case keys::family::keys:
+    // Asked once per send for a key that is nearly always absent: the answer must come from filters in memory. Bloom
+    // filters for young files; Ribbon filters, a third smaller, where most of the keys are.
+    out.write_buffer_size = options.write_buffer_bytes / 2;
+    out.compression = rocksdb::kNoCompression; // hashes
+    out.memtable_whole_key_filtering = true;
+    out.memtable_prefix_bloom_size_ratio = 0.1;
+    table.filter_policy.reset(rocksdb::NewRibbonFilterPolicy(12, 2));
+    table.optimize_filters_for_memory = true;
+    table.data_block_index_type = rocksdb::BlockBasedTableOptions::kDataBlockBinaryAndHash;
+    break;
+  }
+  out.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  return out;
+}
+
+failure cannot_open(const fs::path& path, std::string_view why) {
+  return fail(errc::unavailable, "storage: can't open " + path.string() + ": " + std::string(why));
+}
+
+/// RocksDB syncs its directory, but not the directories above it, in which it would be missing after a power loss.
+outcome<void> make_directory(const fs::path& path) {
+  std::error_code error;
+  if (fs::is_directory(path, error))
+    return {};
+  auto parent = fs::absolute(path).lexically_normal().parent_path();
+  if (!fs::is_directory(parent, error))
+    if (auto made = make_directory(parent); !made)
+      return made;
+  if (!fs::create_directory(path, error) && error)
+    return cannot_open(path, error.message());
+  fs::permissions(path, fs::perms::owner_all, error); // what people say to each other is nobody else's business
+  int fd = ::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  bool synced = fd >= 0 && ::fsync(fd) == 0;
+  if (fd >= 0)
+    ::close(fd);
+  return synced ? outcome<void>{} : cannot_open(path, "its parent directory can't be synced");
+}
+
+/// RocksDB would say "column families not opened"; the reason is that we don't know them.
+outcome<void> refuse_unknown_families(const store_options& options, const rocksdb::DBOptions& rocks) {
+  std::vector<std::string> names;
+  if (!rocksdb::DB::ListColumnFamilies(rocks, options.path, &names).ok())
+    return {}; // There is no database yet, or open() finds out what is wrong with it.
+  for (auto& name : names)
+    if (std::find(keys::family_names.begin(), keys::family_names.end(), name) == keys::family_names.end())
+      return cannot_open(options.path, "made by a newer version of Greenroom (it has a column family '" + name + "')");
+  return {};
+}
+
+} // namespace
+
+failure to_failure(std::string_view what, const rocksdb::Status& status) {
+  auto code = status.IsCorruption() ? errc::internal : errc::unavailable;
+  return fail(code, "storage: " + std::string(what) + ": " + status.ToString());
+}
+
+database::database() : watch_(std::make_shared<watch>()) {}
+
+database::~database() {
+  if (!db_)
+    return;
+  for (auto* handle : families_)
+    db_->DestroyColumnFamilyHandle(handle);
+  // Everything acknowledged is in the log already: there is nothing to do about an error here.
+  db_->Close().PermitUncheckedError();
+}
+
+bool database::failed() const noexcept { return watch_->failed; }
+
+outcome<std::unique_ptr<database>> database::open(const store_options& options, database_parts& parts) {
+  if (auto made = make_directory(options.path); !made)
+    return made.error();
+  auto rocks = database_options(options);
+  if (auto known = refuse_unknown_families(options, rocks); !known)
+    return known.error();
+  if (!parts.cache)
+    parts.cache = rocksdb::NewLRUCache(options.cache_bytes);
+  if (!parts.logger) // May fail on a full disk; then RocksDB does without.
+    rocksdb::CreateLoggerFromOptions(options.path, rocks, &parts.logger).PermitUncheckedError();
+  std::unique_ptr<database> result(new database);
+  rocks.info_log = parts.logger;
+  rocks.listeners.push_back(result->watch_);
+  std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  for (size_t i = 0; i < keys::family_count; ++i)
+    families.emplace_back(keys::family_names[i], family_options(static_cast<keys::family>(i), options, parts.cache));
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  auto status = rocksdb::DB::Open(rocks, options.path, families, &handles, &db);
+  if (!status.ok())
+    return cannot_open(options.path, status.ToString());
+  result->db_.reset(db);
+  std::copy(handles.begin(), handles.end(), result->families_.begin());
+  return result;
+}
+
+} // namespace greenroom::storage

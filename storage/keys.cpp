@@ -1,0 +1,132 @@
+#include "storage/keys.hpp"
+
+#include <stdexcept>
+
+namespace greenroom::storage::keys {
+namespace {
+
+constexpr size_t seq_bytes = 8;
+
+std::string begin(std::string_view id, shard_id shard, tag kind, size_t rest) {
+  if (id.empty() || id.find('\0') != std::string_view::npos)
+    throw std::logic_error("storage: an id in a key is empty or holds a 0 byte");
+  std::string out;
+  out.reserve(2 + id.size() + 1 + rest);
+  out.push_back(static_cast<char>(shard));
+  out.push_back(static_cast<char>(kind));
+  out.append(id);
+  out.push_back('\0');
+  return out;
+}
+
+std::string begin(const room_id& room, tag kind, size_t rest) { return begin(room.str(), room.shard(), kind, rest); }
+std::string begin(const user_id& user, tag kind, size_t rest) { return begin(user.str(), user.shard(), kind, rest); }
+
+/// Big-endian, so that the order of the keys is the order of the log.
+void put_seq(std::string& out, uint64_t seq) {
+  for (int shift = 56; shift >= 0; shift -= 8)
+    out.push_back(static_cast<char>(seq >> shift));
+}
+
+void put_id(std::string& out, std::string_view id) {
+  if (id.empty())
+    throw std::logic_error("storage: an id in a key is empty");
+  out.append(id);
+}
+
+} // namespace
+
+std::string room(const room_id& id) { return begin(id, tag::room, 0); }
+
+std::string event(const room_id& id, uint64_t seq) {
+  auto out = begin(id, tag::event, seq_bytes);
+  put_seq(out, seq);
+  return out;
+}
+
+std::string member(const room_id& id, const user_id& user) {
+  auto out = begin(id, tag::member, user.str().size());
+  put_id(out, user.str());
+  return out;
+}
+
+std::string key(const room_id& id, const key_hash& hash) {
+  auto out = begin(id, tag::key, hash.size());
+  out.append(reinterpret_cast<const char*>(hash.data()), hash.size());
+  return out;
+}
+
+std::string effect(const room_id& id, uint64_t seq, const user_id& user) {
+  auto out = begin(id, tag::effect, seq_bytes + user.str().size());
+  put_seq(out, seq);
+  put_id(out, user.str());
+  return out;
+}
+
+std::string account(const user_id& id) { return begin(id, tag::account, 0); }
+
+std::string session(const user_id& id, std::string_view session) {
+  auto out = begin(id, tag::session, session.size());
+  put_id(out, session);
+  return out;
+}
+
+std::string listed(const user_id& id, const room_id& room) {
+  auto out = begin(id, tag::listed, room.str().size());
+  put_id(out, room.str());
+  return out;
+}
+
+std::string prefix(const room_id& id, tag kind) { return begin(id, kind, 0); }
+std::string prefix(const user_id& id, tag kind) { return begin(id, kind, 0); }
+std::string prefix(shard_id shard, tag kind) { return {static_cast<char>(shard), static_cast<char>(kind)}; }
+
+std::string end_of(std::string prefix) {
+  ++prefix.back();
+  return prefix;
+}
+
+uint64_t seq_of(std::string_view rest) noexcept {
+  uint64_t seq = 0;
+  for (char byte : rest)
+    seq = seq << 8 | static_cast<uint8_t>(byte);
+  return seq;
+}
+
+family family_of(std::string_view key) noexcept {
+  switch (static_cast<tag>(key[1])) {
+  case tag::event:
+    return family::events;
+  case tag::key:
+    return family::keys;
+  default:
+    return family::state;
+  }
+}
+
+bool belongs(std::string_view key, shard_id shard) noexcept {
+  if (key.size() < 2 || static_cast<shard_id>(key[0]) != shard)
+    return false;
+  auto end = key.find('\0', 2);
+  if (end == std::string_view::npos || end == 2 || shard_of(key.substr(2, end - 2)) != shard)
+    return false;
+  auto rest = key.size() - end - 1;
+  switch (static_cast<tag>(key[1])) {
+  case tag::room:
+  case tag::account:
+    return rest == 0;
+  case tag::event:
+    return rest == seq_bytes;
+  case tag::key:
+    return rest == std::tuple_size_v<key_hash>;
+  case tag::effect:
+    return rest > seq_bytes;
+  case tag::member:
+  case tag::session:
+  case tag::listed:
+    return rest > 0;
+  }
+  return false;
+}
+
+} // namespace greenroom::storage::keys

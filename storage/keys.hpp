@@ -1,0 +1,67 @@
+// keys: builds and checks the keys of the store, the only place that knows how they look. The table is in
+// storage/README.md. Private to storage/ and its tests.
+//
+// Invariants
+// - A key begins with the shard of its id, so that a shard is one range of keys.
+// - An id is not empty and holds no 0 byte, so that no id's range reaches into another's. Breaking either of these is a
+//   programmer's mistake: std::logic_error.
+#pragma once
+
+#include "storage/records.hpp"
+
+#include <array>
+#include <string>
+#include <string_view>
+
+namespace greenroom::storage::keys {
+
+/// What stands under a key; its second byte.
+enum class tag : char {
+  // Of a room.
+  room = 'r',
+  event = 'e',
+  member = 'm',
+  key = 'k',
+  effect = 'x',
+  // Of a user.
+  account = 'a',
+  session = 's',
+  listed = 'l',
+};
+
+/// The column families that the keys are spread over by their tag; each is tuned for how it is read (database.cpp).
+enum class family : uint8_t { state = 0, events = 1, keys = 2 };
+inline constexpr size_t family_count = 3;
+/// The names on disk.
+inline constexpr std::array<const char*, family_count> family_names = {"default", "events", "keys"};
+
+std::string room(const room_id&);
+std::string event(const room_id&, uint64_t seq);
+std::string member(const room_id&, const user_id&);
+std::string key(const room_id&, const key_hash&);
+std::string effect(const room_id&, uint64_t seq, const user_id&);
+std::string account(const user_id&);
+/// REQUIRES: !session.empty().
+std::string session(const user_id&, std::string_view session);
+std::string listed(const user_id&, const room_id&);
+
+/// Everything of one kind that an id owns: shard, tag, id and its 0 byte.
+std::string prefix(const room_id&, tag);
+std::string prefix(const user_id&, tag);
+/// Everything of one kind in a shard.
+std::string prefix(shard_id, tag);
+/// The first key behind all that begin with `prefix`. REQUIRES: it ends with a byte below 0xff.
+std::string end_of(std::string prefix);
+
+/// The seq in an event key behind its prefix.
+uint64_t seq_of(std::string_view rest) noexcept;
+
+/// The family of a key that was built here. REQUIRES: key.size() >= 2.
+family family_of(std::string_view key) noexcept;
+/// Whether these bytes are a key of this shard: a known tag, and an id that lives there. For bytes from elsewhere.
+bool belongs(std::string_view key, shard_id shard) noexcept;
+
+/// Where the schema's version stands, outside of every shard.
+inline constexpr std::string_view schema = "\xffschema";
+
+} // namespace greenroom::storage::keys

@@ -1,0 +1,105 @@
+#include "storage/schema.hpp"
+
+#include "storage/coding.hpp"
+
+#include <rocksdb/db.h>
+#include <sodium.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <optional>
+
+namespace greenroom::storage {
+namespace {
+
+// The record must be readable by every version there will ever be: version, store id, and nothing else is looked at.
+std::string encode_schema(const schema_record& x) {
+  std::string out;
+  put_varint(out, x.version);
+  put_text(out, x.store);
+  return out;
+}
+
+outcome<std::optional<schema_record>> read_schema(database& db) {
+  std::string bytes;
+  auto status = db->Get(rocksdb::ReadOptions(), db.family(keys::family::state), keys::schema, &bytes);
+  if (status.IsNotFound())
+    return std::optional<schema_record>{};
+  if (!status.ok())
+    return to_failure("can't read the schema version", status);
+  byte_reader in(bytes);
+  schema_record record;
+  record.version = in.varint32();
+  record.store = std::string(in.text());
+  if (!in.good() || record.version == 0 || record.store.empty())
+    return fail(errc::unavailable, "storage: the schema record is damaged");
+  return std::optional<schema_record>{record};
+}
+
+outcome<void> write_schema(database& db, const schema_record& record) {
+  rocksdb::WriteOptions synced;
+  synced.sync = true;
+  auto status = db->Put(synced, db.family(keys::family::state), keys::schema, encode_schema(record));
+  if (!status.ok())
+    return to_failure("can't write the schema version", status);
+  return {};
+}
+
+bool is_empty(database& db) {
+  for (size_t i = 0; i < keys::family_count; ++i) {
+    std::unique_ptr<rocksdb::Iterator> it(
+        db->NewIterator(rocksdb::ReadOptions(), db.family(static_cast<keys::family>(i))));
+    it->SeekToFirst();
+    if (it->Valid() || !it->status().ok())
+      return false;
+  }
+  return true;
+}
+
+std::string random_id() {
+  std::array<unsigned char, 16> bytes;
+  randombytes_buf(bytes.data(), bytes.size());
+  std::array<char, 2 * bytes.size() + 1> hex;
+  return sodium_bin2hex(hex.data(), hex.size(), bytes.data(), bytes.size());
+}
+
+} // namespace
+
+std::span<const migration> migrations() {
+  // Version 1 is the first. A step to version 2 would stand here as {1, [](database& db) { ... }}.
+  return {};
+}
+
+outcome<std::string> bring_up_to_date(database& db, uint32_t target, std::span<const migration> steps) {
+  auto found = read_schema(db);
+  if (!found)
+    return found.error();
+  if (!*found) {
+    // A store without a version is a new one, or it is not ours.
+    if (!is_empty(db))
+      return fail(errc::unavailable, "storage: there are data, but no schema version: not a store of Greenroom");
+    schema_record fresh{target, random_id()};
+    if (auto written = write_schema(db, fresh); !written)
+      return written.error();
+    return fresh.store;
+  }
+  auto record = **found;
+  if (record.version > target)
+    return fail(errc::unavailable, "storage: the store has schema version " + std::to_string(record.version) +
+                                       ", this version of Greenroom knows up to " + std::to_string(target));
+  while (record.version < target) {
+    auto step = std::find_if(steps.begin(), steps.end(), [&](const migration& x) { return x.from == record.version; });
+    if (step == steps.end())
+      return fail(errc::unavailable,
+                  "storage: there is no way from schema version " + std::to_string(record.version) + " to the next");
+    if (auto done = step->run(db); !done)
+      return done.error();
+    ++record.version;
+    if (auto written = write_schema(db, record); !written)
+      return written.error();
+  }
+  return record.store;
+}
+
+} // namespace greenroom::storage

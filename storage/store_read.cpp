@@ -1,0 +1,341 @@
+// The readers of the store. Each takes the gate shared for as long as it needs RocksDB, at most one page long.
+#include "storage/store_impl.hpp"
+
+#include <rocksdb/db.h>
+#include <rocksdb/snapshot.h>
+
+#include <algorithm>
+
+namespace greenroom::storage {
+namespace {
+
+/// An iterator over the keys with one prefix, and the slices that its bounds point into.
+class range {
+public:
+  range(const database& db, keys::family family, std::string prefix, const rocksdb::Snapshot* snapshot = nullptr)
+      : prefix_(std::move(prefix)), end_(keys::end_of(prefix_)), lower_(prefix_), upper_(end_) {
+    rocksdb::ReadOptions options;
+    options.iterate_lower_bound = &lower_;
+    options.iterate_upper_bound = &upper_;
+    options.snapshot = snapshot;
+    it_.reset(db->NewIterator(options, db.family(family)));
+  }
+
+  rocksdb::Iterator* operator->() const noexcept { return it_.get(); }
+  const std::string& prefix() const noexcept { return prefix_; }
+  /// What stands in the key behind the prefix. REQUIRES: the iterator is valid.
+  std::string_view rest() const noexcept { return it_->key().ToStringView().substr(prefix_.size()); }
+  std::string_view value() const noexcept { return it_->value().ToStringView(); }
+  outcome<void> status() const {
+    auto status = it_->status();
+    if (!status.ok())
+      return to_failure("can't read", status);
+    return {};
+  }
+
+private:
+  std::string prefix_, end_;
+  rocksdb::Slice lower_, upper_;
+  std::unique_ptr<rocksdb::Iterator> it_;
+};
+
+/// Calls `take(rest of the key, record)` for everything with a prefix.
+template <class Record, class Take>
+outcome<void> scan(range& all, const Take& take) {
+  for (all->SeekToFirst(); all->Valid(); all->Next()) {
+    auto record = decode<Record>(all.value());
+    if (!record)
+      return record.error();
+    if (!take(all.rest(), std::move(*record)))
+      break;
+  }
+  return all.status();
+}
+
+template <class Record>
+outcome<std::optional<Record>> get(const database& db, keys::family family, const std::string& key,
+                                   const rocksdb::ReadOptions& options) {
+  rocksdb::PinnableSlice value;
+  auto status = db->Get(options, db.family(family), key, &value);
+  if (status.IsNotFound())
+    return std::optional<Record>{};
+  if (!status.ok())
+    return to_failure("can't read", status);
+  auto record = decode<Record>(value.ToStringView());
+  if (!record)
+    return record.error();
+  return std::optional<Record>{std::move(*record)};
+}
+
+/// The event at which the iterator stands.
+outcome<event> event_at(const range& log) {
+  auto decoded = decode<event>(log.value());
+  if (decoded && decoded->seq != keys::seq_of(log.rest()))
+    return fail(errc::internal, "storage: event " + std::to_string(decoded->seq) + " stands in the place of another");
+  return decoded;
+}
+
+/// Collects events from where the iterator stands, in its direction, until the page is full.
+class page_builder {
+public:
+  page_builder(size_t limit, size_t bytes) : limit_(limit), bytes_(bytes) {}
+
+  /// False: it is full, and this event is not in it.
+  outcome<bool> add(const range& log) {
+    auto size = log.value().size();
+    if (page_.events.size() >= limit_ || (!page_.events.empty() && used_ + size > bytes_)) {
+      page_.more = true;
+      return false;
+    }
+    auto next = event_at(log);
+    if (!next)
+      return next.error();
+    // A hole would be passed on to clients as if it were the whole log.
+    if (!page_.events.empty() && std::max(next->seq, last_) - std::min(next->seq, last_) != 1)
+      return fail(errc::internal,
+                  "storage: a gap in the log between " + std::to_string(last_) + " and " + std::to_string(next->seq));
+    used_ += size;
+    last_ = next->seq;
+    page_.events.push_back(std::move(*next));
+    return true;
+  }
+
+  event_page take() && { return std::move(page_); }
+
+private:
+  size_t limit_, bytes_, used_ = 0;
+  uint64_t last_ = 0;
+  event_page page_;
+};
+
+} // namespace
+
+outcome<open_database> store::impl::read() const {
+  if (!closing) {
+    std::shared_lock lock(gate, std::try_to_lock);
+    if (lock && db)
+      return open_database{std::move(lock), db.get()};
+  }
+  return fail(errc::unavailable, "storage: the store is being reopened");
+}
+
+outcome<std::optional<room_image>> store::load_room(const room_id& room, size_t recent_events,
+                                                    size_t recent_bytes) const {
+  auto db = impl_->read();
+  if (!db)
+    return db.error();
+  // Record, members and head must be of one moment.
+  rocksdb::ManagedSnapshot moment(&***db);
+  rocksdb::ReadOptions options;
+  options.snapshot = moment.snapshot();
+  auto record = get<room_record>(**db, keys::family::state, keys::room(room), options);
+  if (!record)
+    return record.error();
+  if (!*record)
+    return std::optional<room_image>{};
+  room_image image;
+  image.record = std::move(**record);
+
+  range members(**db, keys::family::state, keys::prefix(room, keys::tag::member), moment.snapshot());
+  auto scanned = scan<member_record>(members, [&](std::string_view user, member_record&& x) {
+    image.members.emplace_back(user_id::trusted(std::string(user)), x);
+    return true;
+  });
+  if (!scanned)
+    return scanned.error();
+
+  range log(**db, keys::family::events, keys::prefix(room, keys::tag::event), moment.snapshot());
+  log->SeekToLast();
+  if (log->Valid()) {
+    auto last = event_at(log);
+    if (!last)
+      return last.error();
+    image.head = last->seq;
+    image.head_ts = last->ts;
+  }
+  // When retention has dropped every event, the seqs below `first` are used up all the same.
+  if (image.record.first > 0)
+    image.head = std::max(image.head, image.record.first - 1);
+  size_t used = 0;
+  for (; log->Valid() && image.recent.size() < recent_events; log->Prev()) {
+    used += log.value().size();
+    if (used > recent_bytes)
+      break;
+    auto next = event_at(log);
+    if (!next)
+      return next.error();
+    if (next->seq < image.record.first)
+      break;
+    image.recent.push_back(std::move(*next));
+  }
+  if (auto good = log.status(); !good)
+    return good.error();
+  std::reverse(image.recent.begin(), image.recent.end());
+  return std::optional<room_image>{std::move(image)};
+}
+
+outcome<user_image> store::load_user(const user_id& user) const {
+  auto db = impl_->read();
+  if (!db)
+    return db.error();
+  rocksdb::ManagedSnapshot moment(&***db);
+  rocksdb::ReadOptions options;
+  options.snapshot = moment.snapshot();
+  user_image image;
+  auto account = get<account_record>(**db, keys::family::state, keys::account(user), options);
+  if (!account)
+    return account.error();
+  image.account = std::move(*account);
+
+  range sessions(**db, keys::family::state, keys::prefix(user, keys::tag::session), moment.snapshot());
+  auto scanned = scan<session_record>(sessions, [&](std::string_view id, session_record&& x) {
+    image.sessions.emplace_back(id, std::move(x));
+    return true;
+  });
+  if (!scanned)
+    return scanned.error();
+
+  range rooms(**db, keys::family::state, keys::prefix(user, keys::tag::listed), moment.snapshot());
+  scanned = scan<listed_room>(rooms, [&](std::string_view id, listed_room&& x) {
+    image.rooms.emplace_back(room_id::trusted(std::string(id)), std::move(x));
+    return true;
+  });
+  if (!scanned)
+    return scanned.error();
+  return image;
+}
+
+outcome<event_page> store::events_after(const room_id& room, uint64_t after, size_t limit, size_t bytes) const {
+  auto db = impl_->read();
+  if (!db)
+    return db.error();
+  if (after == UINT64_MAX)
+    return event_page{};
+  range log(**db, keys::family::events, keys::prefix(room, keys::tag::event));
+  page_builder page(limit, bytes);
+  for (log->Seek(keys::event(room, after + 1)); log->Valid(); log->Next()) {
+    auto added = page.add(log);
+    if (!added)
+      return added.error();
+    if (!*added)
+      break;
+  }
+  if (auto good = log.status(); !good)
+    return good.error();
+  return std::move(page).take();
+}
+
+outcome<event_page> store::events_before(const room_id& room, uint64_t before, size_t limit, size_t bytes) const {
+  auto db = impl_->read();
+  if (!db)
+    return db.error();
+  if (before == 0)
+    return event_page{};
+  range log(**db, keys::family::events, keys::prefix(room, keys::tag::event));
+  page_builder page(limit, bytes);
+  for (log->SeekForPrev(keys::event(room, before - 1)); log->Valid(); log->Prev()) {
+    auto added = page.add(log);
+    if (!added)
+      return added.error();
+    if (!*added)
+      break;
+  }
+  if (auto good = log.status(); !good)
+    return good.error();
+  auto result = std::move(page).take();
+  std::reverse(result.events.begin(), result.events.end());
+  return result;
+}
+
+outcome<uint64_t> store::seq_at(const room_id& room, int64_t ts, uint64_t first, uint64_t head) const {
+  auto db = impl_->read();
+  if (!db)
+    return db.error();
+  // Invariant: everything below `first` is older than `ts`, nothing above `last` is.
+  auto last = head;
+  while (first <= last) {
+    auto middle = first + (last - first) / 2;
+    auto found = get<event>(**db, keys::family::events, keys::event(room, middle), rocksdb::ReadOptions());
+    if (!found)
+      return found.error();
+    if (!*found)
+      return fail(errc::internal, "storage: event " + std::to_string(middle) + " is missing");
+    if ((*found)->ts < ts) {
+      first = middle + 1;
+    } else if (middle == 0) {
+      return uint64_t{0};
+    } else {
+      last = middle - 1;
+    }
+  }
+  return first;
+}
+
+outcome<std::pair<lookup, key_record>> store::find_key(const room_id& room, const key_hash& key, read_tier tier) const {
+  auto db = impl_->read();
+  if (!db)
+    return db.error();
+  rocksdb::ReadOptions options;
+  if (tier == read_tier::cached)
+    options.read_tier = rocksdb::kBlockCacheTier;
+  rocksdb::PinnableSlice value;
+  auto status = (**db)->Get(options, (*db)->family(keys::family::keys), keys::key(room, key), &value);
+  if (status.IsNotFound())
+    return std::pair{lookup::absent, key_record{}};
+  if (status.IsIncomplete())
+    return std::pair{lookup::would_block, key_record{}};
+  if (!status.ok())
+    return to_failure("can't look up a key", status);
+  auto record = decode<key_record>(value.ToStringView());
+  if (!record)
+    return record.error();
+  return std::pair{lookup::found, *record};
+}
+
+outcome<std::vector<effect_record>> store::effects(shard_id shard, size_t limit) const {
+  auto db = impl_->read();
+  if (!db)
+    return db.error();
+  std::vector<effect_record> result;
+  if (limit == 0)
+    return result;
+  range all(**db, keys::family::state, keys::prefix(shard, keys::tag::effect));
+  auto scanned = scan<effect_record>(all, [&](std::string_view, effect_record&& x) {
+    result.push_back(std::move(x));
+    return result.size() < limit;
+  });
+  if (!scanned)
+    return scanned.error();
+  return result;
+}
+
+std::vector<std::pair<std::string, uint64_t>> store::figures() const {
+  auto db = impl_->read();
+  if (!db)
+    return {};
+  std::vector<std::pair<std::string, uint64_t>> result;
+  auto add = [&](const char* name, const std::string& property) {
+    uint64_t value = 0;
+    if ((**db)->GetAggregatedIntProperty(property, &value))
+      result.emplace_back(name, value);
+  };
+  add("sst_bytes", rocksdb::DB::Properties::kLiveSstFilesSize);
+  add("memtable_bytes", rocksdb::DB::Properties::kCurSizeAllMemTables);
+  add("table_reader_bytes", rocksdb::DB::Properties::kEstimateTableReadersMem);
+  add("pending_compaction_bytes", rocksdb::DB::Properties::kEstimatePendingCompactionBytes);
+  add("keys_estimated", rocksdb::DB::Properties::kEstimateNumKeys);
+  // Of the whole database: any one family answers for all.
+  auto add_global = [&](const char* name, const std::string& property) {
+    uint64_t value = 0;
+    if ((**db)->GetIntProperty(property, &value))
+      result.emplace_back(name, value);
+  };
+  add_global("block_cache_bytes", rocksdb::DB::Properties::kBlockCacheUsage);
+  add_global("flushes_running", rocksdb::DB::Properties::kNumRunningFlushes);
+  add_global("compactions_running", rocksdb::DB::Properties::kNumRunningCompactions);
+  add_global("background_errors", rocksdb::DB::Properties::kBackgroundErrors);
+  add_global("write_stopped", rocksdb::DB::Properties::kIsWriteStopped);
+  return result;
+}
+
+} // namespace greenroom::storage
