@@ -1,0 +1,48 @@
+// gathering: what the readers of this folder (file, environment, flags, relations) share while one load runs. Nothing
+// outside of config/ needs it.
+#pragma once
+
+#include "config/load.hpp"
+#include "config/schema.hpp"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace greenroom::config {
+
+class gathering {
+public:
+  gathering();
+
+  void complain(std::string where, std::string key, std::string message);
+
+  /// Stores the value, or complains and marks the key as spoilt: relations say nothing about a key whose value is not
+  /// what its owner meant.
+  void set(const field& f, value v, source from);
+  void set_text(const field& f, std::string_view text, source from);
+  /// As set(), for what is no value at all.
+  void refuse(const field& f, std::string complaint, source from) { note(f, std::move(from), std::move(complaint)); }
+
+  const settings& values() const noexcept { return result_.values; }
+  const source& origin_of(const field& f) const { return result_.came_from[index_of(f)]; }
+  bool spoilt(const field& f) const { return spoilt_[index_of(f)]; }
+
+  /// The end: the result, with the name of the file that was read.
+  load_result finish(std::string file) &&;
+
+private:
+  static size_t index_of(const field& f) { return static_cast<size_t>(&f - fields().data()); }
+  void note(const field& f, source from, std::optional<std::string> complaint);
+
+  load_result result_;
+  std::vector<bool> spoilt_;
+};
+
+/// Reads the TOML file at `path`; that it cannot be read is a mistake.
+void read_file(const std::string& path, gathering& into);
+
+/// Checks what keys demand of each other.
+void check_relations(gathering& g);
+
+} // namespace greenroom::config

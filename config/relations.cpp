@@ -1,0 +1,88 @@
+// relations: what keys demand of each other, each said with both names. A relation is only checked if the values of
+// both keys are good by themselves.
+#include "config/gathering.hpp"
+
+namespace greenroom::config {
+namespace {
+
+/// `smaller` must not be larger than `larger`, else ...
+struct order {
+  std::string_view smaller;
+  std::string_view larger;
+  std::string_view else_what;
+};
+
+constexpr order orders[] = {
+    {"limits.frame_bytes", "limits.message_bytes", "no message could hold the longest frame"},
+    {"limits.text_bytes", "limits.frame_bytes", "no frame could hold the longest text"},
+    {"limits.data_bytes", "limits.frame_bytes", "no frame could hold the longest data"},
+    {"limits.frame_bytes", "limits.page_bytes", "one event could be too long for any page"},
+    {"limits.message_bytes", "limits.outbox_bytes", "one message could close the connection"},
+    {"limits.page_bytes", "limits.outbox_bytes", "one page of history could close the connection"},
+    {"limits.hello_rooms", "limits.subscriptions", "rooms would be listed that cannot be listened to"},
+    {"limits.sends_per_s", "limits.sends_burst", "the average could never be reached"},
+    {"storage.commit_requests", "storage.queue", "no write could ever be that large"},
+};
+
+std::string with_unit(const field& f, const settings& values) {
+  return to_toml(read(f, values)) + (f.unit.empty() ? "" : " " + std::string(f.unit));
+}
+
+class checker {
+public:
+  explicit checker(gathering& g) : g_(g) {}
+
+  void check(const order& x) {
+    const field& smaller = *find(x.smaller);
+    const field& larger = *find(x.larger);
+    if (g_.spoilt(smaller) || g_.spoilt(larger) ||
+        std::get<int64_t>(read(smaller, g_.values())) <= std::get<int64_t>(read(larger, g_.values())))
+      return;
+    // Blame the key that somebody has set; if both were, the first.
+    const bool blame_larger = g_.origin_of(smaller).kind == origin::fallback;
+    const std::string text = with_unit(smaller, g_.values()) + " is more than " + larger.name() + " (" +
+                             with_unit(larger, g_.values()) + "): ";
+    const std::string other = with_unit(larger, g_.values()) + " is less than " + smaller.name() + " (" +
+                              with_unit(smaller, g_.values()) + "): ";
+    const field& blamed = blame_larger ? larger : smaller;
+    g_.complain(g_.origin_of(blamed).where, blamed.name(), (blame_larger ? other : text) + std::string(x.else_what));
+  }
+
+  /// Complains about `key` unless `holds`; says nothing if one of the keys is spoilt.
+  void demand(bool holds, std::string_view key, std::string_view other, std::string message) {
+    const field& f = *find(key);
+    const field& o = *find(other);
+    if (holds || g_.spoilt(f) || g_.spoilt(o))
+      return;
+    g_.complain(g_.origin_of(f).kind == origin::fallback ? g_.origin_of(o).where : g_.origin_of(f).where, f.name(),
+                std::move(message));
+  }
+
+private:
+  gathering& g_;
+};
+
+} // namespace
+
+void check_relations(gathering& g) {
+  checker c(g);
+  for (const auto& x : orders)
+    c.check(x);
+  const settings& s = g.values();
+  c.demand(s.listen.port != 0 || s.listen.tls_port != 0, "listen.port", "listen.tls_port",
+           "is 0, and so is listen.tls_port: nobody could connect");
+  c.demand(s.listen.port != s.listen.tls_port || s.listen.port == 0, "listen.tls_port", "listen.port",
+           "is the same as listen.port");
+  c.demand(s.listen.tls_port == 0 || !s.tls.certificate.empty(), "tls.certificate", "listen.tls_port",
+           "is needed because listen.tls_port is set");
+  c.demand(s.listen.tls_port == 0 || !s.tls.key.empty(), "tls.key", "listen.tls_port",
+           "is needed because listen.tls_port is set");
+  const bool outside = s.auth.algorithm != token_algorithm::hs256;
+  c.demand(!outside || !s.auth.public_key_file.empty(), "auth.public_key_file", "auth.algorithm",
+           "is needed because auth.algorithm is RS256 or ES256");
+  // Somebody who names a key believes that tokens are checked with it.
+  c.demand(outside || s.auth.public_key_file.empty(), "auth.public_key_file", "auth.algorithm",
+           "is set, but auth.algorithm is HS256, which uses no public key");
+}
+
+} // namespace greenroom::config

@@ -1,0 +1,291 @@
+// schema_table: the rows. To add a key: a member in settings.hpp, a row here, then `greenroom config reference` into
+// README.md; everything else follows.
+#include "config/ids.hpp"
+#include "config/schema.hpp"
+
+#include <arpa/inet.h>
+
+namespace greenroom::config {
+namespace {
+
+constexpr auto restart = change::restart;
+constexpr auto reload = change::reload;
+constexpr auto reload_content = change::reload_content;
+
+constexpr int64_t kib = 1024;
+constexpr int64_t mib = 1024 * kib;
+constexpr int64_t path_bytes = 4096;
+
+// In the order of the enumerations, which take their value from the position.
+constexpr std::string_view algorithm_words[] = {"HS256", "RS256", "ES256"};
+constexpr std::string_view level_words[] = {"trace", "debug", "info", "warn", "error"};
+constexpr std::string_view format_words[] = {"text", "json"};
+constexpr std::string_view tls_words[] = {"1.2", "1.3"};
+
+bool is_address(const std::string& text) {
+  unsigned char bytes[16];
+  return inet_pton(AF_INET, text.c_str(), bytes) == 1 || inet_pton(AF_INET6, text.c_str(), bytes) == 1;
+}
+
+// Browsers send scheme://host[:port] and nothing after it; a pattern with a path or a slash at the end would never
+// match and lock everybody out without a word.
+bool is_origin(const std::string& text) {
+  if (text == "*")
+    return true;
+  auto scheme = text.find("://");
+  return scheme != std::string::npos && scheme > 0 && scheme + 3 < text.size() &&
+         text.find_first_of("/*?# ", scheme + 3) == std::string::npos;
+}
+
+bool is_name(const std::string& text) { return user_id::parse(text).has_value(); }
+
+constexpr text_form address_form{is_address, "an IPv4 or IPv6 address"};
+constexpr text_form origin_form{is_origin, "scheme://host[:port] without a slash at the end, or \"*\""};
+constexpr text_form name_form{is_name, "[a-z0-9][a-z0-9._-]{0,31}"};
+
+// The name of a key is the name of its member, so the two cannot drift apart.
+#define AT(section, key) #section, #key, [](settings & s) -> slot { return &s.section.key; }
+
+const field table[] = {
+    {AT(node, name),
+     restart,
+     "",
+     1,
+     32,
+     "Name of this node, seen by clients, in logs and in metrics.",
+     "Two nodes with one name cannot be told apart.",
+     {},
+     &name_form},
+    {AT(node, data_dir), restart, "", 1, path_bytes,
+     "Directory of everything that is kept: messages, accounts, the token secret. Relative to the working directory.",
+     "Another directory is another, empty chat."},
+
+    {AT(listen, address),
+     restart,
+     "",
+     1,
+     64,
+     "Address to listen on. 127.0.0.1: this machine only; 0.0.0.0 and `::` are all of its addresses.",
+     "An address that the machine does not have: the node does not start.",
+     {},
+     &address_form},
+    {AT(listen, port), restart, "", 0, 65'535, "Port for plain HTTP and WebSocket. 0: none.",
+     "A port in use: the node does not start."},
+    {AT(listen, tls_port), restart, "", 0, 65'535,
+     "Port for HTTPS and wss. 0: none; else tls.certificate and tls.key are needed.",
+     "A port in use: the node does not start."},
+    {AT(listen, io_threads), restart, "threads", 0, 256, "Threads that read and write sockets. 0: one per core.",
+     "More than cores: they take turns, and each delivery costs more."},
+    {AT(listen, backlog), restart, "connections", 1, 65'535,
+     "Connections that the kernel holds until they are accepted; the kernel's own limit (somaxconn) holds, too.",
+     "Too low: connects time out when many clients come back at once."},
+    {AT(listen, allowed_origins),
+     restart,
+     "entries",
+     0,
+     64,
+     "Origins of web pages that may connect. Empty: pages from the same host only; \"*\": every page.",
+     "Too wide: any page may use a visitor's session. Too narrow: browsers get 403.",
+     {},
+     &origin_form},
+
+    {AT(tls, certificate), reload_content, "", 0, path_bytes,
+     "PEM file: the certificate and those that lead to its issuer.",
+     "Missing or expired: the node does not start, or clients refuse it."},
+    {AT(tls, key), reload_content, "", 0, path_bytes, "PEM file: the private key of tls.certificate.",
+     "Not the key of the certificate: the node does not start; a reload is refused."},
+    {AT(tls, min_version), restart, "", 1, 8, "Oldest version of TLS that is spoken.",
+     "1.3 shuts out clients older than about 2019.", tls_words},
+
+    {AT(auth, algorithm), restart, "", 1, 8,
+     "The one algorithm that tokens may be signed with. HS256: by this node; RS256, ES256: by an outside identity "
+     "provider whose key is auth.public_key_file.",
+     "Not what the issuer uses: every token is refused.", algorithm_words},
+    {AT(auth, secret_file), restart, "", 0, path_bytes,
+     "File with the secret of HS256. Empty: token.secret in node.data_dir, made at the first start.",
+     "Another secret: all tokens that are out become void."},
+    {AT(auth, public_key_file), restart, "", 0, path_bytes,
+     "PEM file with the public key of the identity provider; for RS256 and ES256.",
+     "Another key: every token is refused."},
+    {AT(auth, issuer), restart, "", 1, 256, "`iss` that tokens must carry, and that ours do.",
+     "Not what the provider writes: every token is refused."},
+    {AT(auth, audience), restart, "", 0, 256, "`aud` that tokens must carry. Empty: not checked.",
+     "Not what the provider writes: every token is refused."},
+    {AT(auth, leeway_s), restart, "s", 0, 300, "How far the clock of an issuer may be off.",
+     "Too low: fresh tokens are refused when clocks differ. Too high: expired ones live on."},
+    {AT(auth, token_s), restart, "s", 10, 86'400, "Life of a token; clients refresh it in time.",
+     "Too high: a stolen token is good for as long, unless its session is revoked."},
+    {AT(auth, session_days), restart, "days", 1, 3'650, "Life of a session after its last refresh.",
+     "Too low: people must sign in again and again."},
+    {AT(auth, sessions_per_user), restart, "sessions", 1, 10'000,
+     "Sessions that an account may have; one more pushes out the oldest.", "Too low: devices sign each other out."},
+    {AT(auth, registration), restart, "", 0, 0, "Whether anybody may make an account.",
+     "true on the open internet: so may robots, as fast as limits.logins_per_minute_address allows."},
+    {AT(auth, guests), restart, "", 0, 0, "Whether anybody may come in without an account.",
+     "true on the open internet: nobody is kept out of public rooms."},
+    {AT(auth, password_bytes_min), restart, "bytes", 1, 128, "Shortest password that a new account may have.",
+     "Too low: passwords can be guessed."},
+    {AT(auth, argon2_mem_mb), restart, "MiB", 8, 4'096, "Memory of one password hash (Argon2id).",
+     "Too low: stolen hashes are cheaper to guess. Too high: logins are slow, and memory runs out."},
+    {AT(auth, argon2_ops), restart, "passes", 1, 64, "Passes over that memory.",
+     "Too low: stolen hashes are cheaper to guess. Too high: logins are slow."},
+    {AT(auth, hash_queue), restart, "logins", 1, 65'536,
+     "Logins that wait for the hashing thread; further ones are answered unavailable.",
+     "Too high: when many sign in at once, they wait until their clients have given up."},
+
+    {AT(storage, cache_mb), restart, "MiB", 8, 1'048'576, "Cache for blocks read from disk.",
+     "Too low: history pages wait for the disk. Too high: the machine runs out of memory."},
+    {AT(storage, write_buffer_mb), restart, "MiB", 4, 4'096, "Writes gathered in memory before they become a file.",
+     "Too low: much rewriting on disk. Too high: memory, and a slower start after a crash."},
+    {AT(storage, min_free_mb), restart, "MiB", 1, 1'048'576,
+     "Free disk space below which writes are answered unavailable, so that the store can still tidy up.",
+     "Too low: the disk fills up. Higher than what is free: nothing can be sent."},
+    {AT(storage, commit_requests), restart, "requests", 1, 65'536, "Most requests that share one synced write.",
+     "Too low: under load each send waits for more syncs."},
+    {AT(storage, commit_bytes), restart, "bytes", 64 * kib, 256 * mib, "Most bytes of one synced write.",
+     "Too low: more syncs. Too high: one write takes long, and all in it wait."},
+    {AT(storage, queue), restart, "requests", 64, 1'048'576,
+     "Requests that wait for the disk; further ones are answered unavailable.",
+     "Too low: short bursts are refused. Too high: memory, and long waits on a slow disk."},
+    {AT(storage, readers), restart, "threads", 1, 64, "Threads that read history.",
+     "Too low: pages wait for each other on a slow disk."},
+    {AT(storage, reopen_ms), restart, "ms", 50, 60'000, "Time between attempts to write again after a failed write.",
+     "Too high: service returns later than the disk does."},
+
+    // The lower bound is the number of shards: the allowance is divided among them, and none may be left with nothing.
+    {AT(rooms, active), restart, "rooms", shard_count, 10'000'000,
+     "Rooms kept in memory; the one idle for longest makes way.",
+     "Too low: rooms come and go, each time read from disk. Too high: memory."},
+    {AT(rooms, idle_s), restart, "s", 1, 86'400, "A room that nothing happens in leaves memory after this time.",
+     "Too low: quiet rooms are read from disk again and again."},
+    {AT(rooms, ring_events), restart, "events", 1, 65'536, "Latest events that an active room keeps in memory.",
+     "Too low: clients that reconnect read from disk."},
+    {AT(rooms, ring_bytes), restart, "bytes", 1 * kib, 64 * mib, "Bytes of those events, whichever bound is met first.",
+     "Too low: clients that reconnect read from disk. Too high: memory, times rooms.active."},
+    {AT(rooms, pending), restart, "requests", 1, 1'048'576,
+     "Requests that wait in one room for the disk; further ones are answered unavailable.",
+     "Too low: a busy room refuses. Too high: memory."},
+    {AT(rooms, hold), restart, "requests", 1, 1'048'576,
+     "Requests of one shard that wait while a room or user is read from disk; further ones are answered unavailable.",
+     "Too low: requests are refused after a start, when all rooms are cold."},
+    {AT(rooms, gather_ms), restart, "ms", 0, 1'000,
+     "A busy room sends its events together, each at most this late; a quiet one at once. 0: never wait.",
+     "Too low: each event costs a write per listener. Too high: people notice."},
+    {AT(rooms, typing_users), restart, "users", 1, 10'000, "Users of one room who are shown typing at the same time.",
+     "Too high: a large room tells everybody about everybody."},
+    {AT(rooms, typing_s), restart, "s", 1, 300, "After this time without a word from the client nobody types any more.",
+     "Too low: the sign flickers."},
+    {AT(rooms, receipts_members), restart, "members", 0, 100'000,
+     "Rooms with more members show no read receipts. 0: no room does.",
+     "Too high: in a room of n members, each message brings n events to n listeners."},
+
+    {AT(users, active), restart, "users", shard_count, 10'000'000,
+     "Users kept in memory without a connection or with one; idle ones make way.",
+     "Too low: users come and go, each time read from disk. Too high: memory."},
+    {AT(users, idle_s), restart, "s", 1, 86'400, "A user without a connection leaves memory after this time.",
+     "Too low: users who come back at once are read from disk."},
+
+    {AT(scheduler, threads), restart, "threads", 0, 256,
+     "Threads that run the actors of rooms and users. 0: one per core.", "More than cores: they take turns."},
+    {AT(scheduler, throughput), restart, "messages", 1, 1'000'000,
+     "Messages that one actor handles before the next has its turn.",
+     "Too low: more switching. Too high: quiet rooms wait for busy ones."},
+
+    {AT(log, level), reload, "", 1, 8, "Least important messages that are written to the log.",
+     "trace and debug write much; error hides warnings of trouble to come.", level_words},
+    {AT(log, format), restart, "", 1, 8, "Lines for people, or one JSON object per line.",
+     "Not what the collector of logs expects: lines are not understood.", format_words},
+
+#define LIMIT(key) AT(limits, key), reload
+    {LIMIT(frame_bytes), "bytes", 1 * kib, 16 * mib, "Longest frame (one JSON object) from a client.",
+     "Too low: ordinary messages are refused with too_large. Too high: memory per connection."},
+    {LIMIT(message_bytes), "bytes", 1 * kib, 64 * mib,
+     "Longest WebSocket message, which may hold several frames; over it the connection is closed with 1009.",
+     "Too low: clients that send many frames at once are cut off. Too high: memory per connection."},
+    {LIMIT(text_bytes), "bytes", 1, 1 * mib, "Longest `text` of a message, in UTF-8.",
+     "Too low: long messages are refused with too_large. Too high: all listeners pay for them."},
+    {LIMIT(data_bytes), "bytes", 0, 1 * mib, "Longest `data` of a message, as JSON. 0: no data.",
+     "Too low: applications are refused with too_large. Too high: all listeners pay for it."},
+    {LIMIT(json_depth), "levels", 4, 256, "How deep arrays and objects of a client may be nested.",
+     "Too low: rich `data` is refused. Too high: hostile input costs more."},
+    {LIMIT(header_bytes), "bytes", 1 * kib, 1 * mib, "Longest header of an HTTP request; over it: 431.",
+     "Too low: clients with long tokens or cookies are refused. Too high: memory for each stranger."},
+    {LIMIT(body_bytes), "bytes", 1 * kib, 64 * mib, "Longest body of an HTTP request; over it: 413.",
+     "Too low: REST clients cannot send what WebSocket clients can. Too high: memory per request."},
+
+    {LIMIT(in_flight), "requests", 1, 65'536,
+     "Unanswered requests of a connection; over it the server reads no more from it until one is answered.",
+     "Too low: fast senders wait for the round trip. Too high: memory per connection."},
+    {LIMIT(sends_per_s), "per second", 1, 1'000'000, "Messages that a connection may send, on average.",
+     "Too low: people are refused with rate_limited. Too high: one client floods a room."},
+    {LIMIT(sends_burst), "messages", 1, 1'000'000, "Messages that a connection may send at once after a pause.",
+     "Too low: a client that comes back with a few waiting messages is refused at first."},
+    {LIMIT(bad_frames), "frames", 0, 1'000'000,
+     "Frames of a connection that may be no JSON object; one more closes it with 3400. 0: the first one does.",
+     "Too high: garbage costs more."},
+    {LIMIT(flood_refusals), "refusals", 1, 1'000'000,
+     "Requests in a row refused with rate_limited before the connection is closed with 3429.",
+     "Too low: eager clients are thrown out. Too high: a flood goes on for longer."},
+    {LIMIT(outbox_bytes), "bytes", 64 * kib, 1'024 * mib,
+     "Bytes that wait to be sent to a connection. Over it typing and the like is dropped, then the connection closed "
+     "with 3008; it may resume.",
+     "Too low: phones on bad networks are thrown out. Too high: memory for each that does not read."},
+    {LIMIT(subscriptions), "rooms", 1, 100'000, "Rooms that one connection may listen to.",
+     "Too low: the rest of a user's rooms says `subscribed:false`. Too high: memory per connection."},
+    {LIMIT(hello_rooms), "rooms", 1, 10'000,
+     "Rooms that the answer to `hello` lists; `more` says that there are others.",
+     "Too low: clients ask again. Too high: signing in gets slow for members of many rooms."},
+    {LIMIT(resume_events), "events", 1, 1'000'000,
+     "How far a client may be behind in a room and still be brought up to date; else it reads history.",
+     "Too low: a short outage in a busy room loses the place. Too high: coming back costs the disk much."},
+
+    {LIMIT(history_page), "events", 1, 1'000, "Most events in one page of history.",
+     "Too high: one request keeps a reader of the disk busy."},
+    {LIMIT(page_bytes), "bytes", 64 * kib, 64 * mib, "Most bytes in a page of any kind, whichever bound is met first.",
+     "Too low: more requests. Too high: memory per request."},
+    {LIMIT(members_page), "members", 1, 1'000, "Most members in one page.", "Too high: memory per request."},
+    {LIMIT(rooms_page), "rooms", 1, 1'000, "Most rooms in one page of the inbox.", "Too high: memory per request."},
+
+    {LIMIT(handshake_ms), "ms", 100, 600'000,
+     "Time for the TLS handshake and the header of the first request; then the connection is closed.",
+     "Too low: far clients cannot connect. Too high: silent strangers hold places."},
+    {LIMIT(hello_ms), "ms", 100, 600'000, "Time from the upgrade to a good `hello`; then close 3503.",
+     "Too low: clients that must first ask for a password fail. Too high: silent strangers hold places."},
+    {LIMIT(ping_ms), "ms", 100, 3'600'000, "Time between pings of the server.",
+     "Too low: traffic and batteries. Too high: proxies cut quiet connections, often after 60 s."},
+    {LIMIT(pong_ms), "ms", 100, 600'000, "Time for the answer to a ping; then close 3012.",
+     "Too low: phones on bad networks are thrown out. Too high: the dead look alive."},
+    {LIMIT(request_ms), "ms", 100, 600'000,
+     "Time for the whole of an HTTP request to arrive; then the connection is closed.",
+     "Too low: slow uploads fail. Too high: trickling clients hold places."},
+    {LIMIT(keep_alive_ms), "ms", 0, 3'600'000,
+     "An HTTP connection is closed after this time without a request. 0: after each answer.",
+     "Too high: idle connections hold places."},
+
+    {LIMIT(connections), "connections", 1, 10'000'000,
+     "Connections of this node; further ones are refused. The process needs as many file descriptors.",
+     "Too high: memory or descriptors run out, and everybody suffers."},
+    {LIMIT(connections_per_address), "connections", 1, 10'000'000,
+     "Connections from one address; further ones are refused.",
+     "Too low: people behind one proxy or router shut each other out. Too high: one machine takes all places."},
+    {LIMIT(connections_per_user), "connections", 1, 100'000, "Connections of one user; one more is closed with 3504.",
+     "Too low: devices shut each other out. Too high: each direct message goes to all of them."},
+    {LIMIT(rooms_per_user), "rooms", 1, 1'000'000, "Rooms that one user may be a member of.",
+     "Too high: signing in gets slow for members of many rooms."},
+    {LIMIT(members_per_room), "members", 2, 10'000'000, "Members that one room may have.",
+     "Too high: memory per room."},
+
+    {LIMIT(logins_per_minute), "per minute", 1, 1'000'000, "Attempts to sign in to one account.",
+     "Too low: a slip of the finger locks people out. Too high: passwords can be guessed."},
+    {LIMIT(logins_per_minute_address), "per minute", 1, 1'000'000,
+     "Attempts to sign in, register or come as a guest from one address.",
+     "Too low: people behind one router shut each other out. Too high: robots."},
+#undef LIMIT
+};
+#undef AT
+
+} // namespace
+
+std::span<const field> fields() { return table; }
+
+} // namespace greenroom::config

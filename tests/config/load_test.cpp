@@ -1,0 +1,251 @@
+#include "config/load.hpp"
+#include "config/schema.hpp"
+#include "tests/config/support.hpp"
+
+namespace greenroom::config {
+
+// -- precedence ------------------------------------------------------------------
+
+TEST_CASE_METHOD(load_fixture, "without a file, variables and flags every key has its default", "[load]") {
+  auto result = load({});
+  REQUIRE(result.ok());
+  CHECK(result.file.empty());
+  const settings defaults;
+  for (const auto& f : fields())
+    CHECK(read(f, result.values) == read(f, defaults));
+  for (const auto& from : result.came_from)
+    CHECK(from.kind == origin::fallback);
+}
+
+TEST_CASE_METHOD(load_fixture, "a file beats the default, a variable the file, a flag the variable", "[load]") {
+  write("greenroom.toml", "[listen]\nport = 1001\ntls_port = 0\nbacklog = 1001\nio_threads = 101\n");
+  sources from;
+  from.environment = {"GREENROOM_LISTEN_BACKLOG=1002", "GREENROOM_LISTEN_IO_THREADS=102", "PATH=/bin"};
+  from.flags = {"--listen.io_threads=103"};
+  auto result = load(from);
+  CHECK(lines(result) == strings{});
+  CHECK(result.file == "greenroom.toml");
+  CHECK(result.values.listen.port == 1001);
+  CHECK(result.values.listen.backlog == 1002);
+  CHECK(result.values.listen.io_threads == 103);
+  const auto came_from = [&](std::string_view name) {
+    return result.came_from[static_cast<size_t>(find(name) - fields().data())];
+  };
+  CHECK(came_from("listen.address").kind == origin::fallback);
+  CHECK(came_from("listen.port").where == "greenroom.toml:2");
+  CHECK(came_from("listen.backlog").where == "GREENROOM_LISTEN_BACKLOG");
+  CHECK(came_from("listen.io_threads").where == "--listen.io_threads");
+}
+
+TEST_CASE_METHOD(load_fixture, "a file that is named goes before greenroom.toml", "[load]") {
+  write("greenroom.toml", "[listen]\nport = 1\n");
+  write("other.toml", "[listen]\nport = 2\n");
+  auto result = load({"other.toml", {}, {}});
+  CHECK(result.values.listen.port == 2);
+  CHECK(result.file == "other.toml");
+}
+
+TEST_CASE_METHOD(load_fixture, "words, lists, switches and empty texts can be given everywhere", "[load]") {
+  auto result = load_text("[auth]\nguests = false\nalgorithm = \"ES256\"\npublic_key_file = 'k.pem'\n"
+                          "[listen]\nallowed_origins = ['https://a.example', \"http://b.example:8080\"]\n"
+                          "[log]\nlevel = 'debug'\nformat = 'json'\n");
+  REQUIRE(lines(result) == strings{});
+  CHECK_FALSE(result.values.auth.guests);
+  CHECK(result.values.auth.algorithm == token_algorithm::es256);
+  CHECK(result.values.log.level == log_level::debug);
+  CHECK(result.values.log.format == log_format::json);
+  CHECK(result.values.listen.allowed_origins == strings{"https://a.example", "http://b.example:8080"});
+
+  sources from;
+  from.environment = {"GREENROOM_AUTH_GUESTS=true", "GREENROOM_LOG_LEVEL=error",
+                      "GREENROOM_LISTEN_ALLOWED_ORIGINS=http://x.example,http://y.example"};
+  from.flags = {"--auth.algorithm=HS256", "--auth.public_key_file="};
+  result = load(from);
+  REQUIRE(lines(result) == strings{});
+  CHECK(result.values.auth.guests);
+  CHECK(result.values.auth.algorithm == token_algorithm::hs256);
+  CHECK(result.values.auth.public_key_file.empty());
+  CHECK(result.values.log.level == log_level::error);
+  CHECK(result.values.listen.allowed_origins == strings{"http://x.example", "http://y.example"});
+}
+
+// -- mistakes --------------------------------------------------------------------
+
+TEST_CASE_METHOD(load_fixture, "an unknown key or section is a mistake with a suggestion", "[load]") {
+  CHECK(mistakes_in("[limits]\n\nfram_bytes = 5000\n") ==
+        strings{"greenroom.toml:3: limits.fram_bytes: no such key; did you mean limits.frame_bytes?"});
+  CHECK(mistakes_in("[lisen]\nport = 1\n") ==
+        strings{"greenroom.toml:1: lisen: no such section; did you mean listen?"});
+  CHECK(mistakes_in("[limits]\ntls_port = 1\n") ==
+        strings{"greenroom.toml:2: limits.tls_port: no such key; did you mean listen.tls_port?"});
+  CHECK(mistakes_in("backlog = 1\n") ==
+        strings{"greenroom.toml:1: backlog: no such key outside of a section; did you mean listen.backlog?"});
+  CHECK(mistakes_in("limits = 1\n") == strings{"greenroom.toml:1: limits: must be a section: [limits]"});
+  CHECK(mistakes_in("[limits]\nzzzzzzzzzzzz = 1\n") == strings{"greenroom.toml:2: limits.zzzzzzzzzzzz: no such key"});
+}
+
+TEST_CASE_METHOD(load_fixture, "a value of a wrong type is a mistake", "[load]") {
+  CHECK(mistakes_in("[listen]\nport = \"80\"\nallowed_origins = \"*\"\naddress = 1\n"
+                    "[auth]\nguests = 1\ntoken_s = 1.5\nissuer = 2020-01-01\n"
+                    "[node]\nname = { a = 1 }\n") ==
+        strings{
+            "greenroom.toml:2: listen.port: must be a whole number, is text in quotes",
+            "greenroom.toml:3: listen.allowed_origins: must be a list of texts, is text in quotes",
+            "greenroom.toml:4: listen.address: must be text in quotes, is a whole number",
+            "greenroom.toml:6: auth.guests: must be true or false, is a whole number",
+            "greenroom.toml:7: auth.token_s: must not be a number with a fraction",
+            "greenroom.toml:8: auth.issuer: must not be a date or time",
+            "greenroom.toml:10: node.name: must not be a section",
+        });
+  CHECK(mistakes_in("[listen]\nallowed_origins = [\"*\", 3]\n") ==
+        strings{"greenroom.toml:2: listen.allowed_origins: must be a list of texts: entry 2 is not a text in quotes"});
+}
+
+TEST_CASE_METHOD(load_fixture, "a value out of bounds is a mistake that says bound and unit", "[load]") {
+  CHECK(mistakes_in("[limits]\nframe_bytes = 10\n") ==
+        strings{"greenroom.toml:2: limits.frame_bytes: 10 is too low: must be 1024 to 16777216 bytes"});
+  CHECK(mistakes_in("[listen]\nport = 65536\n") ==
+        strings{"greenroom.toml:2: listen.port: 65536 is too high: must be 0 to 65535"});
+  CHECK(mistakes_in("[rooms]\nactive = 127\n") ==
+        strings{"greenroom.toml:2: rooms.active: 127 is too low: must be 128 to 10000000 rooms"});
+  CHECK(mistakes_in("[limits]\nin_flight = -1\n") ==
+        strings{"greenroom.toml:2: limits.in_flight: -1 is too low: must be 1 to 65536 requests"});
+  CHECK(mistakes_in("[node]\ndata_dir = ''\n") ==
+        strings{"greenroom.toml:2: node.data_dir: a text of 0 is too low: must be 1 to 4096 bytes"});
+  CHECK(mistakes_in("[log]\nlevel = 'loud'\n") == strings{"greenroom.toml:2: log.level: \"loud\" is unknown: must be "
+                                                          "\"trace\", \"debug\", \"info\", \"warn\" or \"error\""});
+  CHECK(mistakes_in("[tls]\nmin_version = '1.1'\n") ==
+        strings{"greenroom.toml:2: tls.min_version: \"1.1\" is unknown: must be \"1.2\" or \"1.3\""});
+}
+
+TEST_CASE_METHOD(load_fixture, "a text that does not look right is a mistake", "[load]") {
+  CHECK(mistakes_in("[listen]\naddress = 'localhost'\n") ==
+        strings{"greenroom.toml:2: listen.address: \"localhost\" is not an IPv4 or IPv6 address"});
+  CHECK(mistakes_in("[listen]\nallowed_origins = ['*', 'https://a.example/']\n") ==
+        strings{"greenroom.toml:2: listen.allowed_origins: \"https://a.example/\" is not scheme://host[:port] without "
+                "a slash at the end, or \"*\""});
+  CHECK(mistakes_in("[node]\nname = 'Über'\n").size() == 1);
+  CHECK(load_text("[listen]\naddress = '::1'\n").ok());
+}
+
+TEST_CASE_METHOD(load_fixture, "keys that contradict each other are a mistake that names both", "[load]") {
+  CHECK(mistakes_in("[limits]\nframe_bytes = 300000\nmessage_bytes = 262144\npage_bytes = 300000\n") ==
+        strings{"greenroom.toml:2: limits.frame_bytes: 300000 bytes is more than limits.message_bytes (262144 bytes): "
+                "no message could hold the longest frame"});
+  // The blame falls on the key that was set.
+  CHECK(mistakes_in("[limits]\nmessage_bytes = 60000\n") ==
+        strings{"greenroom.toml:2: limits.message_bytes: 60000 bytes is less than limits.frame_bytes (65536 bytes): "
+                "no message could hold the longest frame"});
+  const auto one = [](const strings& all, std::string_view key, std::string_view other) {
+    CAPTURE(all, key, other);
+    return all.size() == 1 && all[0].find(": " + std::string(key) + ": ") != std::string::npos &&
+           all[0].find(other) != std::string::npos;
+  };
+  CHECK(one(mistakes_in("[limits]\ntext_bytes = 70000\n"), "limits.text_bytes", "limits.frame_bytes"));
+  CHECK(one(mistakes_in("[limits]\ndata_bytes = 70000\n"), "limits.data_bytes", "limits.frame_bytes"));
+  CHECK(one(mistakes_in("[limits]\nframe_bytes = 70000\npage_bytes = 65536\n"), "limits.frame_bytes",
+            "limits.page_bytes"));
+  CHECK(one(mistakes_in("[limits]\nmessage_bytes = 1048577\n"), "limits.message_bytes", "limits.outbox_bytes"));
+  CHECK(one(mistakes_in("[limits]\npage_bytes = 1048577\n"), "limits.page_bytes", "limits.outbox_bytes"));
+  CHECK(one(mistakes_in("[limits]\nhello_rooms = 1001\n"), "limits.hello_rooms", "limits.subscriptions"));
+  CHECK(one(mistakes_in("[limits]\nsends_per_s = 41\n"), "limits.sends_per_s", "limits.sends_burst"));
+  CHECK(one(mistakes_in("[storage]\nqueue = 64\n"), "storage.queue", "storage.commit_requests"));
+  CHECK(one(mistakes_in("[listen]\nport = 0\n"), "listen.port", "listen.tls_port"));
+  CHECK(one(mistakes_in("[tls]\ncertificate='c'\nkey='k'\n[listen]\nport=443\ntls_port=443\n"), "listen.tls_port",
+            "listen.port"));
+  CHECK(one(mistakes_in("[tls]\nkey='k'\n[listen]\ntls_port=443\n"), "tls.certificate", "listen.tls_port"));
+  CHECK(one(mistakes_in("[tls]\ncertificate='c'\n[listen]\ntls_port=443\n"), "tls.key", "listen.tls_port"));
+  CHECK(one(mistakes_in("[auth]\nalgorithm='RS256'\n"), "auth.public_key_file", "auth.algorithm"));
+  CHECK(one(mistakes_in("[auth]\npublic_key_file='k'\n"), "auth.public_key_file", "auth.algorithm"));
+}
+
+TEST_CASE_METHOD(load_fixture, "a key with a bad value takes no part in relations", "[load]") {
+  CHECK(mistakes_in("[limits]\nframe_bytes = 'x'\nmessage_bytes = 2000\npage_bytes = 65536\n").size() == 1);
+}
+
+TEST_CASE_METHOD(load_fixture, "what is no TOML is a mistake with line and column", "[load]") {
+  auto all = mistakes_in("[limits]\nframe_bytes = = 3\n");
+  REQUIRE(all.size() == 1);
+  CHECK(all[0].starts_with("greenroom.toml:2:15: "));
+  CHECK(mistakes_in("[limits]\nframe_bytes = 2000\nframe_bytes = 3000\n").size() == 1);
+  CHECK(mistakes_in(std::string("[limits]\n\x80\xff")).size() == 1);
+}
+
+TEST_CASE_METHOD(load_fixture, "a file that cannot be read is a mistake", "[load]") {
+  CHECK(lines(load({"not-there.toml", {}, {}})) == strings{"not-there.toml: cannot be read"});
+  std::filesystem::create_directory("dir.toml");
+  CHECK(lines(load({"dir.toml", {}, {}})) == strings{"dir.toml: cannot be read"});
+  write("huge.toml", std::string(file_bytes_max + 1, '#'));
+  CHECK(lines(load({"huge.toml", {}, {}})) == strings{"huge.toml: is longer than 1048576 bytes"});
+}
+
+TEST_CASE_METHOD(load_fixture, "variables: unknown names and bad values are mistakes that name the variable",
+                 "[load]") {
+  sources from;
+  from.environment = {"GREENROOM_LISTEN_PROT=1", "GREENROOM_LISTEN_PORT=http", "GREENROOM_AUTH_GUESTS=yes",
+                      "GREENROOM_", "GREENROOM_LIMITS_FRAME_BYTES=99999999999999999999"};
+  CHECK(lines(load(from)) ==
+        strings{"GREENROOM_LISTEN_PROT: no such setting; did you mean GREENROOM_LISTEN_PORT?",
+                "GREENROOM_LISTEN_PORT: listen.port: \"http\" is no whole number: must be 0 to 65535",
+                "GREENROOM_AUTH_GUESTS: auth.guests: \"yes\" is neither true nor false", "GREENROOM_: no such setting",
+                "GREENROOM_LIMITS_FRAME_BYTES: limits.frame_bytes: \"99999999999999999999\" is no whole number: must "
+                "be 1024 to 16777216 bytes"});
+}
+
+TEST_CASE_METHOD(load_fixture, "flags: unknown names, missing and repeated values are mistakes that name the flag",
+                 "[load]") {
+  sources from;
+  from.flags = {"--listen.prot=1", "--listen.port", "--log.level=info", "--log.level=warn", "--rooms.active=1"};
+  CHECK(lines(load(from)) == strings{"--listen.prot: no such setting; did you mean listen.port?",
+                                     "--listen.port: listen.port: needs a value: --listen.port=VALUE",
+                                     "--log.level: log.level: is given more than once",
+                                     "--rooms.active: rooms.active: 1 is too low: must be 128 to 10000000 rooms"});
+}
+
+TEST_CASE_METHOD(load_fixture, "all mistakes of all sources are found in one go, also overridden ones", "[load]") {
+  write("greenroom.toml", "[limits]\nframe_bytes = 1\nnonsense = 2\n");
+  sources from;
+  from.environment = {"GREENROOM_X=1"};
+  from.flags = {"--limits.frame_bytes=2048", "--limits.text_bytes=4096", "--limits.data_bytes=0"};
+  auto result = load(from);
+  CHECK(result.mistakes.size() == 4);
+  CHECK(result.mistakes.back().where == "--limits.text_bytes");
+  CHECK(result.mistakes.back().message.find("limits.frame_bytes (2048 bytes)") != std::string::npos);
+}
+
+// -- command line ----------------------------------------------------------------
+
+namespace {
+command_line read_arguments(std::vector<const char*> arguments) {
+  arguments.insert(arguments.begin(), "greenroomd");
+  const char* environment[] = {"HOME=/", "GREENROOM_LISTEN_PORT=9", nullptr};
+  return read_command_line(static_cast<int>(arguments.size()), arguments.data(), environment);
+}
+} // namespace
+
+TEST_CASE("the command line holds a file and settings in any order", "[load]") {
+  auto line = read_arguments({"--listen.port=1", "-c", "a.toml", "--auth.audience=", "--log.level=info"});
+  CHECK(line.mistakes.empty());
+  CHECK(line.answer.empty());
+  CHECK(line.from.file == "a.toml");
+  CHECK(line.from.environment == strings{"GREENROOM_LISTEN_PORT=9"});
+  CHECK(line.from.flags == strings{"--listen.port=1", "--auth.audience=", "--log.level=info"});
+  CHECK(read_arguments({"--config=b.toml"}).from.file == "b.toml");
+}
+
+TEST_CASE("the command line answers --help and --version", "[load]") {
+  CHECK(read_arguments({"--version"}).answer == "greenroomd " GREENROOM_VERSION "\n");
+  CHECK(read_arguments({"--help"}).answer.find("--config") != std::string::npos);
+}
+
+TEST_CASE("the command line refuses what it does not know", "[load]") {
+  auto line = read_arguments({"--port=8", "start", "--confg", "x"});
+  REQUIRE(line.mistakes.size() == 4);
+  CHECK(to_string(line.mistakes[0]) ==
+        "--port=8: no such flag; settings are flags with a dot; did you mean listen.port?");
+  CHECK(to_string(line.mistakes[1]) == "start: no such argument");
+  CHECK(read_arguments({"--config"}).mistakes.size() == 1);
+  CHECK(read_arguments({"--config="}).mistakes.size() == 1);
+}
+
+} // namespace greenroom::config
