@@ -1,0 +1,230 @@
+"""The players of the kill test: senders that never give up a message, and subscribers that come back with their
+positions. Each runs in a thread of its own and notes what it knows in a checker.Record; judging is the checker's."""
+
+import json
+import random
+import threading
+import time
+
+from .checker import Ack
+from .client import DURABLE, Client
+from .waiting import LIMIT_S, until
+from .websocket import Closed, Refused
+
+# While the server is down, connecting fails in one of these ways. AssertionError is never among them.
+DOWN = (Closed, Refused, OSError)
+
+
+class Player:
+    """A thread that connects until it is told to end; what it can't explain is in `failure`."""
+
+    def __init__(self, server, record, user, seed, tls=False):
+        self.server, self.record, self.user, self.use_tls = server, record, user, tls
+        self.token = server.token(user, 7200, sid=f"session-of-{user}")
+        self.chance = random.Random(f"{seed}/{user}")
+        self.finish = threading.Event()
+        self.failure = None
+        self.connections = 0
+        self.thread = threading.Thread(target=self._run, name=user)
+
+    def _run(self):
+        try:
+            self.play()
+        except BaseException as e:
+            self.failure = e
+
+    def connect(self, **hello):
+        """A client that said hello, as soon as the server is there."""
+        deadline = time.monotonic() + LIMIT_S * 2
+        while True:
+            client = None
+            try:
+                port = self.server.tls_port if self.use_tls else self.server.port
+                client = Client(port, name=self.user, check_order=False, tls=self.server.tls() if self.use_tls else None)
+                client.hello = client.request("hello", token=self.token, device="kill", **hello)
+                self.connections += 1
+                return client
+            except DOWN:
+                if client:
+                    client.kill()
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)  # between attempts to connect; nothing is waited for by this
+
+    def play(self):
+        raise NotImplementedError
+
+
+class Sender(Player):
+    """Sends to its rooms in turn, `window` unanswered at most. After a crash it sends everything unanswered again, in the
+    old order and under the old keys. `direct`: users to whom it sends, too."""
+
+    def __init__(self, *args, rooms, direct=(), window=16, **how):
+        super().__init__(*args, **how)
+        self.targets = [{"room": r} for r in rooms] + [{"to": u} for u in direct]
+        self.window = window
+        self.unanswered = []  # requests without id, oldest first
+        self.answered = 0
+        self.duplicates = 0
+        for t in self.targets:
+            self.record.sent[(self.user, self.room_of(t))] = []
+
+    def room_of(self, target):
+        return target["room"] if "room" in target else "@" + "+".join(sorted([self.user, target["to"]]))
+
+    def play(self):
+        n = 0
+        client = None
+        while not (self.finish.is_set() and not self.unanswered):
+            try:
+                if client is None:
+                    client = self.connect(subscribe="none")
+                    flight = [client.prepare("send", **u) for u in self.unanswered]
+                    if flight:
+                        client.post_all(flight)
+                while len(flight) < self.window and not self.finish.is_set():
+                    target = self.chance.choice(self.targets)
+                    n += 1
+                    send = {**target, "key": f"{self.user}-{n}", "text": f"{self.user} says {n}"}
+                    self.unanswered.append(send)
+                    self.record.sent[(self.user, self.room_of(target))].append(send["key"])
+                    flight.append(client.prepare("send", **send))
+                    client.ws.send_text(json.dumps(flight[-1]))
+                if flight:
+                    self._settle(client, flight)
+            except DOWN:
+                if client:
+                    self._note_early_answers(client, flight)
+                    client.kill()
+                client = None
+        if client:
+            client.kill()
+
+    def _settle(self, client, flight):
+        """Takes the answer to the oldest request."""
+        deadline = time.monotonic() + LIMIT_S
+        while flight[0]["id"] not in client.answers:
+            client._pump(deadline, f"{self.user}: an answer")
+        self._note(client.answers.pop(flight[0]["id"]), flight.pop(0))
+
+    def _note_early_answers(self, client, flight):
+        """What was answered before the crash counts, also when an older request was not."""
+        for request in list(flight):
+            answer = client.answers.pop(request["id"], None)
+            if answer:
+                flight.remove(request)
+                self._note(answer, request)
+
+    def _note(self, answer, request):
+        send = next(u for u in self.unanswered if u["key"] == request["key"])
+        self.unanswered.remove(send)
+        room = self.room_of(request)
+        if "ok" in answer:
+            ok = answer["ok"]
+            self.duplicates += "duplicate" in ok
+            self.answered += 1
+            self.record.acks.append(
+                Ack(room, self.user, send["key"], send["text"], ok["epoch"], ok["seq"], ok["ts"]))
+        else:
+            # Refused, so without effect: it is sent again later, and stands there in the order.
+            assert answer["error"]["code"] == "unavailable", answer
+            self.record.sent[(self.user, room)].remove(send["key"])
+            self.record.sent[(self.user, room)].append(send["key"])
+            self.unanswered.append(send)
+            raise Closed(None)
+
+
+class Subscriber(Player):
+    """Listens to its rooms from the positions in `positions` on and comes back where it stopped, after each crash and, now
+    and then, by its own choice."""
+
+    def __init__(self, *args, positions, subscribe, **how):
+        super().__init__(*args, **how)
+        self.positions = {r: dict(p) for r, p in positions.items()}
+        self.subscribe = subscribe
+        self.record.start[self.user] = {r: p["seq"] for r, p in positions.items()}
+        self.record.seen[self.user] = {r: [] for r in positions}
+        self.goal = None  # room -> seq, set when everything was said
+
+    def play(self):
+        while not self._done():
+            client = self.connect(resume=self.positions, subscribe=self.subscribe)
+            resumed = client.hello["resumed"]
+            for room in self.positions:
+                assert resumed[room].get("recovered") is True, f"{self.user}: {room} was not recovered: {resumed[room]}"
+            leave_after = self.chance.choice([50, 500, 5000, None])
+            try:
+                self._listen(client, leave_after)
+            except DOWN:
+                self._take(client)
+            client.kill()
+
+    def _listen(self, client, leave_after):
+        taken = 0
+        while not self._done():
+            try:
+                client._pump(time.monotonic() + 0.2, "an event")
+            except AssertionError:
+                continue  # nothing came for a while; look at the goal again
+            taken += self._take(client)
+            if leave_after is not None and taken >= leave_after:
+                return
+
+    def _take(self, client):
+        n = 0
+        while client.events:
+            e = client.events.popleft()
+            if e["ev"] in DURABLE and e["room"] in self.positions:
+                self.record.seen[self.user][e["room"]].append(e)
+                self.positions[e["room"]]["seq"] = e["seq"]
+                n += 1
+        return n
+
+    def _done(self):
+        return self.goal is not None and all(self.positions[r]["seq"] >= s for r, s in self.goal.items())
+
+
+class Play:
+    """A server, its players and the rooms they use."""
+
+    def __init__(self, server, record, seed):
+        self.server, self.record, self.seed = server, record, seed
+        self.players = []
+
+    def begin(self):
+        for p in self.players:
+            p.thread.start()
+
+    def check_players(self):
+        for p in self.players:
+            if p.failure:
+                raise p.failure
+
+    def answered(self):
+        return sum(p.answered for p in self.players if isinstance(p, Sender))
+
+    def end(self, rooms):
+        """Everybody finishes; returns (logs, epochs) of `rooms`: room -> the user who reads it."""
+        senders = [p for p in self.players if isinstance(p, Sender)]
+        for p in senders:
+            p.finish.set()
+        until(lambda: self.check_players() or not any(p.thread.is_alive() for p in senders), "every send was answered",
+              LIMIT_S * 2)
+        logs, epochs = {}, {}
+        for room, reader in rooms.items():
+            logs[room], page = self.server.history(self.server.token(reader), room)
+            epochs[room] = page["epoch"]
+        for p in self.players:
+            if isinstance(p, Subscriber):
+                p.goal = {r: logs[r][-1]["seq"] for r in p.positions}
+        try:
+            until(lambda: self.check_players() or not any(p.thread.is_alive() for p in self.players),
+                  "every subscriber saw everything", LIMIT_S * 2)
+        except AssertionError as e:
+            self.check_players()
+            behind = {p.user: {r: (p.positions[r]["seq"], s) for r, s in p.goal.items()} for p in self.players
+                      if isinstance(p, Subscriber) and p.thread.is_alive()}
+            for p in self.players:
+                p.goal = {}
+            raise AssertionError(f"{e}; (saw, head) of those who wait: {behind}") from None
+        return logs, epochs
