@@ -2,6 +2,7 @@
 
 #include "net/json.hpp"
 #include "net/op_reader.hpp"
+#include "net/ws_frame.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -27,21 +28,6 @@ std::string unknown(std::string_view op) {
 
 // -- writing ----------------------------------------------------------------------------------------------------------
 
-/// A text message of one frame, FIN set and unmasked (RFC 6455 section 5.2).
-frame text_message(std::string_view payload) {
-  constexpr char fin_and_text = static_cast<char>(0x81);
-  auto bytes = std::make_shared<std::string>();
-  const uint64_t size = payload.size();
-  const int length_bytes = size < 126 ? 0 : size <= 0xffff ? 2 : 8;
-  bytes->reserve(2 + static_cast<size_t>(length_bytes) + payload.size());
-  *bytes += fin_and_text;
-  *bytes += static_cast<char>(length_bytes == 0 ? size : length_bytes == 2 ? 126 : 127);
-  for (int shift = 8 * (length_bytes - 1); shift >= 0; shift -= 8)
-    *bytes += static_cast<char>(size >> shift);
-  bytes->append(payload);
-  return bytes;
-}
-
 /// Lets `write` append JSON to a buffer that lives on, so that a frame costs one allocation of its exact size.
 template <class Write>
 frame make_frame(Write write) {
@@ -49,7 +35,7 @@ frame make_frame(Write write) {
   thread_local std::string scratch;
   scratch.clear();
   write(scratch);
-  auto result = text_message(scratch);
+  auto result = ws_text(scratch);
   if (scratch.capacity() > kept_bytes)
     std::string().swap(scratch);
   return result;

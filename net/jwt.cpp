@@ -1,0 +1,250 @@
+#include "net/jwt.hpp"
+
+#include "net/json.hpp"
+#include "net/key_file.hpp"
+#include "net/op_reader.hpp"
+
+#include <jwt.h>
+#include <nlohmann/json.hpp>
+#include <sodium.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdlib>
+#include <optional>
+
+namespace greenroom::net {
+namespace {
+
+using document = nlohmann::json;
+
+// A header or payload nested deeper than this says nothing that we would read.
+constexpr uint32_t token_depth_max = 8;
+constexpr size_t session_bytes_max = 128;
+// NumericDate beyond this (the year 5138) is a mistake of the issuer, and would not fit our milliseconds.
+constexpr double date_max = 1e11;
+
+struct free_jwt {
+  void operator()(jwt_t* x) const noexcept { jwt_free(x); }
+};
+using jwt_handle = std::unique_ptr<jwt_t, free_jwt>;
+
+failure refused(std::string_view why) { return fail(errc::unauthenticated, std::string("token: ").append(why)); }
+
+std::string_view name_of(token_algorithm x) noexcept {
+  switch (x) {
+  case token_algorithm::hs256:
+    return "HS256";
+  case token_algorithm::rs256:
+    return "RS256";
+  case token_algorithm::es256:
+    return "ES256";
+  }
+  return {};
+}
+
+jwt_alg_t alg_of(token_algorithm x) noexcept {
+  switch (x) {
+  case token_algorithm::hs256:
+    return JWT_ALG_HS256;
+  case token_algorithm::rs256:
+    return JWT_ALG_RS256;
+  case token_algorithm::es256:
+    return JWT_ALG_ES256;
+  }
+  return JWT_ALG_INVAL;
+}
+
+// Strict: no padding, no foreign characters, no stray bits. libjwt's own decoder skips what it does not know.
+std::optional<std::string> decode_base64url(std::string_view text) {
+  std::string bytes(text.size() / 4 * 3 + 3, '\0');
+  size_t size = 0;
+  if (sodium_base642bin(reinterpret_cast<unsigned char*>(bytes.data()), bytes.size(), text.data(), text.size(), nullptr,
+                        &size, nullptr, sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0)
+    return std::nullopt;
+  bytes.resize(size);
+  return bytes;
+}
+
+outcome<document> decode_part(std::string_view text) {
+  auto bytes = decode_base64url(text);
+  if (!bytes)
+    return refused("not base64url");
+  auto parsed = json::parse_object(*bytes, token_depth_max);
+  if (!parsed)
+    return refused(parsed.error().message);
+  return parsed;
+}
+
+std::string session_of(std::string_view signed_part) {
+  std::array<unsigned char, 16> hash;
+  crypto_generichash(hash.data(), hash.size(), reinterpret_cast<const unsigned char*>(signed_part.data()),
+                     signed_part.size(), nullptr, 0);
+  std::array<char, 2 * hash.size() + 1> hex;
+  sodium_bin2hex(hex.data(), hex.size(), hash.data(), hash.size());
+  return std::string("t_") + hex.data();
+}
+
+bool is_session_id(std::string_view text) noexcept {
+  return !text.empty() && text.size() <= session_bytes_max &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+}
+
+// nullptr: not there. RFC 7519 gives null no meaning in a registered claim, so a null claim is a wrong one.
+const document* find(const document& claims, std::string_view name) {
+  auto i = claims.find(name);
+  return i == claims.end() ? nullptr : &*i;
+}
+
+/// Milliseconds of a NumericDate, which may have a fraction (RFC 7519 section 2).
+std::optional<int64_t> date(const document& value) {
+  if (!value.is_number())
+    return std::nullopt;
+  const auto seconds = value.get<double>();
+  if (!(seconds >= 0 && seconds <= date_max))
+    return std::nullopt;
+  return static_cast<int64_t>(std::floor(seconds * 1000));
+}
+
+bool names_audience(const document& aud, const std::string& wanted) {
+  return aud.is_array() ? std::find(aud.begin(), aud.end(), wanted) != aud.end() : aud == wanted;
+}
+
+int64_t system_now() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+} // namespace
+
+outcome<std::unique_ptr<jwt_tokens>> jwt_tokens::open(const settings& config, clock now) {
+  if (sodium_init() < 0)
+    return fail(errc::unavailable, "auth: libsodium cannot start");
+  std::unique_ptr<jwt_tokens> result(new jwt_tokens);
+  const auto& auth = config.auth;
+  result->algorithm_ = auth.algorithm;
+  result->issuer_ = auth.issuer;
+  result->audience_ = auth.audience;
+  result->leeway_ms_ = int64_t{auth.leeway_s} * 1000;
+  result->now_ = now ? std::move(now) : clock(system_now);
+  auto key =
+      auth.algorithm == token_algorithm::hs256
+          ? load_or_make_secret(auth.secret_file.empty() ? config.node.data_dir + "/token.secret" : auth.secret_file)
+          : load_public_key(auth.public_key_file, auth.algorithm);
+  if (!key)
+    return std::move(key).error();
+  result->key_ = std::move(*key);
+  return result;
+}
+
+outcome<identity> jwt_tokens::verify(std::string_view token) const {
+  if (token.size() > token_bytes_max)
+    return refused("longer than " + std::to_string(token_bytes_max) + " bytes");
+  const auto first = token.find('.');
+  const auto second = first == std::string_view::npos ? first : token.find('.', first + 1);
+  if (second == std::string_view::npos || token.find('.', second + 1) != std::string_view::npos)
+    return refused("must have three parts");
+  if (!decode_base64url(token.substr(second + 1)) || second + 1 == token.size())
+    return refused("has no signature");
+
+  auto header = decode_part(token.substr(0, first));
+  if (!header)
+    return std::move(header).error();
+  auto* alg = find(*header, "alg");
+  if (alg == nullptr || *alg != name_of(algorithm_))
+    return refused(std::string("the algorithm must be ").append(name_of(algorithm_)));
+  if (find(*header, "crit") != nullptr)
+    return refused("crit is not supported");
+
+  jwt_t* decoded = nullptr;
+  const bool good = jwt_decode(&decoded, std::string(token).c_str(),
+                               reinterpret_cast<const unsigned char*>(key_.data()), static_cast<int>(key_.size())) == 0;
+  jwt_handle verified(good ? decoded : nullptr);
+  // Asked again, in case libjwt read another alg out of the same header than we did.
+  if (!verified || jwt_get_alg(verified.get()) != alg_of(algorithm_))
+    return refused("the signature does not fit");
+  // The claims are read out of the text that was signed, with types that libjwt's getters do not tell apart.
+  return read_claims(token.substr(first + 1, second - first - 1), token.substr(0, second));
+}
+
+outcome<identity> jwt_tokens::read_claims(std::string_view payload, std::string_view signed_part) const {
+  auto claims = decode_part(payload);
+  if (!claims)
+    return std::move(claims).error();
+  const auto now = now_();
+
+  identity who;
+  auto* exp = find(*claims, "exp");
+  auto expires = exp == nullptr ? std::nullopt : date(*exp);
+  if (!expires)
+    return refused("exp: a time is required");
+  if (now >= *expires + leeway_ms_)
+    return refused("expired");
+  who.expires_at = *expires;
+  for (auto name : {"nbf", "iat"}) {
+    if (auto* claim = find(*claims, name)) {
+      auto from = date(*claim);
+      if (!from)
+        return refused(std::string(name) + ": must be a time");
+      if (*from > now + leeway_ms_)
+        return refused(std::string(name) + ": not valid yet");
+    }
+  }
+  if (auto* iss = find(*claims, "iss"); !issuer_.empty() && (iss == nullptr || *iss != issuer_))
+    return refused("iss: must be " + issuer_);
+  if (auto* aud = find(*claims, "aud"); !audience_.empty() && (aud == nullptr || !names_audience(*aud, audience_)))
+    return refused("aud: must name " + audience_);
+
+  auto* sub = find(*claims, "sub");
+  if (sub == nullptr || !sub->is_string())
+    return refused("sub: a user id is required");
+  auto user = user_id::parse(sub->get_ref<const std::string&>(), "sub");
+  if (!user)
+    return refused(user.error().message);
+  who.user = std::move(*user);
+
+  auto* session = find(*claims, "sid");
+  if (session == nullptr)
+    session = find(*claims, "jti");
+  if (session == nullptr)
+    who.session = session_of(signed_part);
+  else if (session->is_string() && is_session_id(session->get_ref<const std::string&>()))
+    who.session = *session;
+  else
+    return refused("sid, jti: must be 1 to " + std::to_string(session_bytes_max) + " visible ASCII characters");
+
+  if (auto* admin = find(*claims, "admin"); admin != nullptr && algorithm_ == token_algorithm::hs256)
+    who.admin = *admin == true;
+  return who;
+}
+
+outcome<std::string> jwt_tokens::issue(const identity& who, std::chrono::seconds lifetime) const {
+  if (!can_issue())
+    return fail(errc::unsupported, "auth: tokens come from an outside identity provider");
+  jwt_t* made = nullptr;
+  if (jwt_new(&made) != 0)
+    return fail(errc::internal, "auth: no token could be made");
+  jwt_handle token(made);
+  const auto now_s = static_cast<long>(now_() / 1000);
+  bool good = true;
+  auto text = [&](const char* name, const std::string& value) {
+    good = good && (value.empty() || jwt_add_grant(token.get(), name, value.c_str()) == 0);
+  };
+  text("sub", who.user.str());
+  text("iss", issuer_);
+  text("aud", audience_);
+  text("sid", who.session);
+  good = good && jwt_add_grant_int(token.get(), "iat", now_s) == 0;
+  good = good && jwt_add_grant_int(token.get(), "exp", now_s + static_cast<long>(lifetime.count())) == 0;
+  if (who.admin)
+    good = good && jwt_add_grant_bool(token.get(), "admin", 1) == 0;
+  good = good && jwt_set_alg(token.get(), JWT_ALG_HS256, reinterpret_cast<const unsigned char*>(key_.data()),
+                             static_cast<int>(key_.size())) == 0;
+  std::unique_ptr<char, decltype(&std::free)> encoded(good ? jwt_encode_str(token.get()) : nullptr, &std::free);
+  if (!encoded)
+    return fail(errc::internal, "auth: no token could be made");
+  return std::string(encoded.get());
+}
+
+} // namespace greenroom::net
