@@ -1,0 +1,125 @@
+// Batches: every key of a batch lives in its shard, however the batch came to be.
+#include "fixture.hpp"
+#include "storage/keys.hpp"
+
+#include <random>
+
+using namespace greenroom;
+using namespace greenroom::storage;
+using namespace greenroom::storage::testing;
+
+namespace {
+
+struct operation {
+  std::string key;
+  std::optional<std::string> value;
+  friend bool operator==(const operation&, const operation&) = default;
+};
+
+std::vector<operation> operations(const batch& x) {
+  std::vector<operation> result;
+  x.replay(
+      [&](std::string_view key, std::string_view value) {
+        result.push_back({std::string(key), std::string(value)});
+      },
+      [&](std::string_view key) {
+        result.push_back({std::string(key), std::nullopt});
+      });
+  return result;
+}
+
+batch a_join(const room_id& where) {
+  batch x(where.shard());
+  x.put(where, message(1, "hello"));
+  x.put(where, user("ada"), {member_role::member, 1});
+  effect_record effect{where, "e", 1, user("ada"), member_change::joined, member_role::member, room_kind::public_};
+  x.put(effect);
+  x.erase(effect);
+  return x;
+}
+
+/// A user who does not live in the lobby's shard.
+user_id stranger_to(shard_id shard) {
+  for (int i = 0;; ++i)
+    if (auto x = user("u" + std::to_string(i)); x.shard() != shard)
+      return x;
+}
+
+} // namespace
+
+TEST_CASE("a batch is its operations in order, also after it was shipped", "[batch]") {
+  auto lobby = room("lobby");
+  auto x = a_join(lobby);
+  CHECK(x.count() == 4);
+  auto shipped = batch::parse(x.bytes());
+  REQUIRE(shipped);
+  CHECK(shipped->shard() == lobby.shard());
+  CHECK(shipped->count() == 4);
+  CHECK(shipped->bytes() == x.bytes());
+  auto all = operations(*shipped);
+  CHECK(all == operations(x));
+  REQUIRE(all.size() == 4);
+  CHECK(all[0] == operation{keys::event(lobby, 1), encode(message(1, "hello"))});
+  CHECK(all[3] == operation{keys::effect(lobby, 1, user("ada")), std::nullopt});
+}
+
+TEST_CASE("an id of another shard can't get into a batch", "[batch]") {
+  auto lobby = room("lobby");
+  batch x(lobby.shard());
+  x.put(lobby, message(1, "hello"));
+  auto before = x.bytes();
+  auto stranger = stranger_to(lobby.shard());
+  CHECK_THROWS_AS(x.put(stranger, account_record{}), std::logic_error);
+  CHECK_THROWS_AS(x.erase(stranger, lobby), std::logic_error);
+  CHECK_THROWS_AS(x.erase_session(stranger, "s"), std::logic_error);
+  CHECK(x.bytes() == before); // and the batch is as it was
+  CHECK(x.count() == 1);
+  CHECK_THROWS_AS(batch(shard_count), std::logic_error);
+}
+
+TEST_CASE("an empty id can't get into a batch, nor one that would end too early", "[batch]") {
+  auto lobby = room("lobby");
+  batch x(lobby.shard());
+  CHECK_THROWS_AS(x.put(lobby, user_id{}, member_record{}), std::logic_error);
+  batch y(room_id{}.shard());
+  CHECK_THROWS_AS(y.put(room_id{}, a_room()), std::logic_error);
+  auto split = room_id::trusted(std::string("a\0b", 3));
+  batch z(split.shard());
+  CHECK_THROWS_AS(z.put(split, a_room()), std::logic_error);
+}
+
+TEST_CASE("foreign keys are refused when a batch is parsed", "[batch]") {
+  auto lobby = room("lobby");
+  auto bytes = a_join(lobby).bytes();
+  auto other = static_cast<char>((lobby.shard() + 1) % shard_count);
+  SECTION("the batch says another shard than its keys") { bytes[1] = other; }
+  SECTION("a key begins with another shard") { bytes[4] = other; }
+  SECTION("a key begins with the right shard, but its id lives elsewhere") { bytes[6] = 'k'; }
+  SECTION("a kind of key that there is not") { bytes[5] = 'z'; }
+  SECTION("a shard that there is not") { bytes[1] = static_cast<char>(200); }
+  auto parsed = batch::parse(bytes);
+  REQUIRE_FALSE(parsed);
+  CHECK(parsed.error().code == errc::internal);
+}
+
+TEST_CASE("no bytes crash the parser of batches", "[batch]") {
+  auto x = a_join(room("lobby"));
+  for (size_t size = 0; size < x.bytes().size(); ++size)
+    if (auto cut = batch::parse(x.bytes().substr(0, size))) // at the border of two operations
+      CHECK(operations(*cut).size() == cut->count());
+  for (size_t bit = 0; bit < x.bytes().size() * 8; ++bit) {
+    auto turned = x.bytes();
+    turned[bit / 8] = static_cast<char>(turned[bit / 8] ^ 1 << bit % 8);
+    if (auto parsed = batch::parse(turned))
+      for (auto& o : operations(*parsed))
+        CHECK(keys::belongs(o.key, parsed->shard()));
+  }
+  std::mt19937 random(1);
+  for (int i = 0; i < 100'000; ++i) {
+    std::string noise(random() % 40, '\0');
+    for (auto& byte : noise)
+      byte = static_cast<char>(random() % 8);
+    if (auto parsed = batch::parse(noise))
+      CHECK(operations(*parsed).size() == parsed->count());
+  }
+}
