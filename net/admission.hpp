@@ -1,0 +1,77 @@
+// admission: how many connections there are, in all and per address, and the place that each of them holds.
+//
+// An address is an IPv4 address or the first 64 bits of an IPv6 address: a single customer commonly owns that many.
+// Threads: any.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <mutex>
+#include <unordered_map>
+#include <utility>
+
+namespace greenroom::net {
+
+class address_book;
+
+/// One connection's place; given back when it ends.
+class admission {
+public:
+  admission() = default;
+  admission(admission&& x) noexcept : book_(std::exchange(x.book_, nullptr)), address_(x.address_) {}
+  admission& operator=(admission&& x) noexcept {
+    std::swap(book_, x.book_);
+    std::swap(address_, x.address_);
+    return *this;
+  }
+  inline ~admission();
+
+private:
+  friend class address_book;
+  admission(address_book& b, uint64_t address) : book_(&b), address_(address) {}
+  address_book* book_ = nullptr;
+  uint64_t address_ = 0;
+};
+
+class address_book {
+public:
+  enum class verdict : uint8_t { welcome, full, address_full };
+
+  /// Takes a place when both counts are below their limits. Everybody who was let in is in `place`.
+  std::pair<verdict, admission> enter(uint64_t address, uint32_t connections_max, uint32_t per_address_max) {
+    std::lock_guard guard{mutex_};
+    if (total_ >= connections_max)
+      return {verdict::full, admission{}};
+    auto& here = by_address_[address];
+    if (here >= per_address_max)
+      return {verdict::address_full, admission{}};
+    ++here;
+    ++total_;
+    return {verdict::welcome, admission{*this, address}};
+  }
+
+  uint32_t total() {
+    std::lock_guard guard{mutex_};
+    return total_;
+  }
+
+private:
+  friend class admission;
+  void leave(uint64_t address) {
+    std::lock_guard guard{mutex_};
+    --total_;
+    if (auto i = by_address_.find(address); --i->second == 0)
+      by_address_.erase(i);
+  }
+
+  std::mutex mutex_;
+  std::unordered_map<uint64_t, uint32_t> by_address_;
+  uint32_t total_ = 0;
+};
+
+admission::~admission() {
+  if (book_ != nullptr)
+    book_->leave(address_);
+}
+
+} // namespace greenroom::net

@@ -1,0 +1,43 @@
+// http_text: the pure parts of speaking HTTP: formatting an answer, splitting a target, and deciding whether an upgrade
+// to WebSocket is in order. No sockets, no Beast.
+#pragma once
+
+#include "config/errc.hpp"
+#include "net/http.hpp"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace greenroom::net {
+
+/// An answer with the error body that REST uses everywhere: {"error":{"code":...,"message":...}}.
+http_response error_response(unsigned status, errc code, std::string_view message);
+
+/// The bytes of an answer. Headers that could break out of their line are left out. `body`: false for HEAD.
+std::string format_response(const http_response& r, bool keep_alive, bool body);
+
+/// Fills path and query from a request target (RFC 9112 section 3.2; origin form, absolute form, and `*`). False: it is
+/// none of these, or an escape in the query is broken.
+bool split_target(std::string_view target, http_request& into);
+
+/// Whether the request asks for an upgrade to WebSocket, well or badly.
+bool asks_for_websocket(const http_request& r);
+
+/// The subprotocol that this server speaks.
+inline constexpr std::string_view subprotocol = "greenroom.v1";
+
+/// Checks all of an upgrade request but its token (RFC 6455 section 4.2.1, and the Origin). The answer that refuses it,
+/// or nullopt; then `with_subprotocol` says whether ours was offered.
+std::optional<http_response> refuse_upgrade(const http_request& r, const std::vector<std::string>& allowed_origins,
+                                            bool& with_subprotocol);
+
+/// The token of an `Authorization: Bearer` header; nullopt for any other header.
+std::optional<std::string_view> bearer_token(std::string_view authorization);
+
+/// Whether the text, valid UTF-8 up to there, ends within a code point.
+bool ends_within_code_point(std::string_view text) noexcept;
+
+} // namespace greenroom::net

@@ -1,0 +1,215 @@
+#include "net/listener.hpp"
+
+#include "net/http_session.hpp"
+#include "net/http_text.hpp"
+#include "net/stream.hpp"
+
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <spdlog/spdlog.h>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+
+namespace greenroom::net {
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using error_code = boost::system::error_code;
+
+namespace {
+
+// Accepted at once before the thread's other work gets its turn.
+constexpr int accepts_max = 64;
+// After an error that only time can mend, such as too many open files.
+constexpr uint32_t pause_ms = 200;
+// Connections that are being told that they can't come in: enough to be polite, too few to matter.
+constexpr uint32_t refusals_max = 256;
+constexpr uint32_t refusals_per_address_max = 32;
+// What the kernel holds of an outbox before it says that the socket is full. More would only hide a slow reader, and
+// what it holds can't be dropped.
+constexpr int unsent_bytes_max = 131'072;
+
+struct peer_address {
+  std::string text;
+  uint64_t key;
+};
+
+peer_address read_address(const sockaddr_storage& from) {
+  if (from.ss_family == AF_INET6) {
+    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(from);
+    asio::ip::address_v6::bytes_type bytes;
+    std::memcpy(bytes.data(), &v6.sin6_addr, bytes.size());
+    const asio::ip::address_v6 address{bytes};
+    if (!address.is_v4_mapped()) {
+      uint64_t network = 0;
+      std::memcpy(&network, bytes.data(), sizeof network);
+      return {address.to_string(), network};
+    }
+    const auto v4 = asio::ip::make_address_v4(asio::ip::v4_mapped, address);
+    return {v4.to_string(), 0x0000'ffff'0000'0000u | v4.to_uint()};
+  }
+  const auto& v4 = reinterpret_cast<const sockaddr_in&>(from);
+  const asio::ip::address_v4 address{ntohl(v4.sin_addr.s_addr)};
+  return {address.to_string(), 0x0000'ffff'0000'0000u | address.to_uint()};
+}
+
+} // namespace
+
+/// One endpoint.
+struct listener::door {
+  using acceptor_type = asio::basic_socket_acceptor<tcp, asio::io_context::executor_type>;
+  door(listener& house, bool e)
+      : acceptor(house.threads_[0].context()), encrypted(e), pause([&house, this] { house.accept_some(*this); }) {}
+  acceptor_type acceptor;
+  const bool encrypted;
+  timer_wheel::entry pause;
+  bool troubled = false; // the last attempt failed: say so once
+};
+
+listener::listener(io_threads& threads, const server_hooks& hooks, uint32_t backlog)
+    : threads_(threads), hooks_(hooks), backlog_(static_cast<int>(backlog)) {}
+
+listener::~listener() {
+  if (threads_.running())
+    stop();
+}
+
+void listener::use(std::shared_ptr<const tls_context> tls) {
+  threads_[0].call([&] { tls_ = std::move(tls); });
+}
+
+uint16_t listener::open(const endpoint& where) {
+  const auto fail_on = [&](const error_code& ec) {
+    if (ec)
+      throw std::runtime_error("can't listen on " + where.address + " port " + std::to_string(where.port) + ": " +
+                               ec.message());
+  };
+  error_code ec;
+  const auto address = asio::ip::make_address(where.address, ec);
+  fail_on(ec);
+  const tcp::endpoint here{address, where.port};
+  auto d = std::make_unique<door>(*this, where.encrypted);
+  auto& acceptor = d->acceptor;
+  acceptor.open(here.protocol(), ec);
+  fail_on(ec);
+  acceptor.set_option(asio::socket_base::reuse_address{true}, ec);
+  // Accepted sockets inherit these, which saves a system call for each.
+  acceptor.set_option(tcp::no_delay{true}, ec);
+  ::setsockopt(acceptor.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_bytes_max, sizeof unsent_bytes_max);
+  acceptor.bind(here, ec);
+  fail_on(ec);
+  acceptor.listen(backlog_, ec);
+  fail_on(ec);
+  acceptor.native_non_blocking(true, ec);
+  fail_on(ec);
+  const auto port = acceptor.local_endpoint(ec).port();
+  threads_[0].call([&] {
+    doors_.push_back(std::move(d));
+    wait(*doors_.back());
+  });
+  return port;
+}
+
+void listener::stop() {
+  if (std::exchange(stopped_, true))
+    return;
+  threads_[0].call([this] { doors_.clear(); });
+}
+
+void listener::wait(door& d) {
+  d.acceptor.async_wait(door::acceptor_type::wait_read, [this, &d](const error_code& ec) {
+    if (!ec) // else the door is gone
+      accept_some(d);
+  });
+}
+
+void listener::accept_some(door& d) {
+  for (int i = 0; i < accepts_max; ++i) {
+    sockaddr_storage peer{};
+    socklen_t size = sizeof peer;
+    const int fd =
+        ::accept4(d.acceptor.native_handle(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+      d.troubled = false;
+      admit(fd, peer, d.encrypted);
+      continue;
+    }
+    switch (errno) {
+    case EAGAIN:
+      return wait(d);
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+      if (!std::exchange(d.troubled, true))
+        spdlog::error("what=accept_failed why=\"{}\" the next attempts are {} ms apart", std::strerror(errno),
+                      pause_ms);
+      // The connection stays in the backlog, so the socket stays readable: waiting for it would spin.
+      return threads_[0].lane().timers().arm(d.pause, pause_ms);
+    default: // the peer's trouble (ECONNABORTED and the like): on to the next
+      break;
+    }
+  }
+  wait(d);
+}
+
+void listener::admit(int fd, const sockaddr_storage& peer, bool encrypted) {
+  const auto limits = hooks_.limits();
+  auto from = read_address(peer);
+  auto [verdict, place] = book_.enter(from.key, limits->connections, limits->connections_per_address);
+  std::optional<http_response> refusal;
+  if (verdict != address_book::verdict::welcome) {
+    auto [room, seat] = refused_.enter(from.key, refusals_max, refusals_per_address_max);
+    if (room != address_book::verdict::welcome) {
+      hooks_.metrics->handshakes_refused.add();
+      ::close(fd);
+      return;
+    }
+    const bool full = verdict == address_book::verdict::full;
+    refusal = full ? error_response(503, errc::unavailable, "limits.connections is reached")
+                   : error_response(429, errc::rate_limited, "limits.connections_per_address is reached");
+    refusal->headers.emplace_back("Retry-After", "5");
+    place = std::move(seat);
+  }
+  hand_over(fd, std::move(from.text), encrypted, std::move(place), std::move(refusal));
+}
+
+void listener::hand_over(int fd, std::string address, bool encrypted, admission place,
+                         std::optional<http_response> refusal) {
+  auto& home = threads_[next_++ % threads_.size()];
+  // Shared: a handler must be movable only, but these travel through a std::function.
+  struct parcel {
+    int fd;
+    std::string address;
+    std::shared_ptr<const tls_context> tls;
+    admission place;
+    std::optional<http_response> refusal;
+    ~parcel() {
+      if (fd >= 0)
+        ::close(fd);
+    }
+  };
+  auto p = std::make_shared<parcel>(fd, std::move(address), encrypted ? tls_ : nullptr, std::move(place),
+                                    std::move(refusal));
+  home.post([&home, &hooks = hooks_, encrypted, p] {
+    ssl_ptr tls;
+    if (encrypted && !(tls = p->tls->accept_on(p->fd)))
+      return;
+    error_code ec;
+    stream::socket_type socket{home.context()};
+    socket.assign(tcp::v4(), p->fd, ec); // which family it is matters to nobody from here on
+    if (ec)
+      return;
+    p->fd = -1;
+    start_http(home, hooks, std::make_shared<stream>(home, std::move(socket), std::move(tls), std::move(p->place)),
+               std::move(p->address), std::move(p->refusal));
+  });
+}
+
+} // namespace greenroom::net
