@@ -1,0 +1,255 @@
+"""The programs as people and scripts use them: `greenroom chat` with pipes, tokens, accounts, configuration; flags and
+environment of `greenroomd`."""
+
+import os
+import re
+import signal
+import subprocess
+import threading
+
+import pytest
+from support.server import GREENROOM, GREENROOMD
+from support.waiting import LIMIT_S, until
+
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture(autouse=True)
+def built():
+    if not GREENROOM.exists():
+        pytest.fail(f"{GREENROOM} is not there: build it, or set GREENROOM_BIN to the build directory")
+
+
+def greenroom(*arguments, cwd, input=None, environment=None):
+    """Runs the program to its end; returns what it left."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("GREENROOM_")}
+    return subprocess.run([str(GREENROOM), *map(str, arguments)], input=input, capture_output=True, text=True, cwd=cwd,
+                          timeout=LIMIT_S, env={**clean, **(environment or {})}, start_new_session=True)
+
+
+class Chat:
+    """`greenroom chat` with pipes; what it prints is collected as it comes."""
+
+    def __init__(self, cwd, *arguments):
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("GREENROOM_")}
+        self.process = subprocess.Popen([str(GREENROOM), "chat", *map(str, arguments)], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1, cwd=cwd,
+                                        env=clean, start_new_session=True)
+        self.said, self.notices = [], []
+        self._readers = [threading.Thread(target=self._read, args=a)
+                         for a in ((self.process.stdout, self.said), (self.process.stderr, self.notices))]
+        for r in self._readers:
+            r.start()
+
+    @staticmethod
+    def _read(pipe, into):
+        for line in pipe:
+            into.append(line.rstrip("\n"))
+
+    def type(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def sees(self, text):
+        def there():
+            return any(text in line for line in self.said)
+
+        try:
+            return until(there, text)
+        except AssertionError as e:
+            raise AssertionError(f"{e}; said {self.said}, noticed {self.notices}") from None
+
+    def notices_that(self, text):
+        until(lambda: any(text in line for line in self.notices), f"{text!r} in {self.notices}")
+
+    def end(self):
+        """End of input; returns the exit code."""
+        self.process.stdin.close()
+        code = self.process.wait(LIMIT_S)
+        for r in self._readers:
+            r.join()
+        return code
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def chat():
+    """chat(cwd, *arguments): a Chat that is gone after the test."""
+    chats = []
+
+    def start(cwd, *arguments):
+        chats.append(Chat(cwd, *arguments))
+        return chats[-1]
+
+    yield start
+    for c in chats:
+        c.kill()
+
+
+def token_of(server, user):
+    made = greenroom("token", "--config", server.config, "--user", user, cwd=server.directory)
+    assert made.returncode == 0, made
+    return made.stdout.strip()
+
+
+def test_version_and_help(tmp_path):
+    assert re.match(r"greenroom \d+\.\d+\.\d+", greenroom("version", cwd=tmp_path).stdout)
+    for word in ("chat", "token", "user", "config", "version"):
+        assert word in greenroom("--help", cwd=tmp_path).stdout
+    assert greenroom("dance", cwd=tmp_path).returncode == 2
+    assert greenroom("chat", "--no-such-flag", cwd=tmp_path).returncode == 2
+    for program, option in ((GREENROOMD, "--version"), (GREENROOMD, "--help")):
+        done = subprocess.run([str(program), option], capture_output=True, text=True, timeout=LIMIT_S, cwd=tmp_path)
+        assert done.returncode == 0 and "greenroom" in done.stdout
+
+
+def test_two_people_talk_through_pipes(make_server, chat):
+    server = make_server()
+    url = f"ws://127.0.0.1:{server.port}"
+    alice = chat(server.directory, "--url", url, "--token", token_of(server, "alice"), "--room", "lobby")
+    alice.notices_that("connected as alice")
+    alice.type("hello, is anybody there?")
+    alice.sees("alice: hello, is anybody there?")
+    bob = chat(server.directory, "--url", url, "--token", token_of(server, "bob"), "--room", "lobby")
+    bob.sees("alice: hello, is anybody there?")
+    bob.type("I am")
+    alice.sees("bob: I am")
+    alice.type("/who")
+    alice.sees("bob (member, online)")
+    alice.type("/to bob psst")
+    bob.sees("alice: psst")
+    assert (alice.end(), bob.end()) == (0, 0)
+
+
+def test_a_chat_goes_on_when_the_server_is_killed(make_server, chat):
+    server = make_server()
+    url = f"ws://127.0.0.1:{server.port}"
+    alice = chat(server.directory, "--url", url, "--token", token_of(server, "alice"), "--room", "lobby")
+    bob = chat(server.directory, "--url", url, "--token", token_of(server, "bob"), "--room", "lobby")
+    alice.type("before")
+    bob.sees("alice: before")
+    server.kill()
+    alice.type("in mid-sentence")
+    alice.notices_that("connection lost")
+    server.start()
+    bob.sees("alice: in mid-sentence")
+    bob.type("still here")
+    alice.sees("bob: still here")
+    assert (alice.end(), bob.end()) == (0, 0)
+    for c in (alice, bob):
+        assert not any("mistake of the server" in n for n in c.notices), c.notices
+        assert sum("in mid-sentence" in line for line in c.said) == 1
+    texts = [e["text"] for e in server.history(server.token("alice"), "lobby")[0] if e["ev"] == "message"]
+    assert texts == ["before", "in mid-sentence", "still here"]
+
+
+def test_a_whole_file_is_piped_in(make_server, chat):
+    server = make_server(limits__sends_per_s=1_000, limits__sends_burst=10)
+    url = f"ws://127.0.0.1:{server.port}"
+    lines = [f"line {i}" for i in range(300)]
+    done = greenroom("chat", "--url", url, "--token", token_of(server, "alice"), "--room", "lobby", cwd=server.directory,
+                     input="\n".join(lines) + "\n")
+    assert done.returncode == 0, done.stderr
+    texts = [e["text"] for e in server.history(server.token("alice"), "lobby")[0] if e["ev"] == "message"]
+    assert texts == lines
+
+
+def test_chat_over_tls(make_server, chat):
+    server = make_server(tls=True)
+    url = f"wss://localhost:{server.tls_port}"
+    alice = chat(server.directory, "--url", url, "--ca", server.certificate, "--token", token_of(server, "alice"))
+    alice.type("safe and sound")
+    alice.sees("alice: safe and sound")
+    assert alice.end() == 0
+    untrusted = greenroom("chat", "--url", url, "--token", token_of(server, "alice"), cwd=server.directory, input="x\n")
+    assert untrusted.returncode == 1 and "certificate" in untrusted.stderr
+
+
+def test_accounts_from_the_command_line(make_server, chat):
+    server = make_server()
+    url = f"http://127.0.0.1:{server.port}"
+    made = greenroom("user", "register", "alice", "--password", PASSWORD, "--url", url, cwd=server.directory)
+    assert made.returncode == 0 and "registered alice" in made.stdout, made
+    again = greenroom("user", "register", "alice", "--password", PASSWORD, "--url", url, cwd=server.directory)
+    assert again.returncode == 1 and again.stderr
+    wrong = greenroom("chat", "--user", "alice", "--password", "wrong password", "--url", url, cwd=server.directory, input="")
+    assert wrong.returncode == 1
+    alice = chat(server.directory, "--user", "alice", "--password", PASSWORD, "--url", url, "--room", "lobby")
+    alice.notices_that("connected as alice")
+    listed = greenroom("user", "sessions", "--user", "alice", "--password", PASSWORD, "--url", url, cwd=server.directory)
+    assert listed.returncode == 0 and "1 live" in listed.stdout, listed
+    assert alice.end() == 0
+    guest = chat(server.directory, "--guest", "--url", url, "--room", "lobby")
+    guest.notices_that("connected as guest")
+    assert guest.end() == 0
+
+
+def test_a_wrong_token_and_a_server_that_is_not_there(make_server, tmp_path):
+    server = make_server()
+    done = greenroom("chat", "--url", f"ws://127.0.0.1:{server.port}", "--token", "nonsense", cwd=tmp_path, input="x\n")
+    assert done.returncode == 1 and done.stderr
+    server.stop()
+    done = greenroom("chat", "--url", f"ws://127.0.0.1:{server.port}", "--token", "x", cwd=tmp_path, input="x\n")
+    assert done.returncode == 1 and "cannot reach" in done.stderr
+
+
+def test_a_token_is_good_for_the_node_whose_secret_it_was_made_with(make_server):
+    server = make_server()
+    token = token_of(server, "carol")
+    assert server.sign_in("carol", token=token).hello["user"] == "carol"
+    admin = greenroom("token", "--config", server.config, "--user", "root", "--admin", "--ttl", "60", cwd=server.directory)
+    listed = server.rest("GET", "/api/v1/sessions?all=true", token=admin.stdout.strip())
+    assert listed.status == 200 and [s["user"] for s in listed.json["sessions"]] == ["carol"]
+    refused = server.rest("GET", "/api/v1/sessions?all=true", token=token)
+    assert refused.status == 403
+    bad = greenroom("token", "--config", server.config, "--user", "Not A Name", cwd=server.directory)
+    assert bad.returncode == 1 and "--user" in bad.stderr
+
+
+def test_config_check_names_line_and_key_of_each_mistake(tmp_path):
+    good = tmp_path / "good.toml"
+    default = greenroom("config", "default", cwd=tmp_path)
+    assert default.returncode == 0
+    good.write_text(default.stdout)
+    assert greenroom("config", "check", good, cwd=tmp_path).returncode == 0
+    bad = tmp_path / "bad.toml"
+    bad.write_text('[listen]\nport = 99999\nprot = 8080\n\n[limits]\nping_ms = "often"\n\n[limts]\nx = 1\n')
+    done = greenroom("config", "check", bad, cwd=tmp_path)
+    assert done.returncode == 1
+    for words in [("bad.toml:2", "listen.port"), ("bad.toml:3", "port"), ("bad.toml:6", "ping_ms"), ("bad.toml:8", "limits")]:
+        assert any(all(w in line for w in words) for line in done.stdout.splitlines()), (words, done.stdout)
+    started = subprocess.run([str(GREENROOMD), "--config", str(bad)], capture_output=True, text=True, timeout=LIMIT_S,
+                             cwd=tmp_path)
+    assert started.returncode not in (0, -signal.SIGSEGV) and "listen.port" in started.stdout + started.stderr
+    assert not (tmp_path / "data").exists(), "a node with a bad configuration touched the disk"
+
+
+def test_config_print_says_where_each_value_comes_from(tmp_path):
+    (tmp_path / "greenroom.toml").write_text('[listen]\nport = 1234\n[limits]\nping_ms = 30000\n')
+    done = greenroom("config", "print", "--limits.ping_ms=40000", cwd=tmp_path,
+                     environment={"GREENROOM_LIMITS_PING_MS": "35000", "GREENROOM_LOG_LEVEL": "debug"})
+    assert done.returncode == 0, done
+    lines = {line.split("=")[0].strip(): line for line in done.stdout.splitlines() if "=" in line}
+    assert "1234" in lines["port"] and "greenroom.toml" in lines["port"]
+    assert "40000" in lines["ping_ms"] and "--limits.ping_ms" in lines["ping_ms"]
+    assert "debug" in lines["level"] and "GREENROOM_LOG_LEVEL" in lines["level"]
+    unknown = greenroom("config", "print", cwd=tmp_path, environment={"GREENROOM_LIMITS_PING": "1"})
+    assert unknown.returncode == 1 and "GREENROOM_LIMITS_PING" in unknown.stderr
+
+
+def test_flags_and_environment_reach_the_node(make_server):
+    server = make_server(start=False)
+    server.write_config()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GREENROOM_")}
+    environment["GREENROOM_NODE_NAME"] = "from-the-environment"
+    with open(server.log, "ab") as log:
+        server.process = subprocess.Popen([str(GREENROOMD), "--config", str(server.config), "--limits.text_bytes=77"],
+                                          stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
+                                          cwd=server.directory)
+    server.wait_ready()
+    hello = server.sign_in("alice").hello
+    assert hello["node"] == "from-the-environment" and hello["limits"]["text_bytes"] == 77

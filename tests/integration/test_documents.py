@@ -1,0 +1,81 @@
+"""Plays every example of net/PROTOCOL.md and every conversation of tests/samples/ against the real server."""
+
+from pathlib import Path
+
+import pytest
+from support.conversation import Conversation, Mismatch, blocks_of, compare, settings_of
+from support.server import ROOT
+
+# The documents show the defaults; only what would make the examples slow or depend on the machine is changed.
+DEFAULTS = {"auth.argon2_mem_mb": 8, "auth.argon2_ops": 1, "storage.cache_mb": 16, "log.level": "debug"}
+
+PROTOCOL = ROOT / "net" / "PROTOCOL.md"
+SAMPLES = sorted((ROOT / "tests" / "samples").glob("*.md"))
+
+
+def examples():
+    for path in [PROTOCOL, *SAMPLES]:
+        heading = ""
+        text = path.read_text()
+        blocks = {number: (info, lines) for number, info, lines in blocks_of(text)}
+        for number, line in enumerate(text.splitlines(), 1):
+            if line.startswith("#") and not any(n < number <= n + len(b[1]) for n, b in blocks.items()):
+                heading = line.lstrip("# ")
+            if number in blocks:
+                yield pytest.param(path, number, *blocks[number], id=f"{path.name}:{number} {heading}")
+
+
+SEEN = set()
+
+
+@pytest.mark.parametrize("path,number,info,lines", examples())
+def test_example(make_server, path, number, info, lines):
+    server = make_server(defaults=DEFAULTS, **settings_of(info))
+    conversation = Conversation(server, path.relative_to(ROOT))
+    conversation.play(lines)
+    if path == PROTOCOL:
+        SEEN.update(conversation.seen)
+
+
+def test_the_document_shows_everything():
+    """Every op, event, error and close code of this server has an example, or says where it is shown."""
+    text = PROTOCOL.read_text()
+    if not SEEN:
+        pytest.skip("the examples were not played in this run")
+    ops = {"hello", "refresh", "ping", "create", "join", "leave", "subscribe", "unsubscribe", "send", "history", "read",
+           "typing", "rooms", "members"}
+    assert ops <= {name for kind, name in SEEN if kind == "op"}
+    assert {"message", "member", "subscribed", "typing", "read", "expiring"} <= {n for k, n in SEEN if k == "ev"}
+    errors = {"bad_request", "unauthenticated", "forbidden", "not_found", "exists", "too_large", "rate_limited", "not_member",
+              "conflict", "unsupported"}
+    assert errors <= {n for k, n in SEEN if k == "error"}
+    closes = {1000, 1001, 1002, 1003, 1007, 1009, 3012, 3400, 3429, 3501, 3502, 3503, 3504}
+    assert closes <= {n for k, n in SEEN if k == "close"}
+    for elsewhere in ("unavailable", "internal", "muted", "banned", "3001", "3008"):
+        assert elsewhere in text
+    paths = {n for k, n in SEEN if k == "rest"}
+    for part in ("auth", "auth/register", "auth/guest", "auth/refresh", "sessions", "chat", "rooms/", "livez", "readyz",
+                 "metrics"):
+        assert any(part in p for p in paths), part
+
+
+@pytest.mark.parametrize("expected,got", [
+    ({"a": 1}, {"a": 2}), ({"a": 1}, {}), ({"a": 1}, {"a": 1, "b": 2}), ([1], [1, 2]), ({"a": True}, {"a": 1}),
+    (["$x", "$x"], [1, 2]), ({"a": "1"}, {"a": 1}), ({"a": {"...": "..."}}, {"a": [1]}),
+])
+def test_the_comparison_can_fail(expected, got):
+    with pytest.raises(Mismatch):
+        compare(expected, got, {})
+
+
+def test_the_comparison_can_pass():
+    compare({"a": "...", "b": "$x", "c": ["$x", {"...": "...", "d": 1}]}, {"a": 7, "b": 2, "c": [2, {"d": 1, "e": 3}]}, {})
+
+
+def test_a_conversation_that_does_not_hold_fails(make_server):
+    server = make_server(defaults=DEFAULTS)
+    lines = list(enumerate(['alice signs in', 'alice> {"op":"ping","id":1}', 'alice< {"re":1,"ok":{"time":1}}'], 1))
+    with pytest.raises(AssertionError, match="3: .*time"):
+        Conversation(server, Path("here")).play(lines)
+    with pytest.raises(AssertionError, match="not written down"):
+        Conversation(server, Path("here")).play(lines[:2])
