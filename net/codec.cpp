@@ -41,15 +41,6 @@ frame make_frame(Write write) {
   return result;
 }
 
-void append(std::string& out, const failure& why) {
-  object o(out);
-  o.text("code", to_string(why.code));
-  o.text("message", why.message);
-  o.flag("retryable", retryable(why.code));
-  if (why.retry_after_ms != 0)
-    o.integer("retry_after_ms", why.retry_after_ms);
-}
-
 void append(std::string& out, const room_id& room, const storage::event& e) {
   object o(out);
   o.text("ev", to_string(e.kind));
@@ -279,7 +270,7 @@ frame json_encoder::answer(std::optional<int64_t> re, const greenroom::answer& w
     if (what)
       append(o.key("ok"), *what);
     else
-      net::append(o.key("error"), what.error());
+      json::append_failure(o.key("error"), what.error());
   });
 }
 
@@ -325,14 +316,9 @@ frame json_encoder::expiring(int64_t expires_at) const {
   });
 }
 
-std::string json_encoder::body(const greenroom::answer& what) const {
+std::string json_encoder::body(const ok::any& what) const {
   std::string out;
-  if (what) {
-    append(out, *what);
-  } else {
-    object o(out);
-    net::append(o.key("error"), what.error());
-  }
+  append(out, what);
   return out;
 }
 

@@ -38,8 +38,8 @@ public:
   frame read(const room_id& room, const user_id& user, uint64_t seq) const override;
   frame expiring(int64_t expires_at) const override;
 
-  /// The bare JSON of an answer for REST: what stands behind "ok", or {"error":{...}}.
-  std::string body(const greenroom::answer& what) const;
+  /// The bare JSON of an answer for REST: what stands behind "ok".
+  std::string body(const ok::any& what) const;
 
 private:
   void append(std::string& out, const ok::any& what) const;

@@ -83,6 +83,15 @@ void append_string(std::string& out, std::string_view utf8) {
 void append_integer(std::string& out, int64_t value) { append_chars(out, value); }
 void append_integer(std::string& out, uint64_t value) { append_chars(out, value); }
 
+void append_failure(std::string& out, const failure& why) {
+  object o(out);
+  o.text("code", to_string(why.code));
+  o.text("message", why.message);
+  o.flag("retryable", retryable(why.code));
+  if (why.retry_after_ms != 0)
+    o.integer("retry_after_ms", why.retry_after_ms);
+}
+
 outcome<nlohmann::json> parse_object(std::string_view text, uint32_t depth_max) {
   if (nested_deeper_than(text, depth_max))
     return fail(errc::too_large, "nested deeper than " + std::to_string(depth_max) + " (limits.json_depth)");

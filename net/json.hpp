@@ -73,6 +73,9 @@ void append_array(std::string& out, const Range& range, Write write) {
   out += ']';
 }
 
+/// Appends what stands behind "error": {"code","message","retryable"} and, where it is said, "retry_after_ms".
+void append_failure(std::string& out, const failure& why);
+
 /// Reads one object. Fails with bad_request where the text is not JSON (wrong UTF-8 and lone surrogates included) or
 /// no object, with too_large where it is nested deeper than `depth_max`. Of repeated keys the last one wins. Never
 /// throws.

@@ -357,24 +357,32 @@ outcome<op::any> read_op(std::string_view op, const nlohmann::json& fields, cons
   return result;
 }
 
-outcome<std::string> read_device(const nlohmann::json& fields) {
+// What REST reads outside of any op: fields whose bounds no limit changes.
+template <class Read>
+auto read_one(const nlohmann::json& fields, Read read) -> outcome<decltype(read(std::declval<field_reader&>()))> {
   const limits unused;
   field_reader in(fields, unused);
-  auto result = in.device();
+  auto result = read(in);
   if (in.why())
     return *in.why();
   return result;
 }
 
+outcome<std::string> read_device(const nlohmann::json& fields) {
+  return read_one(fields, [](field_reader& in) { return in.device(); });
+}
+
+outcome<user_id> read_user(const nlohmann::json& fields) {
+  return read_one(fields, [](field_reader& in) { return in.id<user_id>(in.required("user"), "user"); });
+}
+
 outcome<std::string> read_secret(const nlohmann::json& fields, std::string_view field, size_t bytes_max) {
-  const limits unused;
-  field_reader in(fields, unused);
-  auto result = in.string(in.required(field), field, bytes_max);
-  if (result.empty())
-    in.refuse(errc::bad_request, field, "must not be empty");
-  if (in.why())
-    return *in.why();
-  return result;
+  return read_one(fields, [&](field_reader& in) {
+    auto result = in.string(in.required(field), field, bytes_max);
+    if (result.empty())
+      in.refuse(errc::bad_request, field, "must not be empty");
+    return result;
+  });
 }
 
 } // namespace greenroom::net

@@ -11,6 +11,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <string>
 #include <string_view>
 
 namespace greenroom::net {
@@ -31,6 +32,9 @@ outcome<op::any> read_op(std::string_view op, const nlohmann::json& fields, cons
 
 /// A device name of up to device_characters_max characters without control characters; absent: empty.
 outcome<std::string> read_device(const nlohmann::json& fields);
+
+/// The user id that must be there.
+outcome<user_id> read_user(const nlohmann::json& fields);
 
 /// A string that must be there, of 1 to `bytes_max` bytes; for the passwords and refresh tokens of REST.
 outcome<std::string> read_secret(const nlohmann::json& fields, std::string_view field, size_t bytes_max);

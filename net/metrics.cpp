@@ -1,0 +1,162 @@
+#include "net/metrics.hpp"
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace greenroom::net {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+class page {
+public:
+  void counter(std::string name, std::string help, double value) {
+    add(std::move(name), std::move(help), MetricType::Counter).counter.value = value;
+  }
+  void counter(std::string name, std::string help, const greenroom::counter& value) {
+    counter(std::move(name), std::move(help), static_cast<double>(value.get()));
+  }
+  void gauge(std::string name, std::string help, double value) {
+    add(std::move(name), std::move(help), MetricType::Gauge).gauge.value = value;
+  }
+  void gauge(std::string name, std::string help, const greenroom::counter& value) {
+    gauge(std::move(name), std::move(help), static_cast<double>(value.get()));
+  }
+  /// One more series of the family that was added last.
+  void labelled(MetricType type, const std::string& name, const std::string& help, std::string label, std::string text,
+                double value) {
+    if (families_.empty() || families_.back().name != name)
+      families_.push_back({name, help, type, {}});
+    auto& series = families_.back().metric.emplace_back();
+    series.label.push_back({std::move(label), std::move(text)});
+    (type == MetricType::Gauge ? series.gauge.value : series.counter.value) = value;
+  }
+  /// `unit`: what one step of the recorded values is worth.
+  template <size_t Buckets>
+  void histogram(std::string name, std::string help, const greenroom::histogram<Buckets>& values, double unit) {
+    auto& out = add(std::move(name), std::move(help), MetricType::Histogram).histogram;
+    uint64_t total = 0;
+    for (size_t i = 0; i < Buckets; ++i) {
+      total += values.count(i);
+      out.bucket.push_back({total, std::ldexp(unit, static_cast<int>(i))});
+    }
+    out.sample_count = total + values.count(Buckets);
+    out.sample_sum = static_cast<double>(values.sum()) * unit;
+  }
+
+  std::string text() const {
+    std::ostringstream out;
+    prometheus::TextSerializer{}.Serialize(out, families_);
+    return std::move(out).str();
+  }
+
+private:
+  ClientMetric& add(std::string name, std::string help, MetricType type) {
+    families_.push_back({std::move(name), std::move(help), type, {}});
+    return families_.back().metric.emplace_back();
+  }
+
+  std::vector<MetricFamily> families_;
+};
+
+void add_node(page& p, const metrics& m) {
+  p.labelled(MetricType::Gauge, "greenroom_build_info", "Always 1; the version is a label.", "version",
+             GREENROOM_VERSION, 1);
+  p.gauge("greenroom_connections", "Open WebSocket connections.", m.connections);
+  p.counter("greenroom_connections_total", "WebSocket connections accepted.", m.connections_total);
+  p.counter("greenroom_handshakes_refused_total", "Upgrade requests refused.", m.handshakes_refused);
+  p.counter("greenroom_http_requests_total", "HTTP requests answered.", m.http_requests);
+  p.counter("greenroom_frames_received_total", "Protocol frames from clients.", m.frames_in);
+  p.counter("greenroom_received_bytes_total", "Bytes read from clients.", m.bytes_in);
+  p.counter("greenroom_sent_bytes_total", "Bytes written to clients.", m.bytes_out);
+  p.counter("greenroom_socket_writes_total", "System calls that wrote to a client.", m.writes);
+  p.gauge("greenroom_outbox_bytes", "Bytes that wait for slow sockets.", m.queue_bytes);
+  p.counter("greenroom_deliveries_total", "Durable events handed to a connection.", m.deliveries);
+  p.counter("greenroom_ephemeral_dropped_total", "Ephemeral events dropped for slow connections.", m.ephemeral_dropped);
+  p.counter("greenroom_sends_total", "Send requests admitted.", m.sends);
+  p.counter("greenroom_acks_total", "Sends acknowledged after they were durable.", m.acks);
+  p.counter("greenroom_duplicates_total", "Sends answered with the first result of their key.", m.duplicates);
+  p.counter("greenroom_commits_total", "Synced writes.", m.commits);
+  p.counter("greenroom_commit_failures_total", "Synced writes that failed.", m.commit_failures);
+  p.histogram("greenroom_commit_seconds", "Time of one synced write.", m.commit_us, 1e-6);
+  p.histogram("greenroom_commit_batches", "Batches joined into one synced write.", m.commit_batches, 1);
+  p.counter("greenroom_store_reopens_total", "Times the store was opened again after a failed write.", m.reopens);
+  p.counter("greenroom_pulls_total", "Pages read because a connection was behind.", m.pulls);
+  p.gauge("greenroom_rooms_active", "Room actors.", m.rooms_active);
+  p.counter("greenroom_rooms_activated_total", "Room actors started.", m.rooms_activated);
+  p.gauge("greenroom_users_active", "User actors.", m.users_active);
+  p.counter("greenroom_users_activated_total", "User actors started.", m.users_activated);
+  p.gauge("greenroom_relays_active", "Relay actors.", m.relays_active);
+  p.counter("greenroom_logins_total", "Logins, registrations and guests that were let in.", m.logins);
+  p.counter("greenroom_logins_refused_total", "Logins refused: wrong password, or too many attempts.",
+            m.logins_refused);
+  p.counter("greenroom_sessions_revoked_total", "Sessions ended before their time.", m.sessions_revoked);
+  for (uint8_t code = 1; code <= errc_count; ++code)
+    p.labelled(MetricType::Counter, "greenroom_errors_total", "Requests refused, by error code.", "code",
+               std::string(to_string(static_cast<errc>(code))), static_cast<double>(m.errors[code].get()));
+  for (size_t i = 0; i <= metrics::close_codes; ++i)
+    p.labelled(MetricType::Counter, "greenroom_closes_total", "Connections ended by the server, by close code.", "code",
+               i == metrics::close_codes ? "other" : std::to_string(static_cast<unsigned>(metrics::known_closes[i])),
+               static_cast<double>(m.closes[i].get()));
+}
+
+// "rocksdb.estimate-num-keys" -> "greenroom_store_estimate_num_keys"
+std::string store_name(std::string_view property) {
+  constexpr std::string_view prefix = "rocksdb.";
+  if (property.starts_with(prefix))
+    property.remove_prefix(prefix.size());
+  std::string name = "greenroom_store_";
+  for (unsigned char c : property)
+    name += std::isalnum(c) != 0 ? static_cast<char>(c) : '_';
+  return name;
+}
+
+// Figures of this process that can't be read are left out rather than shown as 0.
+void add_process(page& p) {
+  if (std::ifstream statm("/proc/self/statm"); statm) {
+    uint64_t total = 0;
+    uint64_t resident = 0;
+    if (statm >> total >> resident)
+      p.gauge("process_resident_memory_bytes", "Resident memory.",
+              static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE)));
+  }
+  std::error_code error;
+  if (std::filesystem::directory_iterator fds("/proc/self/fd", error); !error)
+    p.gauge("process_open_fds", "Open file descriptors.",
+            static_cast<double>(std::distance(begin(fds), end(fds)) - 1)); // without the one that looks
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0)
+    p.gauge("process_max_fds", "Bound on open file descriptors.", static_cast<double>(files.rlim_cur));
+  rusage used{};
+  if (getrusage(RUSAGE_SELF, &used) == 0) {
+    auto seconds = [](const timeval& t) {
+      return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
+    };
+    p.counter("process_cpu_seconds_total", "CPU time, user and system.",
+              seconds(used.ru_utime) + seconds(used.ru_stime));
+  }
+}
+
+} // namespace
+
+std::string render_metrics(const metrics& figures, const std::vector<std::pair<std::string, uint64_t>>& store_figures) {
+  page p;
+  add_node(p, figures);
+  for (auto& [name, value] : store_figures)
+    p.gauge(store_name(name), "RocksDB property " + name + ".", static_cast<double>(value));
+  add_process(p);
+  return p.text();
+}
+
+} // namespace greenroom::net

@@ -1,0 +1,135 @@
+#include "net/rest.hpp"
+
+#include "net/http_text.hpp"
+#include "net/rest_call.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <chrono>
+
+namespace greenroom::net {
+namespace {
+
+int64_t steady_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+} // namespace
+
+const rest::route rest::routes[] = {
+    {"GET", "/", access::open, &rest::front_page},
+    {"GET", "/livez", access::open, &rest::livez},
+    {"GET", "/readyz", access::open, &rest::readyz},
+    {"GET", "/metrics", access::open, &rest::show_metrics},
+    {"POST", "/api/v1/auth", access::account, &rest::log_in},
+    {"POST", "/api/v1/auth/register", access::account, &rest::register_user},
+    {"POST", "/api/v1/auth/guest", access::account, &rest::guest},
+    {"POST", "/api/v1/auth/refresh", access::open, &rest::refresh},
+    {"DELETE", "/api/v1/auth", access::token, &rest::log_out},
+    {"GET", "/api/v1/sessions", access::token, &rest::list_sessions},
+    {"DELETE", "/api/v1/sessions/*", access::token, &rest::end_session},
+    {"POST", "/api/v1/chat", access::token, &rest::chat},
+    {"GET", "/api/v1/rooms", access::token, &rest::list_rooms},
+    {"POST", "/api/v1/rooms", access::token, &rest::create_room},
+    {"GET", "/api/v1/rooms/*/events", access::token, &rest::list_events},
+    {"POST", "/api/v1/rooms/*/messages", access::token, &rest::send},
+    {"GET", "/api/v1/rooms/*/members", access::token, &rest::list_members},
+    {"POST", "/api/v1/rooms/*/members/me", access::token, &rest::join},
+    {"DELETE", "/api/v1/rooms/*/members/me", access::token, &rest::leave},
+};
+
+rest::rest(const settings& config, const jwt_tokens& tokens, const json_encoder& encode, metrics& figures,
+           rest_hooks hooks)
+    : allowed_origins_(config.listen.allowed_origins), token_life_(config.auth.token_s),
+      registration_(config.auth.registration), guests_(config.auth.guests), tokens_(tokens), encode_(encode),
+      figures_(figures), hooks_(std::move(hooks)) {}
+
+void rest::handle(lane& on, http_request request, std::function<void(http_response)> done) {
+  auto c = std::make_shared<rest_call>(on, std::move(request), std::move(done), figures_, hooks_.limits());
+  // Tokens and messages are nobody else's, caches included.
+  if (c->request.path.starts_with("/api/"))
+    c->more_headers.emplace_back("Cache-Control", "no-store");
+  allow_origin(*c);
+  dispatch(c);
+}
+
+void rest::dispatch(const call_ptr& c) {
+  const auto& path = c->request.path;
+  std::string methods;
+  for (const auto& r : routes) {
+    auto parts = match_path(r.pattern, path);
+    if (!parts)
+      continue;
+    if (r.method != c->request.method) {
+      methods.append(methods.empty() ? "" : ", ").append(r.method);
+      if (r.method == "GET")
+        methods.append(", HEAD"); // answered by the transport as a GET without its body
+      continue;
+    }
+    if (auto decoded = c->decode_parts(*parts); !decoded)
+      return c->refuse(decoded.error());
+    return run(r, c);
+  }
+  if (c->request.method == "OPTIONS" && (!methods.empty() || path == "*"))
+    return preflight(*c, methods);
+  if (methods.empty())
+    return c->refuse(fail(errc::not_found, "path: there is nothing here"));
+  c->refuse(fail(errc::bad_request, "method: must be one of " + methods), 405, {"Allow", methods});
+}
+
+void rest::run(const route& r, const call_ptr& c) {
+  if (r.needs == access::account) {
+    // What can't succeed must not cost an attempt, nor make an account that nobody gets a token for.
+    if (!tokens_.can_issue())
+      return c->refuse(fail(errc::unsupported, "auth: tokens come from an outside identity provider"));
+    const auto per_minute = c->bounds->logins_per_minute_address;
+    if (auto wait_ms = logins_.admit(c->request.address, per_minute, steady_ms()); wait_ms != 0) {
+      figures_.logins_refused.add();
+      return c->refuse(failure{
+          errc::rate_limited,
+          std::to_string(per_minute) + " logins per minute and address (limits.logins_per_minute_address)", wait_ms});
+    }
+  }
+  if (r.needs == access::token) {
+    auto token = bearer_token(c->request.header("authorization"));
+    if (!token)
+      return c->refuse(fail(errc::unauthenticated, "authorization: a bearer token is required"));
+    auto who = tokens_.verify(*token);
+    if (!who)
+      return c->refuse(who.error());
+    c->who = std::move(*who);
+  }
+  (this->*r.run)(c);
+}
+
+// Only listed origins may read answers; browsers enforce it. No cookies are used, so "*" gives nothing away that a
+// token does not guard.
+void rest::allow_origin(rest_call& c) const {
+  const auto origin = c.request.header("origin");
+  if (origin.empty() || allowed_origins_.empty())
+    return;
+  const bool all = std::find(allowed_origins_.begin(), allowed_origins_.end(), "*") != allowed_origins_.end();
+  if (!all)
+    c.more_headers.emplace_back("Vary", "Origin");
+  if (!all && std::find(allowed_origins_.begin(), allowed_origins_.end(), origin) == allowed_origins_.end())
+    return;
+  c.more_headers.emplace_back("Access-Control-Allow-Origin", all ? std::string("*") : std::string(origin));
+  c.more_headers.emplace_back("Access-Control-Expose-Headers", "Retry-After");
+}
+
+void rest::preflight(rest_call& c, const std::string& methods) const {
+  http_response r;
+  r.status = 204;
+  const auto allowed = methods.empty() ? std::string("OPTIONS") : methods + ", OPTIONS";
+  r.headers.emplace_back("Allow", allowed);
+  if (!c.request.header("access-control-request-method").empty()) {
+    r.headers.emplace_back("Access-Control-Allow-Methods", allowed);
+    r.headers.emplace_back("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, Traceparent");
+    r.headers.emplace_back("Access-Control-Max-Age", "600");
+  }
+  c.respond(std::move(r));
+}
+
+} // namespace greenroom::net

@@ -1,0 +1,110 @@
+// rest: the HTTP side of Greenroom: /api/v1 (accounts, sessions, rooms, messages), health, figures and a page of text.
+//
+// A thin translation: fields of bodies, queries and paths go through op_reader into the same operations that WebSocket
+// frames become, and the node's answers come back with the same JSON. net/README.md has the table of routes.
+//
+// Invariants
+// - Every request is answered exactly once, on its lane's thread, at the latest when the node gives up
+//   (limits.request_ms).
+// - Accounts are reached at most limits.logins_per_minute_address times per minute from one address; attempts on one
+//   user are the user actor's to bound.
+// - Nothing that the node has not acknowledged is answered with a 2xx.
+//
+// Threads: handle() on any lane's thread; what it shares between them is const or locked.
+#pragma once
+
+#include "actors/metrics.hpp"
+#include "actors/node.hpp"
+#include "net/address_throttle.hpp"
+#include "net/codec.hpp"
+#include "net/http.hpp"
+#include "net/jwt.hpp"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace greenroom::net {
+
+class rest_call;
+
+/// What REST asks of the node, see there; plain functions, so that tests need no actors.
+struct rest_hooks {
+  std::function<void(lane&, const identity&, op::any, std::function<void(answer)>)> perform;
+  std::function<void(lane&, const identity&, account::any, std::function<void(answer)>)> perform_account;
+  std::function<bool()> ready;
+  std::function<std::shared_ptr<const greenroom::limits>()> limits; // never null
+  std::function<std::vector<std::pair<std::string, uint64_t>>()> store_figures;
+};
+
+class rest : public http_handler {
+public:
+  /// Whatever is passed by reference outlives this. Of `config` the allowed origins and auth are read.
+  rest(const settings& config, const jwt_tokens& tokens, const json_encoder& encode, metrics& figures,
+       rest_hooks hooks);
+
+  void handle(lane& on, http_request request, std::function<void(http_response)> done) override;
+
+private:
+  using call_ptr = std::shared_ptr<rest_call>;
+  enum class access : uint8_t { open, account, token };
+  struct route {
+    std::string_view method;
+    std::string_view pattern; // `*` is one segment
+    access needs;
+    void (rest::*run)(const call_ptr&);
+  };
+  static const route routes[];
+
+  void dispatch(const call_ptr& c);
+  void run(const route& r, const call_ptr& c);
+  void allow_origin(rest_call& c) const;
+  void preflight(rest_call& c, const std::string& methods) const;
+
+  // -- asking the node
+  // -------------------------------------------------------------------------------------------------
+  void ask(const call_ptr& c, std::string_view op, const outcome<nlohmann::json>& fields, unsigned status = 200);
+  void ask_account(const call_ptr& c, account::any what, unsigned status);
+  void sign_in(const call_ptr& c, outcome<account::any> what, unsigned status);
+
+  // -- one per route
+  // ---------------------------------------------------------------------------------------------------
+  void front_page(const call_ptr& c);
+  void livez(const call_ptr& c);
+  void readyz(const call_ptr& c);
+  void show_metrics(const call_ptr& c);
+  void log_in(const call_ptr& c);
+  void register_user(const call_ptr& c);
+  void guest(const call_ptr& c);
+  void refresh(const call_ptr& c);
+  void log_out(const call_ptr& c);
+  void list_sessions(const call_ptr& c);
+  void end_session(const call_ptr& c);
+  void chat(const call_ptr& c);
+  void list_rooms(const call_ptr& c);
+  void create_room(const call_ptr& c);
+  void list_events(const call_ptr& c);
+  void list_members(const call_ptr& c);
+  void join(const call_ptr& c);
+  void leave(const call_ptr& c);
+  void send(const call_ptr& c);
+
+  const std::vector<std::string> allowed_origins_;
+  const std::chrono::seconds token_life_;
+  const bool registration_;
+  const bool guests_;
+  const jwt_tokens& tokens_;
+  const json_encoder& encode_;
+  metrics& figures_;
+  const rest_hooks hooks_;
+  address_throttle logins_;
+};
+
+} // namespace greenroom::net

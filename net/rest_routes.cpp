@@ -1,0 +1,226 @@
+// What each route of REST does; which ones there are stands in rest.cpp.
+#include "net/json.hpp"
+#include "net/metrics.hpp"
+#include "net/op_reader.hpp"
+#include "net/rest.hpp"
+#include "net/rest_call.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <chrono>
+
+namespace greenroom::net {
+namespace {
+
+using presence = rest_call::presence;
+
+// Argon2 takes any length; this one costs us nothing and is longer than anybody's.
+constexpr size_t password_bytes_max = 1024;
+
+http_response text_page(unsigned status, std::string text) {
+  http_response r;
+  r.status = status;
+  r.content_type = "text/plain; charset=utf-8";
+  r.body = std::move(text);
+  return r;
+}
+
+/// 415 where only the content type was wrong; 0: the status of the code.
+unsigned status_of(const failure& why) { return why.code == errc::unsupported ? 415 : 0; }
+
+/// The fields of a body with the room of the path among them.
+outcome<nlohmann::json> with_room(outcome<nlohmann::json> fields, const call_ptr& c) {
+  if (fields)
+    (*fields)["room"] = c->parts.at(0);
+  return fields;
+}
+
+template <class Login>
+outcome<account::any> read_login(const outcome<nlohmann::json>& fields) {
+  if (!fields)
+    return fields.error();
+  auto user = read_user(*fields);
+  if (!user)
+    return std::move(user).error();
+  auto password = read_secret(*fields, "password", password_bytes_max);
+  if (!password)
+    return std::move(password).error();
+  auto device = read_device(*fields);
+  if (!device)
+    return std::move(device).error();
+  return Login{std::move(*user), std::move(*password), std::move(*device)};
+}
+
+outcome<account::any> read_guest(const outcome<nlohmann::json>& fields) {
+  if (!fields)
+    return fields.error();
+  auto device = read_device(*fields);
+  if (!device)
+    return std::move(device).error();
+  return account::guest{std::move(*device)};
+}
+
+outcome<account::any> read_refresh(const outcome<nlohmann::json>& fields) {
+  if (!fields)
+    return fields.error();
+  auto token = read_secret(*fields, "refresh_token", token_bytes_max);
+  if (!token)
+    return std::move(token).error();
+  return account::refresh{std::move(*token)};
+}
+
+/// How long a token of this grant may live: the node may set an earlier end than the configuration.
+std::chrono::seconds lifetime(const identity& who, std::chrono::seconds usual) {
+  if (who.expires_at == 0)
+    return usual;
+  using namespace std::chrono;
+  const auto left = milliseconds(who.expires_at) - duration_cast<milliseconds>(system_clock::now().time_since_epoch());
+  return std::clamp(ceil<seconds>(left), seconds(0), usual);
+}
+
+} // namespace
+
+// -- asking the node --------------------------------------------------------------------------------------------------
+
+void rest::ask(const call_ptr& c, std::string_view op, const outcome<nlohmann::json>& fields, unsigned status) {
+  if (!fields)
+    return c->refuse(fields.error(), status_of(fields.error()));
+  auto what = read_op(op, *fields, *c->bounds);
+  if (!what)
+    return c->refuse(what.error());
+  hooks_.perform(c->on, c->who, std::move(*what), [this, c, status](answer a) {
+    if (!a)
+      return c->refuse(a.error());
+    auto* sent = std::get_if<ok::sent>(&*a);
+    c->respond(sent != nullptr && sent->duplicate ? 200 : status, encode_.body(*a));
+  });
+}
+
+void rest::ask_account(const call_ptr& c, account::any what, unsigned status) {
+  hooks_.perform_account(c->on, c->who, std::move(what), [this, c, status](answer a) {
+    if (!a)
+      return c->refuse(a.error());
+    c->respond(status, status == 204 ? std::string{} : encode_.body(*a));
+  });
+}
+
+void rest::sign_in(const call_ptr& c, outcome<account::any> what, unsigned status) {
+  if (!what)
+    return c->refuse(what.error(), status_of(what.error()));
+  hooks_.perform_account(c->on, {}, std::move(*what), [this, c, status](answer a) {
+    if (!a)
+      return c->refuse(a.error());
+    auto* grant = std::get_if<ok::grant>(&*a);
+    if (grant == nullptr)
+      return c->refuse(fail(errc::internal, "auth: not a grant"));
+    const auto life = lifetime(grant->who, token_life_);
+    auto token = tokens_.issue(grant->who, life);
+    if (!token)
+      return c->refuse(token.error());
+    std::string body;
+    {
+      json::object o(body);
+      o.text("token", *token);
+      o.integer("expires_in", life.count());
+      if (!grant->refresh_token.empty())
+        o.text("refresh_token", grant->refresh_token);
+      o.text("session", grant->who.session);
+      o.text("user", grant->who.user.str());
+    }
+    c->respond(status, std::move(body));
+  });
+}
+
+// -- health, figures, front page --------------------------------------------------------------------------------------
+
+void rest::front_page(const call_ptr& c) {
+  c->respond(text_page(200, "Greenroom " GREENROOM_VERSION ", a chat server.\n\n"
+                            "/ws        WebSocket, subprotocol greenroom.v1\n"
+                            "/api/v1    REST\n"
+                            "/livez     whether the process runs\n"
+                            "/readyz    whether it serves requests\n"
+                            "/metrics   figures for Prometheus\n"));
+}
+
+void rest::livez(const call_ptr& c) { c->respond(text_page(200, "ok\n")); }
+
+void rest::readyz(const call_ptr& c) {
+  if (hooks_.ready())
+    return c->respond(text_page(200, "ready\n"));
+  auto r = text_page(503, "not ready\n");
+  r.headers.emplace_back("Retry-After", "1");
+  c->respond(std::move(r));
+}
+
+void rest::show_metrics(const call_ptr& c) {
+  auto r = text_page(200, render_metrics(figures_, hooks_.store_figures()));
+  r.content_type = metrics_content_type;
+  c->respond(std::move(r));
+}
+
+// -- accounts and sessions --------------------------------------------------------------------------------------------
+
+void rest::log_in(const call_ptr& c) { sign_in(c, read_login<account::log_in>(c->body(presence::required)), 200); }
+
+void rest::register_user(const call_ptr& c) {
+  if (!registration_)
+    return c->refuse(fail(errc::forbidden, "auth.registration: accounts can't be registered here"));
+  sign_in(c, read_login<account::register_user>(c->body(presence::required)), 201);
+}
+
+void rest::guest(const call_ptr& c) {
+  if (!guests_)
+    return c->refuse(fail(errc::forbidden, "auth.guests: nobody comes in without an account here"));
+  sign_in(c, read_guest(c->body(presence::optional)), 201);
+}
+
+// Not throttled by address: a refresh token can't be guessed and costs no password hash.
+void rest::refresh(const call_ptr& c) { sign_in(c, read_refresh(c->body(presence::required)), 200); }
+
+void rest::log_out(const call_ptr& c) { ask_account(c, account::end_session{}, 204); }
+
+void rest::list_sessions(const call_ptr& c) {
+  auto fields = c->query({{"all"}});
+  if (!fields)
+    return c->refuse(fields.error());
+  const auto all = fields->value("all", std::string("false"));
+  if (all != "true" && all != "false")
+    return c->refuse(fail(errc::bad_request, "all: must be true or false"));
+  if (all == "true" && !c->who.admin)
+    return c->refuse(fail(errc::forbidden, "all: only an admin sees the sessions of others"));
+  ask_account(c, account::list_sessions{all == "true"}, 200);
+}
+
+void rest::end_session(const call_ptr& c) { ask_account(c, account::end_session{c->parts.at(0)}, 204); }
+
+// -- rooms ------------------------------------------------------------------------------------------------------------
+
+void rest::chat(const call_ptr& c) { ask(c, "history", c->body(presence::required)); }
+
+void rest::list_rooms(const call_ptr& c) { ask(c, "rooms", c->query({{"after"}, {"limit", true}})); }
+
+void rest::create_room(const call_ptr& c) { ask(c, "create", c->body(presence::required), 201); }
+
+void rest::list_events(const call_ptr& c) {
+  ask(c, "history",
+      with_room(c->query({{"before", true}, {"after", true}, {"around", true}, {"at", true}, {"limit", true}}), c));
+}
+
+void rest::list_members(const call_ptr& c) { ask(c, "members", with_room(c->query({{"after"}, {"limit", true}}), c)); }
+
+void rest::join(const call_ptr& c) { ask(c, "join", with_room(c->query({}), c)); }
+
+void rest::leave(const call_ptr& c) { ask(c, "leave", with_room(c->query({}), c)); }
+
+void rest::send(const call_ptr& c) {
+  const auto key = c->request.header("idempotency-key");
+  if (key.empty())
+    return c->refuse(fail(errc::bad_request, "idempotency-key: this header is required"));
+  auto fields = with_room(c->body(presence::required), c);
+  if (fields)
+    (*fields)["key"] = key;
+  ask(c, "send", fields, 201);
+}
+
+} // namespace greenroom::net
