@@ -5,9 +5,13 @@
 #pragma once
 
 #include "config/load.hpp"
+#include "net/cli/endpoint.hpp"
+#include "net/cli/rest.hpp"
 
 #include <functional>
+#include <memory>
 #include <optional>
+#include <string>
 
 namespace CLI {
 class App;
@@ -22,9 +26,39 @@ struct context {
   std::function<int()> run;
 };
 
+// Each takes the program and a context that lives as long as it.
 void add_config_commands(CLI::App& program, context& shared);
+void add_token_command(CLI::App& program, context& shared);
+void add_user_commands(CLI::App& program, context& shared);
+void add_chat_command(CLI::App& program, context& shared);
 
 /// The node's settings. Prints the mistakes and answers nothing if there are some.
 std::optional<config::load_result> load_or_complain(const config::sources& from);
+
+/// The flags of a command that talks to a node: which node, and as whom.
+struct node_flags {
+  std::string url; // empty: the node of the configuration, on this machine
+  std::string ca_file;
+  bool insecure = false;
+  std::string user;
+  std::string password;
+  std::string token;
+  bool guest = false;
+};
+enum class identity_flags : uint8_t { none, account, any };
+/// Adds --url, --ca, --insecure and those that say who: none, --user with --password or --token, or those and --guest.
+std::shared_ptr<node_flags> add_node_flags(CLI::App& command, identity_flags who);
+
+/// Fails with bad_request if the URL cannot be read or, without one, the configuration has mistakes.
+outcome<endpoint> endpoint_of(const node_flags& flags, const config::sources& from);
+
+/// Signs in as the flags say, asking for a password that is not there.
+outcome<credentials> sign_in(const node_flags& flags, const endpoint& to);
+
+/// Asks on the terminal, without an echo. Fails with bad_request if there is no terminal.
+outcome<std::string> ask_password(const std::string& user);
+
+/// Prints "greenroom: message" and answers 1.
+int complain(const failure& why);
 
 } // namespace greenroom::cli

@@ -1,0 +1,40 @@
+#include "net/cli/connect.hpp"
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/host_name_verification.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+namespace greenroom::cli {
+
+namespace asio = boost::asio;
+
+asio::ssl::context tls_context_of(const endpoint& to) {
+  asio::ssl::context out(asio::ssl::context::tls_client);
+  if (!to.ca_file.empty())
+    out.load_verify_file(to.ca_file);
+  else
+    out.set_default_verify_paths();
+  out.set_verify_mode(to.insecure ? asio::ssl::verify_none : asio::ssl::verify_peer);
+  return out;
+}
+
+asio::awaitable<void> connect(plain_stream& stream, const endpoint& to) {
+  asio::ip::tcp::resolver resolver(stream.get_executor());
+  auto addresses = co_await resolver.async_resolve(to.host, to.port, asio::use_awaitable);
+  stream.expires_after(connect_time);
+  co_await stream.async_connect(addresses, asio::use_awaitable);
+  // Each line is a small frame of its own; waiting for more would only add delay.
+  stream.socket().set_option(asio::ip::tcp::no_delay(true));
+}
+
+asio::awaitable<void> connect(tls_stream& stream, const endpoint& to) {
+  co_await connect(stream.next_layer(), to);
+  if (!to.insecure)
+    stream.set_verify_callback(asio::ssl::host_name_verification(to.host));
+  // The name of the host for a server with several certificates (RFC 6066 section 3). It is refused for an address,
+  // which needs none.
+  SSL_set_tlsext_host_name(stream.native_handle(), to.host.c_str());
+  co_await stream.async_handshake(asio::ssl::stream_base::client, asio::use_awaitable);
+}
+
+} // namespace greenroom::cli

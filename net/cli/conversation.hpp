@@ -1,0 +1,129 @@
+// conversation: the client's half of the protocol for one person in one room, without a socket or a clock. It is told
+// what the server sent and what the person typed, and says what goes out and what is shown; connections come and go
+// beneath it.
+//
+// Invariants
+// - A line that was typed is kept until the server acknowledges it or refuses it for good, and is sent again under the
+//   same key on each new connection: so it is in the log once, whenever the server died.
+// - One line is on its way at a time, so that a line that must wait is not overtaken by the next.
+// - Events are shown in the order of their numbers, each once; a gap or a repetition would be a mistake of the server
+//   and is said aloud.
+// - What others write cannot steer the terminal: control characters are not shown.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace greenroom::cli {
+
+/// Lines that may wait for the server; then no more are read from the terminal.
+inline constexpr size_t lines_waiting_max = 1'000;
+/// Events of the past that are shown on entering a room, and by /history without a number.
+inline constexpr unsigned history_default = 20;
+
+class conversation {
+public:
+  struct outside {
+    /// Sends one frame on the connection.
+    std::function<void(std::string frame)> send;
+    /// Shows a line: what was said, and what the person asked for.
+    std::function<void(const std::string& line)> show;
+    /// Shows a line about how things go.
+    std::function<void(const std::string& line)> notice;
+    /// Calls retry() after this time, once.
+    std::function<void(uint32_t ms)> retry_after;
+    /// Ends the connection, to try again with a new one.
+    std::function<void()> reconnect;
+    /// Gets a new token and calls renewed(), or does nothing.
+    std::function<void()> renew_token;
+    /// A new idempotency key; must never come twice.
+    std::function<std::string()> new_key;
+  };
+
+  /// `room`: where lines go; made if it is not there. `raw`: frames are shown as they come, and nothing else.
+  conversation(std::string room, bool raw, outside o);
+
+  // -- the connection
+  void connected(const std::string& token);
+  void received(std::string_view message);
+  void disconnected();
+  void renewed(const std::string& token);
+  void retry();
+
+  // -- the person
+  void typed(std::string_view text);
+  /// Nothing more will be typed: the end comes when all is acknowledged.
+  void input_ended();
+
+  /// The exit code, once there is nothing left to do.
+  /// 0: all that was typed is acknowledged; 1: something was refused.
+  std::optional<int> finished() const noexcept { return exit_code_; }
+  /// Whether hello has been answered on this connection.
+  bool welcome() const noexcept { return welcome_; }
+  size_t unacknowledged() const noexcept { return waiting_.size(); }
+  bool may_type() const noexcept { return waiting_.size() < lines_waiting_max; }
+
+private:
+  struct place {
+    std::string epoch;
+    uint64_t seq = 0;
+  };
+  struct utterance {
+    std::string key;
+    std::string room; // one of room and to
+    std::string to;
+    std::string text;
+  };
+  /// Gets the frame with "ok" or "error".
+  using on_answer = std::function<void(const nlohmann::json& frame)>;
+
+  void request(nlohmann::json frame, on_answer then);
+  void answered(const nlohmann::json& frame);
+  void happened(const nlohmann::json& event);
+  void show_event(const nlohmann::json& event);
+
+  void welcomed(const nlohmann::json& ok);
+  void enter(bool may_create);
+  void create();
+  void entered();
+  void say_next();
+  void acknowledged(const nlohmann::json& frame);
+  /// Tries again after the time that a refusal names.
+  void pause(const nlohmann::json& frame);
+  void end_if_done();
+  void give_up(const std::string& why);
+
+  void command(std::string_view word, std::string_view rest);
+  void show_history(unsigned count);
+  void show_members();
+  void show_rooms();
+  void show_failure(std::string_view what, const nlohmann::json& frame);
+  void show(const std::string& text);
+
+  const bool raw_;
+  const outside outside_;
+  std::string room_;
+
+  bool welcome_ = false;   // hello is answered
+  bool inside_ = false;    // and so is join
+  bool been_here_ = false; // in this room, on an earlier connection
+  bool ended_ = false;
+  bool pausing_ = false; // retry() will be called
+  bool on_its_way_ = false;
+  bool refused_ = false; // a line, for good
+  int64_t last_id_ = 0;
+  std::string user_;
+  std::map<int64_t, on_answer> asked_;
+  std::map<std::string, place> places_; // the last event that was seen in each room
+  std::deque<utterance> waiting_;
+  std::optional<int> exit_code_;
+};
+
+} // namespace greenroom::cli

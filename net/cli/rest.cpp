@@ -1,0 +1,167 @@
+#include "net/cli/rest.hpp"
+
+#include "net/cli/connect.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+#include <nlohmann/json.hpp>
+
+#include <exception>
+
+namespace greenroom::cli {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = beast::http;
+using nlohmann::json;
+
+using http_request = http::request<http::string_body>;
+using http_response = http::response<http::string_body>;
+
+constexpr uint64_t body_bytes_max = 16 * 1024 * 1024;
+
+int64_t now_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+template <class Stream>
+asio::awaitable<http_response> perform(Stream& stream, const endpoint& to, const http_request& request) {
+  co_await connect(stream, to);
+  co_await http::async_write(stream, request, asio::use_awaitable);
+  beast::flat_buffer buffer;
+  http::response_parser<http::string_body> parser;
+  parser.body_limit(body_bytes_max);
+  co_await http::async_read(stream, buffer, parser, asio::use_awaitable);
+  co_return parser.release();
+}
+
+asio::awaitable<http_response> perform(const endpoint& to, const http_request& request) {
+  auto executor = co_await asio::this_coro::executor;
+  if (!to.tls) {
+    plain_stream stream(executor);
+    co_return co_await perform(stream, to, request);
+  }
+  auto context = tls_context_of(to);
+  tls_stream stream(executor, context);
+  co_return co_await perform(stream, to, request);
+}
+
+errc code_of(std::string_view word) {
+  for (uint8_t i = 1; i <= errc_count; ++i)
+    if (to_string(static_cast<errc>(i)) == word)
+      return static_cast<errc>(i);
+  return errc::internal;
+}
+
+/// The node's own error, or what can be said about an answer that is not one.
+failure failure_of(const http_response& response) {
+  auto body = json::parse(response.body(), nullptr, false);
+  if (body.is_object() && body.contains("error"))
+    body = body["error"];
+  if (body.is_object() && body.value("code", json()).is_string() && body.value("message", json()).is_string())
+    return fail(code_of(body["code"].get<std::string>()), body["message"].get<std::string>());
+  return fail(errc::unavailable, "HTTP status " + std::to_string(response.result_int()));
+}
+
+} // namespace
+
+outcome<std::string> call(const endpoint& to, std::string_view method, std::string_view path, const std::string& body,
+                          const std::string& token) {
+  http_request request;
+  request.version(11);
+  request.method_string(beast::string_view(method.data(), method.size()));
+  request.target(beast::string_view(path.data(), path.size()));
+  request.set(http::field::host, to.authority());
+  request.set(http::field::user_agent, "greenroom/" GREENROOM_VERSION);
+  request.set(http::field::connection, "close");
+  if (!token.empty())
+    request.set(http::field::authorization, "Bearer " + token);
+  if (!body.empty()) {
+    request.set(http::field::content_type, "application/json");
+    request.body() = body;
+  }
+  request.prepare_payload();
+
+  try {
+    asio::io_context io(1);
+    outcome<http_response> got = fail(errc::unavailable, "no answer");
+    std::exception_ptr thrown;
+    asio::co_spawn(io, perform(to, request), [&](std::exception_ptr e, http_response response) {
+      thrown = e;
+      if (!e)
+        got = std::move(response);
+    });
+    io.run();
+    if (thrown)
+      std::rethrow_exception(thrown);
+    if (!got)
+      return std::move(got).error();
+    if (got->result_int() / 100 != 2)
+      return failure_of(*got);
+    return std::move(got->body());
+  } catch (const boost::system::system_error& e) {
+    // Not what(): it tells where in the library it came from.
+    return fail(errc::unavailable, "cannot reach " + to.authority() + ": " + e.code().message());
+  }
+}
+
+credentials credentials::with_token(std::string token) {
+  credentials out;
+  out.token_ = std::move(token);
+  return out;
+}
+
+outcome<void> credentials::ask(const endpoint& to, std::string_view path, const std::string& body) {
+  auto answer = call(to, "POST", path, body, "");
+  if (!answer)
+    return std::move(answer).error();
+  auto grant = json::parse(*answer, nullptr, false);
+  if (!grant.is_object() || !grant.value("token", json()).is_string())
+    return fail(errc::unavailable, to.authority() + " answers without a token");
+  token_ = grant["token"].get<std::string>();
+  // "empty: unchanged" when a token is renewed.
+  if (auto next = grant.value("refresh_token", json()); next.is_string() && !next.get_ref<std::string&>().empty())
+    refresh_token_ = next.get<std::string>();
+  if (auto session = grant.value("session", json()); session.is_string())
+    session_ = session.get<std::string>();
+  if (auto life = grant.value("expires_in", json()); life.is_number_integer()) {
+    expires_in_s_ = life.get<int64_t>();
+    expires_at_ms_ = now_ms() + expires_in_s_ * 1000;
+  }
+  return boost::system::in_place_value;
+}
+
+outcome<credentials> credentials::log_in(const endpoint& to, const std::string& user, const std::string& password) {
+  credentials out;
+  if (auto done = out.ask(to, "/api/v1/auth", json{{"user", user}, {"password", password}}.dump()); !done)
+    return std::move(done).error();
+  return out;
+}
+
+outcome<credentials> credentials::register_account(const endpoint& to, const std::string& user,
+                                                   const std::string& password) {
+  credentials out;
+  if (auto done = out.ask(to, "/api/v1/auth/register", json{{"user", user}, {"password", password}}.dump()); !done)
+    return std::move(done).error();
+  return out;
+}
+
+outcome<credentials> credentials::guest(const endpoint& to) {
+  credentials out;
+  if (auto done = out.ask(to, "/api/v1/auth/guest", "{}"); !done)
+    return std::move(done).error();
+  return out;
+}
+
+bool credentials::stale() const noexcept { return expires_at_ms_ != INT64_MAX && expires_at_ms_ - now_ms() < 60'000; }
+
+outcome<void> credentials::renew(const endpoint& to) {
+  return ask(to, "/api/v1/auth/refresh", json{{"refresh_token", refresh_token_}}.dump());
+}
+
+} // namespace greenroom::cli

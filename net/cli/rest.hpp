@@ -1,0 +1,50 @@
+// rest: the REST API of a node as the commands see it. Each call blocks until the answer is there, for at most
+// connect_time.
+#pragma once
+
+#include "net/cli/endpoint.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace greenroom::cli {
+
+/// Answers the body of a 2xx. Fails with the code and message of the node's error, or `unavailable` when the node
+/// cannot be reached or does not answer as it should.
+outcome<std::string> call(const endpoint& to, std::string_view method, std::string_view path, const std::string& body,
+                          const std::string& token);
+
+/// How the user signs in, and the token that came of it. Renews the token as long as the session lives.
+class credentials {
+public:
+  credentials() = default;
+  /// A token from elsewhere; it cannot be renewed.
+  static credentials with_token(std::string token);
+  static outcome<credentials> log_in(const endpoint& to, const std::string& user, const std::string& password);
+  static outcome<credentials> register_account(const endpoint& to, const std::string& user,
+                                               const std::string& password);
+  static outcome<credentials> guest(const endpoint& to);
+
+  const std::string& token() const noexcept { return token_; }
+  const std::string& refresh_token() const noexcept { return refresh_token_; }
+  const std::string& session() const noexcept { return session_; }
+  int64_t expires_in_s() const noexcept { return expires_in_s_; }
+
+  bool renewable() const noexcept { return !refresh_token_.empty(); }
+  /// Whether the token has, or may have, less than a minute to live.
+  bool stale() const noexcept;
+  /// Asks for the next token. REQUIRES: renewable().
+  outcome<void> renew(const endpoint& to);
+
+private:
+  outcome<void> ask(const endpoint& to, std::string_view path, const std::string& body);
+
+  std::string token_;
+  std::string refresh_token_;
+  std::string session_;
+  int64_t expires_in_s_ = 0;
+  int64_t expires_at_ms_ = INT64_MAX; // by our own clock: only the length of a token's life comes from the node
+};
+
+} // namespace greenroom::cli

@@ -1,0 +1,27 @@
+// show: frames as lines for people. Trusts nothing in a frame: a field of a wrong type counts as absent, and control
+// characters, which could steer the terminal, become question marks.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace greenroom::cli {
+
+std::string printable(std::string_view text);
+
+/// The field as text; empty if it is absent or something else.
+std::string text_of(const nlohmann::json& object, std::string_view field);
+/// The field as a number; 0 if it is absent or something else.
+uint64_t number_of(const nlohmann::json& object, std::string_view field);
+
+/// `[general 58] bob: hi`
+std::string line_of(const nlohmann::json& event);
+/// `general: alice (owner, online), bob (member)`
+std::string members_line(const std::string& room, const nlohmann::json& members);
+/// `general: 3 unread of 58`
+std::string room_line(const nlohmann::json& room);
+
+} // namespace greenroom::cli

@@ -1,0 +1,303 @@
+#include "net/cli/conversation.hpp"
+#include "net/cli/show.hpp"
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+namespace greenroom::cli {
+namespace {
+
+using nlohmann::json;
+using strings = std::vector<std::string>;
+
+/// Plays the server and the person, and keeps what came out.
+class fixture {
+protected:
+  explicit fixture(std::string room = "general") : talk(std::move(room), false, outside()) {}
+
+  conversation::outside outside() {
+    return {
+        .send = [this](std::string frame) { sent.push_back(json::parse(frame)); },
+        .show = [this](const std::string& line) { shown.push_back(line); },
+        .notice = [this](const std::string& line) { noticed.push_back(line); },
+        .retry_after = [this](uint32_t ms) { retry_ms = ms; },
+        .reconnect = [this] { reconnects++; },
+        .renew_token = [this] { renewals++; },
+        .new_key = [this] { return "k" + std::to_string(++keys); },
+    };
+  }
+
+  /// The next frame that went out; null if there is none.
+  json next() {
+    if (taken == sent.size())
+      return {};
+    return sent[taken++];
+  }
+  void receive(const json& frame) { talk.received(frame.dump()); }
+  void answer(const json& request, const json& ok) { receive({{"re", request.at("id")}, {"ok", ok}}); }
+  void refuse(const json& request, const std::string& code, bool retryable = false, unsigned retry_after_ms = 0) {
+    receive(
+        {{"re", request.at("id")},
+         {"error", {{"code", code}, {"message", "no"}, {"retryable", retryable}, {"retry_after_ms", retry_after_ms}}}});
+  }
+  void say(const std::string& room, uint64_t seq, const std::string& from, const std::string& text) {
+    receive({{"ev", "message"}, {"room", room}, {"seq", seq}, {"ts", 1}, {"from", from}, {"text", text}});
+  }
+
+  static json hello_ok(const json& rooms = json::array(), const json& resumed = json::object()) {
+    return {{"user", "alice"}, {"rooms", rooms}, {"resumed", resumed}};
+  }
+  static json room_at(uint64_t seq, const std::string& epoch = "e1") {
+    return {{"room", "general"}, {"epoch", epoch}, {"seq", seq}, {"subscribed", true}};
+  }
+  static json sent_ok(uint64_t seq) { return {{"room", "general"}, {"epoch", "e1"}, {"seq", seq}, {"ts", 1}}; }
+
+  /// Signs in to a room that is at `seq`, and answers the history that is asked for.
+  void settle_in(uint64_t seq = 0) {
+    talk.connected("t");
+    answer(next(), hello_ok(json::array({room_at(seq)})));
+    auto history = next();
+    REQUIRE(history["op"] == "history");
+    answer(history, {{"events", json::array()}});
+  }
+  /// A new connection after the old one broke.
+  void come_back(const json& resumed) {
+    talk.disconnected();
+    talk.connected("t");
+    answer(next(), hello_ok(json::array({room_at(99)}), resumed));
+  }
+
+  std::vector<json> sent;
+  size_t taken = 0;
+  strings shown;
+  strings noticed;
+  uint32_t retry_ms = 0;
+  int reconnects = 0;
+  int renewals = 0;
+  int keys = 0;
+  conversation talk;
+};
+
+const json recovered = {{"general", {{"recovered", true}, {"epoch", "e1"}, {"seq", 99}}}};
+
+} // namespace
+
+TEST_CASE_METHOD(fixture, "a room that is not there is made, then joined", "[conversation]") {
+  talk.connected("secret");
+  auto hello = next();
+  CHECK(hello["op"] == "hello");
+  CHECK(hello["token"] == "secret");
+  answer(hello, hello_ok());
+  auto join = next();
+  CHECK(join["op"] == "join");
+  CHECK(join["room"] == "general");
+  refuse(join, "not_found");
+  auto create = next();
+  CHECK(create["op"] == "create");
+  answer(create, {{"room", "general"}, {"epoch", "e1"}, {"seq", 1}});
+  join = next();
+  CHECK(join["op"] == "join");
+  answer(join, {{"epoch", "e1"}, {"seq", 1}, {"recovered", true}});
+  CHECK(next()["op"] == "history");
+  CHECK_FALSE(talk.finished());
+}
+
+TEST_CASE_METHOD(fixture, "a room that somebody else makes at the same time is joined", "[conversation]") {
+  talk.connected("t");
+  answer(next(), hello_ok());
+  refuse(next(), "not_found");
+  refuse(next(), "exists");
+  CHECK(next()["op"] == "join");
+}
+
+TEST_CASE_METHOD(fixture, "a room that may not be entered ends the conversation", "[conversation]") {
+  talk.connected("t");
+  answer(next(), hello_ok());
+  refuse(next(), "forbidden");
+  CHECK(talk.finished() == 1);
+}
+
+TEST_CASE_METHOD(fixture, "lines typed before the server is there wait, and go one at a time in order",
+                 "[conversation]") {
+  talk.typed("one");
+  talk.typed("two");
+  settle_in();
+  auto one = next();
+  CHECK(one["op"] == "send");
+  CHECK(one["text"] == "one");
+  CHECK(one["key"] == "k1");
+  CHECK(next().is_null());
+  answer(one, sent_ok(1));
+  auto two = next();
+  CHECK(two["text"] == "two");
+  answer(two, sent_ok(2));
+  CHECK(talk.unacknowledged() == 0);
+}
+
+TEST_CASE_METHOD(fixture, "a line whose answer was lost goes again under the same key", "[conversation]") {
+  settle_in();
+  talk.typed("word");
+  auto first = next();
+  REQUIRE(first["text"] == "word");
+  talk.disconnected();
+  talk.typed("later");
+  talk.connected("t");
+  answer(next(), hello_ok(json::array({room_at(1)}), recovered));
+  auto again = next();
+  CHECK(again["text"] == "word");
+  CHECK(again["key"] == first["key"]);
+  auto duplicate = sent_ok(1);
+  duplicate["duplicate"] = true;
+  answer(again, duplicate);
+  auto later = next();
+  CHECK(later["text"] == "later");
+  CHECK(later["key"] != first["key"]);
+}
+
+TEST_CASE_METHOD(fixture, "a refusal that may pass pauses all lines for as long as it says", "[conversation]") {
+  settle_in();
+  talk.typed("one");
+  talk.typed("two");
+  auto one = next();
+  refuse(one, "rate_limited", true, 850);
+  CHECK(retry_ms == 850);
+  talk.typed("three");
+  CHECK(next().is_null());
+  talk.retry();
+  auto again = next();
+  CHECK(again["text"] == "one");
+  CHECK(again["key"] == one["key"]);
+  CHECK(talk.unacknowledged() == 3);
+}
+
+TEST_CASE_METHOD(fixture, "a line that is refused for good is named, and the next one goes", "[conversation]") {
+  settle_in();
+  talk.typed("bad");
+  talk.typed("good");
+  refuse(next(), "too_large");
+  CHECK(noticed.back() == "not sent: bad: too_large: no");
+  answer(next(), sent_ok(1));
+  talk.input_ended();
+  CHECK(talk.finished() == 1); // Not all that was typed is in the log.
+}
+
+TEST_CASE_METHOD(fixture, "the end comes only when all is acknowledged", "[conversation]") {
+  settle_in();
+  talk.typed("last");
+  auto last = next();
+  talk.input_ended();
+  CHECK_FALSE(talk.finished());
+  talk.disconnected();
+  CHECK_FALSE(talk.finished());
+  talk.connected("t");
+  answer(next(), hello_ok(json::array({room_at(1)}), recovered));
+  answer(next(), sent_ok(1));
+  CHECK(talk.finished() == 0);
+}
+
+TEST_CASE_METHOD(fixture, "input that is empty still waits for the first hello", "[conversation]") {
+  talk.input_ended();
+  talk.connected("t");
+  CHECK_FALSE(talk.finished());
+  refuse(next(), "unauthenticated");
+  CHECK_FALSE(talk.finished());
+}
+
+TEST_CASE_METHOD(fixture, "a new connection resumes each room at the last event that was seen", "[conversation]") {
+  settle_in(5);
+  say("general", 6, "bob", "hi");
+  receive({{"ev", "subscribed"}, {"room", "@alice+bob"}, {"epoch", "d1"}, {"seq", 0}});
+  say("@alice+bob", 1, "bob", "psst");
+  CHECK(shown == strings{"[general 6] bob: hi", "[@alice+bob 1] bob: psst"});
+  talk.disconnected();
+  talk.connected("t");
+  auto hello = next();
+  CHECK(hello["resume"]["general"] == json{{"epoch", "e1"}, {"seq", 6}});
+  CHECK(hello["resume"]["@alice+bob"] == json{{"epoch", "d1"}, {"seq", 1}});
+  answer(hello, hello_ok(json::array({room_at(8)}), {{"general", {{"recovered", true}}}}));
+  say("general", 7, "bob", "still");
+  say("general", 8, "bob", "there");
+  CHECK(shown.back() == "[general 8] bob: there");
+  CHECK(noticed.back() == "connected again");
+}
+
+TEST_CASE_METHOD(fixture, "a room that cannot be resumed goes on from its head, and that is said", "[conversation]") {
+  settle_in(5);
+  come_back({{"general", {{"recovered", false}}}});
+  CHECK(noticed.back() == "some events of general cannot be replayed; /history shows the latest");
+  say("general", 100, "bob", "new");
+  CHECK(shown.back() == "[general 100] bob: new");
+}
+
+TEST_CASE_METHOD(fixture, "a gap or a repetition is a mistake of the server and is said aloud", "[conversation]") {
+  settle_in(5);
+  say("general", 7, "bob", "seven");
+  CHECK(noticed.back() == "mistake of the server: general goes from 5 to 7");
+  say("general", 7, "bob", "seven");
+  CHECK(noticed.back() == "mistake of the server: general 7 came again");
+  CHECK(shown == strings{"[general 7] bob: seven"});
+}
+
+TEST_CASE_METHOD(fixture, "a hello that may succeed later is tried on a new connection", "[conversation]") {
+  talk.connected("t");
+  refuse(next(), "unavailable", true);
+  CHECK(reconnects == 1);
+}
+
+TEST_CASE_METHOD(fixture, "a token that ends soon is renewed on the same connection", "[conversation]") {
+  settle_in();
+  receive({{"ev", "expiring"}, {"expires_at", 1}});
+  CHECK(renewals == 1);
+  talk.renewed("t2");
+  auto refresh = next();
+  CHECK(refresh["op"] == "refresh");
+  CHECK(refresh["token"] == "t2");
+}
+
+TEST_CASE_METHOD(fixture, "commands ask for what they are about", "[conversation]") {
+  settle_in(5);
+  talk.typed("/to bob how are you");
+  auto direct = next();
+  CHECK(direct["to"] == "bob");
+  CHECK(direct["text"] == "how are you");
+  CHECK_FALSE(direct.contains("room"));
+  answer(direct, sent_ok(1));
+  talk.typed("/history 3");
+  auto history = next();
+  CHECK(history["before"] == 6);
+  CHECK(history["limit"] == 3);
+  answer(history, {{"events", {{{"ev", "message"}, {"room", "general"}, {"seq", 5}, {"from", "bob"}, {"text", "x"}}}}});
+  CHECK(shown.back() == "[general 5] bob: x");
+  talk.typed("/who");
+  answer(next(), {{"members", {{{"user", "bob"}, {"role", "owner"}, {"online", true}}}}});
+  CHECK(shown.back() == "general: bob (owner, online)");
+  talk.typed("/rooms");
+  answer(next(), {{"rooms", {{{"room", "general"}, {"seq", 5}, {"unread", 2}}}}});
+  CHECK(shown.back() == "general: 2 unread of 5");
+  talk.typed("//shrug");
+  CHECK(next()["text"] == "/shrug");
+  talk.typed("/nonsense");
+  CHECK(noticed.back() == "no such command; /help lists them");
+  CHECK(next().is_null());
+}
+
+TEST_CASE_METHOD(fixture, "whatever the server sends costs at most a notice", "[conversation]") {
+  talk.connected("t");
+  for (const std::string bad :
+       {"", "\n\n", "{", "[]", "3", "\"x\"", R"({"re":null,"error":{}})", R"({"re":{}})", R"({"re":1})", R"({"ev":3})",
+        R"({"ev":"message","room":[],"seq":"x"})", R"({"ev":"message","seq":1,"data":[[]]})",
+        R"({"re":1,"ok":{"rooms":3,"resumed":[]}})", "\xff\xfe"}) {
+    CAPTURE(bad);
+    CHECK_NOTHROW(talk.received(bad));
+  }
+  CHECK_FALSE(talk.finished());
+}
+
+TEST_CASE("what others write cannot steer the terminal", "[conversation]") {
+  CHECK(printable("a\x1b[2J\r\nb\x7f") == "a?[2J??b?");
+  CHECK(printable("\xc2\x9b"
+                  "31m") == "?31m");
+  CHECK(printable("Grüße, 世界 🎭") == "Grüße, 世界 🎭");
+}
+
+} // namespace greenroom::cli
