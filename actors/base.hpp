@@ -129,8 +129,8 @@ public:
   using handle_type = Handle;
 
   lane_actor(caf::actor_config& cfg, actor_kind kind, std::string name, directory& living, lane& on, size_t mailbox_max)
-      : super(cfg), living_(living), signs_(std::make_shared<vital_signs>(kind, this->id(), std::move(name))), lane_(on),
-        mailbox_max_(mailbox_max), unit_(&cfg.host->system()) {
+      : super(cfg), living_(living), signs_(std::make_shared<vital_signs>(kind, this->id(), std::move(name))),
+        lane_(on), mailbox_max_(mailbox_max), unit_(&cfg.host->system()) {
     living_.add(signs_);
   }
 

@@ -60,7 +60,9 @@ void lane::flush_later(flushable& f) {
   schedule_();
 }
 
-void lane::forget(flushable& f) noexcept { std::replace(dirty_.begin(), dirty_.end(), &f, static_cast<flushable*>(nullptr)); }
+void lane::forget(flushable& f) noexcept {
+  std::replace(dirty_.begin(), dirty_.end(), &f, static_cast<flushable*>(nullptr));
+}
 
 void lane::flush() {
   // By index: a flush may end its connection, which forgets itself, or dirty another one.

@@ -64,7 +64,7 @@ private:
   bool in_run_ = false;
   std::vector<flushable*> dirty_;
   std::vector<ready> running_; // kept for its capacity
-  std::mutex mutex_; // guards the two below
+  std::mutex mutex_;           // guards the two below
   std::vector<ready> ready_;
   bool scheduled_ = false;
 };

@@ -1,6 +1,7 @@
 // node: the actors of one Greenroom node as net/ sees them: start it, hand it connections and REST calls, stop it.
 #pragma once
 
+#include "actors/client.hpp"
 #include "actors/encoder.hpp"
 #include "actors/lane.hpp"
 #include "actors/metrics.hpp"
@@ -17,44 +18,6 @@
 #include <vector>
 
 namespace greenroom {
-
-/// What can be asked about accounts; answered with ok::grant, ok::none or ok::sessions.
-namespace account {
-struct register_user {
-  user_id user;
-  std::string password, device;
-};
-struct log_in {
-  user_id user;
-  std::string password, device;
-};
-struct guest {
-  std::string device;
-};
-struct refresh { // `who` of the call is not looked at
-  std::string refresh_token;
-};
-/// Revokes the caller's session, or another one of the same user, and closes its connections.
-struct end_session {
-  std::string session; // empty: the caller's own
-};
-struct list_sessions {
-  bool all = false; // of every user; needs identity::admin
-};
-using any = std::variant<register_user, log_in, guest, refresh, end_session, list_sessions>;
-} // namespace account
-
-/// A connection's handle for net/: where decoded frames go. Lane thread only.
-class client {
-public:
-  virtual ~client() = default;
-  virtual void receive(request r) = 0;
-  virtual void receive(bad_frame f) = 0;
-  /// The outbox fell below half of its bound.
-  virtual void drained() = 0;
-  /// The socket is gone, whoever ended it. Nothing may be called afterwards.
-  virtual void closed() = 0;
-};
 
 class node {
 public:
@@ -89,8 +52,9 @@ public:
   std::shared_ptr<const limits> limits_now() const;
   /// Whether requests can be served: every shard has started, and the store takes writes. Any thread; for /readyz.
   bool ready() const;
-  /// Closes every connection with `code`, finishes what is in flight, ends all actors. Not from a lane's thread.
-  void stop(close_code code);
+  /// Finishes what is in flight and ends all actors. Call it when no connection is open any more, and not from a lane's
+  /// thread; the lanes run until it returned. False: something did not end in time; the process should then `_Exit`.
+  bool stop();
 
 private:
   struct impl;

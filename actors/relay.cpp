@@ -2,6 +2,8 @@
 
 #include "actors/house.hpp"
 
+#include <algorithm>
+
 namespace greenroom::relay {
 
 relay_actor::relay_actor(caf::actor_config& cfg, house& in, room_id room, keeper shard)
@@ -15,7 +17,7 @@ relay_actor::~relay_actor() { house_.metrics.relays_active.add(-1); }
 relay_actor::behavior_type relay_actor::make_behavior() {
   return {
       [this](const publish& x) { take(x); },
-      [this](const attach& x) { take(x); },
+      [this](const admit& x) { take(x); },
       [this](const refuse& x) {
         ++attaches_;
         if (x.from.connection == 0)
@@ -61,14 +63,14 @@ void relay_actor::take(const publish& x) {
   }
 }
 
-void relay_actor::take(const attach& x) {
+void relay_actor::take(const admit& x) {
   ++attaches_;
   auto where = x.where;
   bool member = where.role != storage::member_role::none;
   where.online_count = members_online_ + (member && x.from.connection != 0 && users_.count(x.from.user) == 0 ? 1 : 0);
   if (x.from.connection == 0) {
-    x.from.answer(ok::any{ok::joined{where.epoch, where.head, where.role, where.member_count, where.online_count,
-                                     where.recovered}});
+    x.from.answer(ok::any{
+        ok::joined{where.epoch, where.head, where.role, where.member_count, where.online_count, where.recovered}});
     check_idle();
     return;
   }
@@ -77,10 +79,12 @@ void relay_actor::take(const attach& x) {
   flush(); // what was published before must not reach the new listener, nor come after its answer
   ++lanes_[x.from.lane].unconfirmed;
   tell(house_.relay_lanes[x.from.lane],
-       relay_lane::attach{x.from, std::move(where), face_, caf::actor_cast<relay_lane::relay_handle>(this->ctrl())});
+       relay_lane::admit{x.from, std::move(where), face_, caf::actor_cast<relay_lane::relay_handle>(this->ctrl())});
 }
 
 void relay_actor::flush() {
+  if (!wanted())
+    gathered_.clear(); // the last listener has just left
   if (gathered_.empty())
     return;
   auto p = std::make_shared<publication>();
@@ -133,11 +137,13 @@ void relay_actor::release(const relay_lane::gone& x) {
   check_idle();
 }
 
+bool relay_actor::wanted() const {
+  return std::any_of(lanes_.begin(), lanes_.end(), [](const lane_state& l) { return l.wanted(); });
+}
+
 void relay_actor::check_idle() {
-  for (const auto& l : lanes_)
-    if (l.wanted())
-      return;
-  tell(shard_, idle{room_, this->id(), attaches_});
+  if (!wanted())
+    tell(shard_, idle{room_, this->id(), attaches_});
 }
 
 } // namespace greenroom::relay

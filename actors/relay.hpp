@@ -1,9 +1,9 @@
 // relay: carries one room's events to this node's listeners. One per (room, node) with listeners; owns which lanes have
 // some, and who of the room is online here.
 //
-// In   publish, attach, refuse, ephemeral, announce, who from the room; confirmed and gone from relay lanes; end from
+// In   publish, admit, refuse, ephemeral, announce, who from the room; confirmed and gone from relay lanes; end from
 //      the shard
-// Out  fan_out, attach and refuse to relay lanes; idle to the shard
+// Out  fan_out, admit and refuse to relay lanes; idle to the shard
 //
 // Invariants
 // - Each event is encoded once, and handed on in the order in which the room published.
@@ -19,13 +19,14 @@
 
 namespace greenroom::relay {
 
-// -- from the room -----------------------------------------------------------------------------------------------------
+// -- from the room
+// -----------------------------------------------------------------------------------------------------
 struct publish {
   using local = message_tag;
   std::shared_ptr<const storage::event> what;
 };
 /// The caller may listen: from its connection (or, through REST, nothing but an answer with the online count).
-struct attach {
+struct admit {
   using local = message_tag;
   caller from;
   standing where;
@@ -57,16 +58,19 @@ struct who {
   caller from;
   ok::members page;
 };
-// -- from the shard ----------------------------------------------------------------------------------------------------
+// -- from the shard
+// ----------------------------------------------------------------------------------------------------
 struct end {
   using local = message_tag;
 };
-// -- to itself ---------------------------------------------------------------------------------------------------------
+// -- to itself
+// ---------------------------------------------------------------------------------------------------------
 struct gather_due {
   using local = message_tag;
 };
 
-// -- to the shard ------------------------------------------------------------------------------------------------------
+// -- to the shard
+// ------------------------------------------------------------------------------------------------------
 /// Nobody listens; `attaches` and refusals were counted so far. The shard ends the relay if it has sent no more.
 struct idle {
   using local = message_tag;
@@ -76,11 +80,10 @@ struct idle {
 };
 using keeper = caf::typed_actor<caf::reacts_to<idle>>;
 
-using handle =
-    caf::typed_actor<caf::reacts_to<publish>, caf::reacts_to<attach>, caf::reacts_to<refuse>, caf::reacts_to<typing>,
-                     caf::reacts_to<receipt>, caf::reacts_to<announce>, caf::reacts_to<who>, caf::reacts_to<end>,
-                     caf::reacts_to<gather_due>, caf::reacts_to<relay_lane::confirmed>,
-                     caf::reacts_to<relay_lane::gone>>;
+using handle = caf::typed_actor<caf::reacts_to<publish>, caf::reacts_to<admit>, caf::reacts_to<refuse>,
+                                caf::reacts_to<typing>, caf::reacts_to<receipt>, caf::reacts_to<announce>,
+                                caf::reacts_to<who>, caf::reacts_to<end>, caf::reacts_to<gather_due>,
+                                caf::reacts_to<relay_lane::confirmed>, caf::reacts_to<relay_lane::gone>>;
 
 class relay_actor : public pooled_actor<handle> {
 public:
@@ -99,12 +102,13 @@ private:
     bool member = false;
   };
   void take(const publish& x);
-  void take(const attach& x);
+  void take(const admit& x);
   void flush();
   void send_ephemeral(frame bytes, const user_id& except);
   void fan_out(std::shared_ptr<const publication> what);
   void confirm(const relay_lane::confirmed& x);
   void release(const relay_lane::gone& x);
+  bool wanted() const;
   void check_idle();
 
   house& house_;

@@ -7,8 +7,8 @@
 namespace greenroom::relay_lane {
 namespace {
 
-// Everything that waits here comes from relays and connections of this node, each with a bound of its own; this one only
-// keeps a stuck thread from growing without end. What is lost is noticed by the connections' cursors.
+// Everything that waits here comes from relays and connections of this node, each with a bound of its own; this one
+// only keeps a stuck thread from growing without end. What is lost is noticed by the connections' cursors.
 constexpr size_t mailbox_max = 1 << 20;
 
 } // namespace
@@ -18,7 +18,9 @@ relay_lane_actor::relay_lane_actor(caf::actor_config& cfg, house& in, lane& on)
 
 relay_lane_actor::behavior_type relay_lane_actor::make_behavior() {
   return {
-      [this](const enter& x) { present_[x.connection] = {x.to, x.socket, x.session}; },
+      [this](const enter& x) {
+        present_[x.connection] = {x.to, x.socket, x.session};
+      },
       [this](const leave& x) {
         present_.erase(x.connection);
         for (auto relay : x.relays)
@@ -26,29 +28,30 @@ relay_lane_actor::behavior_type relay_lane_actor::make_behavior() {
       },
       [this](const unlisten& x) { drop(x.relay, x.connection, x.user); },
       [this](const list& x) { list_sessions(x); },
-      [this](const attach& x) { take(x); },
+      [this](const admit& x) { take(x); },
       [this](const refuse& x) {
         if (auto i = present_.find(x.from.connection); i != present_.end())
           tell(i->second.to, stands{x.from.ticket, x.why, nullptr});
       },
       [this](const fan_out& x) { hand_out(x); },
+      [this](const stop&) { this->quit(); },
   };
 }
 
-void relay_lane_actor::take(const attach& x) {
+void relay_lane_actor::take(const admit& x) {
   auto member = x.where.role != storage::member_role::none;
   auto i = present_.find(x.from.connection);
   if (i == present_.end()) {
     tell(x.relay, confirmed{here().index(), x.from.user, member, false});
     return;
   }
-  auto& audience = audiences_[x.face->relay];
-  audience.relay = x.relay;
+  auto& room = audiences_[x.face->relay];
+  room.relay = x.relay;
   const auto& to = i->second.to;
-  bool entered = std::none_of(audience.listeners.begin(), audience.listeners.end(),
+  bool entered = std::none_of(room.listeners.begin(), room.listeners.end(),
                               [&](const listener& l) { return l.id() == x.from.connection; });
   if (entered)
-    audience.listeners.push_back(to);
+    room.listeners.push_back(to);
   tell(x.relay, confirmed{here().index(), x.from.user, member, entered});
   tell(to, stands{x.from.ticket, x.where, x.face});
 }
@@ -72,7 +75,7 @@ void relay_lane_actor::hand_out(const fan_out& x) {
   auto i = audiences_.find(x.what->relay);
   if (i == audiences_.end())
     return;
-  auto message = caf::make_message(delivery{x.what});
+  auto message = caf::make_message(delivered{x.what});
   for (const auto& to : i->second.listeners)
     to->enqueue(nullptr, caf::make_message_id(), message, unit());
 }

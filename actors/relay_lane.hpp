@@ -2,7 +2,7 @@
 // lane, hosted on it.
 //
 // In   enter and leave from connections; attach, fan_out from relays; unlisten from connections; list from REST
-// Out  delivery and attached to connections of the same thread; confirmed and gone to relays
+// Out  delivered and stands to connections of the same thread; confirmed and gone to relays
 //
 // Invariants
 // - A connection that left is never told anything again, and an attach that comes after it is undone.
@@ -38,9 +38,9 @@ struct standing {
   int64_t head_ts = 0;
   uint64_t first = 1;
   uint64_t member_count = 0;
-  uint64_t online_count = 0;      // filled in by the relay
-  uint64_t cursor = 0;            // events after it follow; below head: to be pulled
-  std::optional<bool> recovered;  // when a resume position was given
+  uint64_t online_count = 0;     // filled in by the relay
+  uint64_t cursor = 0;           // events after it follow; below head: to be pulled
+  std::optional<bool> recovered; // when a resume position was given
   std::shared_ptr<const storage::event> last;
 };
 
@@ -57,8 +57,9 @@ struct publication {
   uint64_t head = 0;
 };
 
-// -- to a connection ---------------------------------------------------------------------------------------------------
-struct delivery {
+// -- to a connection
+// ---------------------------------------------------------------------------------------------------
+struct delivered {
   using local = message_tag;
   std::shared_ptr<const publication> what;
 };
@@ -69,9 +70,10 @@ struct stands {
   outcome<standing> where;
   std::shared_ptr<const room_face> face; // null: only looked, or refused
 };
-using listener = caf::typed_actor<caf::reacts_to<delivery>, caf::reacts_to<stands>>;
+using listener = caf::typed_actor<caf::reacts_to<delivered>, caf::reacts_to<stands>>;
 
-// -- to a relay --------------------------------------------------------------------------------------------------------
+// -- to a relay
+// --------------------------------------------------------------------------------------------------------
 namespace relay_lane {
 
 /// An attach has been carried out; `entered` if the connection did not listen before.
@@ -90,7 +92,8 @@ struct gone {
 };
 using relay_handle = caf::typed_actor<caf::reacts_to<confirmed>, caf::reacts_to<gone>>;
 
-// -- from connections --------------------------------------------------------------------------------------------------
+// -- from connections
+// --------------------------------------------------------------------------------------------------
 struct enter {
   using local = message_tag;
   uint64_t connection = 0;
@@ -118,8 +121,9 @@ struct list {
   user_id user;
 };
 
-// -- from relays -------------------------------------------------------------------------------------------------------
-struct attach {
+// -- from relays
+// -------------------------------------------------------------------------------------------------------
+struct admit {
   using local = message_tag;
   caller from;
   standing where;
@@ -137,9 +141,13 @@ struct fan_out {
   std::shared_ptr<const publication> what;
 };
 
-using handle = caf::typed_actor<caf::reacts_to<enter>, caf::reacts_to<leave>, caf::reacts_to<unlisten>,
-                                caf::reacts_to<list>, caf::reacts_to<attach>, caf::reacts_to<refuse>,
-                                caf::reacts_to<fan_out>>;
+struct stop {
+  using local = message_tag;
+};
+
+using handle =
+    caf::typed_actor<caf::reacts_to<enter>, caf::reacts_to<leave>, caf::reacts_to<unlisten>, caf::reacts_to<list>,
+                     caf::reacts_to<admit>, caf::reacts_to<refuse>, caf::reacts_to<fan_out>, caf::reacts_to<stop>>;
 
 class relay_lane_actor : public lane_actor<handle> {
 public:
@@ -156,13 +164,13 @@ private:
     relay_handle relay;
     std::vector<listener> listeners;
   };
-  void take(const attach& x);
+  void take(const admit& x);
   void drop(uint64_t relay, uint64_t connection, const user_id& user);
   void hand_out(const fan_out& x);
   void list_sessions(const list& x) const;
 
   house& house_;
-  std::unordered_map<uint64_t, present> present_; // by connection
+  std::unordered_map<uint64_t, present> present_;    // by connection
   std::unordered_map<uint64_t, audience> audiences_; // by relay
 };
 

@@ -112,6 +112,32 @@ using any = std::variant<hello, refresh, ping, create, join, leave, subscribe, u
 
 } // namespace op
 
+/// What can be asked about accounts; answered with ok::grant, ok::none or ok::sessions.
+namespace account {
+struct register_user {
+  user_id user;
+  std::string password, device;
+};
+struct log_in {
+  user_id user;
+  std::string password, device;
+};
+struct guest {
+  std::string device;
+};
+struct refresh { // `who` of the call is not looked at
+  std::string refresh_token;
+};
+/// Revokes the caller's session, or another one of the same user, and closes its connections.
+struct end_session {
+  std::string session; // empty: the caller's own
+};
+struct list_sessions {
+  bool all = false; // of every user; needs identity::admin
+};
+using any = std::variant<register_user, log_in, guest, refresh, end_session, list_sessions>;
+} // namespace account
+
 /// One frame of a client that could be read.
 struct request {
   std::optional<int64_t> id; // absent where no answer is wanted

@@ -4,18 +4,36 @@ namespace greenroom {
 
 const char* to_string(actor_kind kind) noexcept {
   switch (kind) {
-  case actor_kind::connection: return "connection";
-  case actor_kind::user: return "user";
-  case actor_kind::room: return "room";
-  case actor_kind::relay: return "relay";
-  case actor_kind::relay_lane: return "relay_lane";
-  case actor_kind::shard: return "shard";
-  case actor_kind::storage: return "storage";
-  case actor_kind::reader: return "reader";
-  case actor_kind::hasher: return "hasher";
-  case actor_kind::requester: return "requester";
+  case actor_kind::connection:
+    return "connection";
+  case actor_kind::user:
+    return "user";
+  case actor_kind::room:
+    return "room";
+  case actor_kind::relay:
+    return "relay";
+  case actor_kind::relay_lane:
+    return "relay_lane";
+  case actor_kind::shard:
+    return "shard";
+  case actor_kind::storage:
+    return "storage";
+  case actor_kind::reader:
+    return "reader";
+  case actor_kind::hasher:
+    return "hasher";
+  case actor_kind::requester:
+    return "requester";
+  case actor_kind::clock:
+    return "clock";
   }
   return "?";
+}
+
+std::string vital_signs::name() const { return *std::atomic_load(&name_); }
+
+void vital_signs::rename(std::string name) {
+  std::atomic_store(&name_, std::make_shared<const std::string>(std::move(name)));
 }
 
 void vital_signs::failed(std::string what) {

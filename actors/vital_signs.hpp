@@ -1,5 +1,5 @@
-// vital_signs: what every actor shows of itself to the outside, and the directory in which all of them can be found. The
-// actor writes, anybody may read: everything is atomic or behind a lock that is taken rarely.
+// vital_signs: what every actor shows of itself to the outside, and the directory in which all of them can be found.
+// The actor writes, anybody may read: everything is atomic or behind a lock that is taken rarely.
 #pragma once
 
 #include <array>
@@ -14,16 +14,28 @@
 
 namespace greenroom {
 
-enum class actor_kind : uint8_t { connection, user, room, relay, relay_lane, shard, storage, reader, hasher, requester };
-inline constexpr size_t actor_kinds = 10;
+enum class actor_kind : uint8_t {
+  connection,
+  user,
+  room,
+  relay,
+  relay_lane,
+  shard,
+  storage,
+  reader,
+  hasher,
+  requester,
+  clock
+};
+inline constexpr size_t actor_kinds = 11;
 const char* to_string(actor_kind kind) noexcept;
 
 struct vital_signs {
-  vital_signs(actor_kind k, uint64_t i, std::string n) : kind(k), id(i), name(std::move(n)) {}
+  vital_signs(actor_kind k, uint64_t i, std::string n)
+      : kind(k), id(i), name_(std::make_shared<const std::string>(std::move(n))) {}
 
   const actor_kind kind;
-  const uint64_t id;      // CAF's actor id: unique in this process
-  const std::string name; // what it is about: the room's or the user's id, the shard's number
+  const uint64_t id; // CAF's actor id: unique in this process
   const std::chrono::steady_clock::time_point born = std::chrono::steady_clock::now();
   std::atomic<uint64_t> received{0};
   std::atomic<uint64_t> handled{0};
@@ -34,10 +46,14 @@ struct vital_signs {
     auto in = received.load(std::memory_order_relaxed);
     return in > done ? in - done : 0;
   }
+  /// What it is about: the room's or the user's id, the shard's number.
+  std::string name() const;
+  void rename(std::string name);
   void failed(std::string what);
   std::string last_error() const;
 
 private:
+  std::shared_ptr<const std::string> name_;       // by atomic_load and atomic_store
   std::shared_ptr<const std::string> last_error_; // by atomic_load and atomic_store
 };
 

@@ -1,0 +1,399 @@
+#include "actors/connection.hpp"
+
+#include "actors/house.hpp"
+
+#include <algorithm>
+
+namespace greenroom::connection {
+namespace {
+
+using std::chrono::steady_clock;
+
+// Messages for one connection: its own requests, bounded by in_flight, and deliveries. A lost delivery is noticed by
+// the cursor, so a bound can be no harm.
+constexpr size_t mailbox_max = 16'384;
+constexpr uint64_t care_ms = 1'000;
+constexpr uint8_t pull_waits = 10;     // in care_ms
+constexpr int64_t warning_ms = 60'000; // `expiring` comes that long before the token ends
+constexpr auto flood_window = std::chrono::seconds(10);
+
+template <class... Fs>
+struct overloaded : Fs... {
+  using Fs::operator()...;
+};
+
+class actor_client : public client {
+public:
+  explicit actor_client(handle to) : to_(std::move(to)) {}
+  void receive(request r) override { tell(to_, incoming{std::make_shared<const request>(std::move(r))}); }
+  void receive(bad_frame f) override { tell(to_, garbled{std::move(f)}); }
+  void drained() override { tell(to_, connection::drained{}); }
+  void closed() override { tell(std::exchange(to_, handle{}), gone{}); }
+
+private:
+  handle to_;
+};
+
+} // namespace
+
+std::unique_ptr<client> make_client(handle to) { return std::make_unique<actor_client>(std::move(to)); }
+
+connection_actor::connection_actor(caf::actor_config& cfg, house& in, lane& on, std::shared_ptr<transport> socket,
+                                   std::optional<identity> who)
+    : lane_actor(cfg, actor_kind::connection, {}, in.living, on, mailbox_max), house_(in), socket_(std::move(socket)),
+      who_(std::move(who)), care_([this] { look_after(); }), expiry_([this] { expire(); }) {
+  auto l = house_.limits_now();
+  tokens_ = l->sends_burst;
+  tokens_at_ = window_ = steady_clock::now();
+  here().timers().arm(care_, l->hello_ms);
+}
+
+connection_actor::behavior_type connection_actor::make_behavior() {
+  return {
+      [this](const incoming& x) { receive(x); },
+      [this](const garbled& x) { garble(x); },
+      [this](const connection::drained&) {
+        for (auto& s : subscriptions_)
+          if (std::exchange(s.stuck, false))
+            pull(s);
+      },
+      [this](const gone&) { end(); },
+      [this](const reply& x) { take(x); },
+      [this](const stands& x) { take(x); },
+      [this](const room::pulled& x) { take(x); },
+      [this](const delivered& x) { take(x); },
+      [this](const user::welcome& x) { take(x); },
+      [this](const user::listed& x) { take(x); },
+      [this](const user::ended& x) { close(x.code, x.reason); },
+  };
+}
+
+// -- requests
+// ----------------------------------------------------------------------------------------------------------
+
+void connection_actor::receive(const incoming& x) {
+  if (phase_ == phase::over)
+    return;
+  waiting_.push_back(x.what);
+  next_requests();
+}
+
+/// Takes what waits, as far as the window allows; beyond it, the socket is not read.
+void connection_actor::next_requests() {
+  auto bound = house_.limits_now()->in_flight;
+  while (!waiting_.empty() && phase_ != phase::greeting && phase_ != phase::over && in_flight_.size() < bound) {
+    auto r = std::move(waiting_.front());
+    waiting_.pop_front();
+    process(r);
+  }
+  if (auto hold = !waiting_.empty(); hold != holding_ && phase_ != phase::over)
+    socket_->hold(holding_ = hold);
+}
+
+void connection_actor::process(const request_ptr& r) {
+  house_.metrics.frames_in.add();
+  if (r->id) {
+    auto same = [&](const flight& f) { return f.id == *r->id; };
+    if (std::any_of(in_flight_.begin(), in_flight_.end(), same)) {
+      refuse(*r, errc::bad_request, "id: a request with this id is still in flight");
+      return;
+    }
+  }
+  bool is_hello = std::holds_alternative<op::hello>(r->what);
+  if (phase_ == phase::silent) {
+    if (is_hello)
+      hello(r);
+    else
+      refuse(*r, errc::unauthenticated, "hello comes first");
+  } else if (is_hello) {
+    refuse(*r, errc::bad_request, "op: hello was said before");
+  } else {
+    perform(*r);
+  }
+}
+
+void connection_actor::perform(const client_request& r) {
+  std::visit(overloaded{
+                 [](const op::hello&) {},
+                 [&](const op::refresh& x) { refresh(r, x); },
+                 [&](const op::ping&) { respond(r.id, ok::any{ok::ping{house_.now_ms()}}); },
+                 [&](const op::unsubscribe& x) { unsubscribe(r, x); },
+                 [&](const op::send& x) { send(r, x); },
+                 [&](const op::join& x) { listen(r, x.room); },
+                 [&](const op::subscribe& x) { listen(r, x.room); },
+                 [&](const op::create& x) {
+                   approaches_.push_back({static_cast<uint64_t>(*r.id), x.room, true, false});
+                   ask_room(r, x.room, x);
+                 },
+                 [&](const op::leave& x) { ask_room(r, x.room, x); },
+                 [&](const op::history& x) { ask_room(r, x.room, x); },
+                 [&](const op::read& x) { ask_room(r, x.room, x); },
+                 [&](const op::typing& x) { ask_room(r, x.room, x); },
+                 [&](const op::members& x) { ask_room(r, x.room, x); },
+                 [&](const op::rooms& x) { ask_user(r, x); },
+             },
+             r.what);
+}
+
+void connection_actor::refresh(const client_request& r, const op::refresh& x) {
+  auto found = house_.tokens.verify(x.token);
+  if (!found) {
+    respond(r.id, found.error());
+    return;
+  }
+  if (found->user != who_->user) {
+    refuse(r, errc::unauthenticated, "token: of another user");
+    return;
+  }
+  bool other_session = found->session != who_->session;
+  who_ = *found;
+  set_expiry(who_->expires_at);
+  if (other_session) { // so that its revocation ends this connection, too
+    auto session = std::make_shared<ok::live_session>(*session_);
+    session->session = who_->session;
+    session_ = std::move(session);
+    tell(house_.relay_lanes[here().index()], relay_lane::enter{this->id(), self(), socket_, session_});
+    auto arrive = std::make_shared<const user::command>(
+        user::command{who_->user, as_caller(0), user::arrive{this->id(), who_->session, self()}});
+    tell(house_.shard_of(who_->user), user::ask{std::move(arrive)});
+  }
+  respond(r.id, ok::any{ok::refresh{who_->expires_at}});
+}
+
+void connection_actor::listen(const client_request& r, const room_id& room) {
+  auto bound = house_.limits_now()->subscriptions;
+  if (subscriptions_.size() >= bound && !find(room)) {
+    refuse(r, errc::too_large, "limits.subscriptions: " + std::to_string(bound) + " rooms per connection");
+    return;
+  }
+  take_off(r);
+  approaches_.push_back({static_cast<uint64_t>(*r.id), room, true, false});
+  auto c = std::make_shared<room::command>(room::command{room, as_caller(static_cast<uint64_t>(*r.id)), op::join{}});
+  if (const auto* j = std::get_if<op::join>(&r.what))
+    c->what = *j;
+  else
+    c->what = std::get<op::subscribe>(r.what);
+  tell(house_.shard_of(room), room::ask{std::move(c), {}});
+}
+
+void connection_actor::unsubscribe(const client_request& r, const op::unsubscribe& x) {
+  for (auto& a : approaches_)
+    a.cancelled = a.cancelled || a.room == x.room;
+  if (auto* s = find(x.room))
+    drop(*s);
+  respond(r.id, ok::any{ok::none{}});
+}
+
+void connection_actor::send(const client_request& r, const op::send& x) {
+  if (!admit_send(r))
+    return;
+  if (!x.to) {
+    ask_room(r, *x.room, x);
+  } else if (*x.to == who_->user) {
+    refuse(r, errc::bad_request, "to: yourself");
+  } else {
+    ask_room(r, room_id::direct(who_->user, *x.to), x);
+  }
+}
+
+/// A token bucket: limits.sends_per_s, with limits.sends_burst at once.
+bool connection_actor::admit_send(const client_request& r) {
+  auto l = house_.limits_now();
+  auto now = steady_clock::now();
+  auto refill = std::chrono::duration<double>(now - tokens_at_).count() * l->sends_per_s;
+  tokens_ = std::min<double>(tokens_ + refill, l->sends_burst);
+  tokens_at_ = now;
+  if (tokens_ >= 1) {
+    tokens_ -= 1;
+    return true;
+  }
+  auto wait = static_cast<uint32_t>((1 - tokens_) * 1000 / l->sends_per_s) + 1;
+  respond(r.id,
+          failure{errc::rate_limited,
+                  "limits.sends_per_s: " + std::to_string(l->sends_per_s) + " sends per second per connection", wait});
+  if (now - window_ > flood_window) {
+    window_ = now;
+    refusals_ = 0;
+  }
+  if (++refusals_ > l->flood_refusals)
+    close(close_code::flooding, "limits.flood_refusals");
+  return false;
+}
+
+void connection_actor::take_off(const client_request& r) {
+  if (r.id)
+    in_flight_.push_back({*r.id, steady_clock::now()});
+  look_after_soon();
+}
+
+template <class Operation>
+void connection_actor::ask_room(const client_request& r, const room_id& room, Operation what) {
+  take_off(r);
+  auto c = std::make_shared<const room::command>(
+      room::command{room, as_caller(r.id ? static_cast<uint64_t>(*r.id) : 0), std::move(what)});
+  tell(house_.shard_of(room), room::ask{std::move(c), {}});
+}
+
+void connection_actor::ask_user(const client_request& r, decltype(user::command::what) what) {
+  take_off(r);
+  auto c = std::make_shared<const user::command>(
+      user::command{who_->user, as_caller(static_cast<uint64_t>(*r.id)), std::move(what)});
+  tell(house_.shard_of(who_->user), user::ask{std::move(c)});
+}
+
+caller connection_actor::as_caller(uint64_t ticket) {
+  caller c;
+  if (ticket != 0)
+    c.to = self();
+  c.ticket = ticket;
+  if (who_)
+    c.user = who_->user;
+  c.connection = this->id();
+  c.lane = here().index();
+  return c;
+}
+
+void connection_actor::garble(const garbled& x) {
+  if (phase_ == phase::over)
+    return;
+  respond(x.what.id, x.what.why);
+  if (x.what.not_an_object && ++bad_frames_ > house_.limits_now()->bad_frames)
+    close(close_code::bad_frames, "limits.bad_frames: too many frames that are no JSON object");
+}
+
+// -- answers
+// -----------------------------------------------------------------------------------------------------------
+
+/// Takes the request out of the window. False: it was answered already (its deadline passed), or never asked.
+bool connection_actor::land(uint64_t ticket) {
+  auto i = std::find_if(in_flight_.begin(), in_flight_.end(),
+                        [&](const flight& f) { return f.id == static_cast<int64_t>(ticket); });
+  if (i == in_flight_.end())
+    return false;
+  *i = std::move(in_flight_.back());
+  in_flight_.pop_back();
+  return true;
+}
+
+void connection_actor::take(const reply& x) {
+  auto arrived = arrive(x.ticket);
+  if (phase_ == phase::over || !land(x.ticket))
+    return;
+  auto id = static_cast<int64_t>(x.ticket);
+  respond(id, x.what);
+  if (x.what) {
+    const auto* created = std::get_if<ok::created>(&*x.what);
+    if (created && follows_all_ && !(arrived && arrived->cancelled)) {
+      // The answer has named the room; what comes after the event that it tells follows.
+      follow(created->room, position{created->epoch, created->seq}, true);
+    }
+    if (const auto* sent = std::get_if<ok::sent>(&*x.what); sent && unnamed_ > 0)
+      name(sent->room);
+  }
+  next_requests();
+}
+
+void connection_actor::respond(std::optional<int64_t> re, const answer& what) {
+  if (phase_ == phase::over)
+    return;
+  if (!what)
+    house_.metrics.error(what.error().code);
+  write(house_.encode.answer(re, what), delivery::reliable);
+}
+
+void connection_actor::refuse(const client_request& r, errc code, std::string message) {
+  if (r.id)
+    respond(r.id, fail(code, std::move(message)));
+}
+
+void connection_actor::write(const frame& bytes, delivery how) {
+  if (phase_ != phase::over && !socket_->write(bytes, how))
+    close(close_code::slow_consumer, "limits.outbox_bytes: the client does not read");
+}
+
+// -- time and the end
+// --------------------------------------------------------------------------------------------------
+
+void connection_actor::look_after_soon() {
+  if (!care_.armed())
+    here().timers().arm(care_, care_ms);
+}
+
+/// The hello deadline; later the deadlines of requests, and pulls that got stuck.
+void connection_actor::look_after() {
+  if (phase_ == phase::over)
+    return;
+  if (phase_ != phase::live) {
+    close(close_code::no_hello, "limits.hello_ms: no hello in time");
+    return;
+  }
+  auto late = steady_clock::now() - std::chrono::milliseconds(house_.limits_now()->request_ms);
+  std::vector<int64_t> overdue;
+  for (const auto& f : in_flight_)
+    if (f.since < late)
+      overdue.push_back(f.id);
+  for (auto id : overdue) {
+    land(static_cast<uint64_t>(id));
+    arrive(static_cast<uint64_t>(id));
+    respond(id, fail(errc::unavailable, "limits.request_ms: no answer in time"));
+  }
+  bool stuck = false;
+  for (auto& s : subscriptions_) {
+    if (s.pulling && ++s.waits > pull_waits)
+      s.pulling = false, s.stuck = true; // the room died over it
+    if (std::exchange(s.stuck, false))
+      pull(s);
+    stuck = stuck || s.stuck || s.pulling;
+  }
+  if (!overdue.empty())
+    next_requests();
+  if ((stuck || !in_flight_.empty()) && phase_ == phase::live)
+    here().timers().arm(care_, care_ms);
+}
+
+void connection_actor::set_expiry(int64_t expires_at) {
+  warned_ = false;
+  auto left = std::max<int64_t>(expires_at - house_.now_ms(), 0);
+  here().timers().arm(expiry_, static_cast<uint64_t>(std::max<int64_t>(left - warning_ms, 0)));
+}
+
+void connection_actor::expire() {
+  auto left = who_->expires_at - house_.now_ms();
+  if (left <= 0) {
+    close(close_code::token_invalid, "the token has expired");
+    return;
+  }
+  if (!std::exchange(warned_, true))
+    write(house_.encode.expiring(who_->expires_at), delivery::reliable);
+  here().timers().arm(expiry_, static_cast<uint64_t>(left));
+}
+
+void connection_actor::close(close_code code, std::string_view reason) {
+  if (phase_ == phase::over)
+    return;
+  phase_ = phase::over;
+  care_.cancel();
+  expiry_.cancel();
+  socket_->close(code, reason);
+}
+
+void connection_actor::on_exit() {
+  care_.cancel(); // here, on the lane's thread: the last handle may be dropped on another
+  expiry_.cancel();
+}
+
+void connection_actor::end() {
+  phase_ = phase::over;
+  if (session_) {
+    relay_lane::leave leave{this->id(), who_->user, {}};
+    for (const auto& s : subscriptions_)
+      leave.relays.push_back(s.face->relay);
+    tell(house_.relay_lanes[here().index()], std::move(leave));
+    auto depart = std::make_shared<const user::command>(user::command{who_->user, caller{}, user::depart{this->id()}});
+    tell(house_.shard_of(who_->user), user::ask{std::move(depart)});
+  }
+  socket_.reset();
+  this->quit();
+}
+
+} // namespace greenroom::connection

@@ -1,0 +1,188 @@
+// connection: owns one client's session, whatever its transport: identity, requests in flight, subscriptions with their
+// cursors, send window. Hosted on the lane of its socket.
+//
+// In   incoming, garbled, drained and gone from the transport; reply, stands, pulled from rooms; delivered from the
+// relay
+//      lane; welcome, listed and ended from the user
+// Out  commands to rooms and users (through their shards); frames to the transport
+//
+// Invariants
+// - Each request with an id is answered exactly once, unless the connection ends before.
+// - A live event is handed over only if its seq is cursor + 1. If it is further on, the connection is behind and pulls
+//   pages from the room until it meets the live stream; nothing is buffered meanwhile.
+// - Nothing of a room is handed over before the answer that names it, or before a `subscribed` event.
+// - At most limits.in_flight requests are under way; what was read beyond that waits, and reading stops.
+#pragma once
+
+#include "actors/client.hpp"
+#include "actors/relay_lane.hpp"
+#include "actors/room.hpp"
+#include "actors/timer_wheel.hpp"
+#include "actors/user.hpp"
+
+#include <chrono>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace greenroom::connection {
+
+using client_request = greenroom::request; // CAF's base class has a member of that name
+using request_ptr = std::shared_ptr<const client_request>;
+
+// -- from the transport
+// ------------------------------------------------------------------------------------------------
+struct incoming {
+  using local = message_tag;
+  request_ptr what;
+};
+struct garbled {
+  using local = message_tag;
+  bad_frame what;
+};
+struct drained {
+  using local = message_tag;
+};
+struct gone {
+  using local = message_tag;
+};
+
+using handle = caf::typed_actor<caf::reacts_to<incoming>, caf::reacts_to<garbled>, caf::reacts_to<drained>,
+                                caf::reacts_to<gone>, caf::reacts_to<reply>, caf::reacts_to<stands>,
+                                caf::reacts_to<room::pulled>, caf::reacts_to<delivered>, caf::reacts_to<user::welcome>,
+                                caf::reacts_to<user::listed>, caf::reacts_to<user::ended>>;
+
+class connection_actor : public lane_actor<handle> {
+public:
+  connection_actor(caf::actor_config& cfg, house& in, lane& on, std::shared_ptr<transport> socket,
+                   std::optional<identity> who);
+  behavior_type make_behavior() override;
+  void on_exit() override;
+
+private:
+  /// Tickets of commands that no request stands behind; request ids end at 2^53.
+  static constexpr uint64_t own_tickets = uint64_t{1} << 62;
+  static constexpr uint64_t visit_tickets = uint64_t{1} << 61; // + index into greeting::visits
+  enum class phase : uint8_t { silent, greeting, live, over };
+  struct subscription {
+    std::shared_ptr<const room_face> face;
+    uint64_t cursor = 0; // everything up to here has been handed over
+    uint64_t seen = 0;   // the room has at least this much
+    bool pulling = false;
+    uint8_t waits = 0;  // care ticks since the pull was asked for
+    bool stuck = false; // wants to pull, but the outbox is full or the room did not answer
+    bool named = false; // the client knows that it listens
+    bool behind() const noexcept { return cursor < seen; }
+  };
+  struct flight {
+    int64_t id = 0; // also the ticket
+    std::chrono::steady_clock::time_point since;
+  };
+  /// A room that will be listened to when its answer comes.
+  struct approach {
+    uint64_t ticket = 0;
+    room_id room;
+    bool named = true;      // by an answer to the client
+    bool cancelled = false; // unsubscribed meanwhile
+  };
+  /// A room that hello asks about.
+  struct visit {
+    room_id room;
+    std::optional<storage::listed_room> entry; // on the user's list
+    std::optional<position> resume;            // asked for by the client
+    bool attach = false;
+    std::optional<outcome<standing>> found;
+  };
+  struct greeting {
+    request_ptr hello;
+    std::vector<visit> visits;
+    std::vector<user::listed> later; // came while greeting
+    size_t missing = 0;
+    bool choosing = false; // more rooms than subscriptions: first all are looked at, then the most active attached
+    bool more = false;
+  };
+
+  // connection.cpp: requests and answers.
+  void receive(const incoming& x);
+  void process(const request_ptr& r);
+  void perform(const client_request& r);
+  void refresh(const client_request& r, const op::refresh& x);
+  void listen(const client_request& r, const room_id& room);
+  void unsubscribe(const client_request& r, const op::unsubscribe& x);
+  void send(const client_request& r, const op::send& x);
+  void take_off(const client_request& r);
+  template <class Operation>
+  void ask_room(const client_request& r, const room_id& room, Operation what);
+  void ask_user(const client_request& r, decltype(user::command::what) what);
+  bool admit_send(const client_request& r);
+  void garble(const garbled& x);
+  void take(const reply& x);
+  bool land(uint64_t ticket);
+  void respond(std::optional<int64_t> re, const answer& what);
+  void refuse(const client_request& r, errc code, std::string message);
+  void next_requests();
+  void look_after();
+  void look_after_soon();
+  void expire();
+  void set_expiry(int64_t expires_at);
+  void write(const frame& bytes, delivery how);
+  void close(close_code code, std::string_view reason);
+  void end();
+  caller as_caller(uint64_t ticket);
+
+  // greeting.cpp: hello.
+  void hello(const request_ptr& r);
+  void take(const user::welcome& x);
+  void plan(const std::vector<std::pair<room_id, storage::listed_room>>& rooms);
+  void start_visits();
+  void visited(size_t index, const outcome<standing>& found);
+  void choose();
+  void finish_greeting();
+  void fail_greeting(const failure& why, close_code code);
+
+  // subscriptions.cpp: the streams of events.
+  void take(const stands& x);
+  void take(const delivered& x);
+  void take(const room::pulled& x);
+  void take(const user::listed& x);
+  subscription& add_subscription(const stands& x);
+  subscription* find(uint64_t relay);
+  subscription* find(const room_id& room);
+  void drop(subscription& s);
+  bool hand_over(uint64_t relay, const storage::event& e, const frame& bytes);
+  void follow(const room_id& room, std::optional<position> from, bool named);
+  void subscribe(const room_id& room, std::optional<position> from, uint64_t ticket);
+  std::optional<approach> arrive(uint64_t ticket);
+  void pull(subscription& s);
+  void name(const room_id& room);
+
+  house& house_;
+  std::shared_ptr<transport> socket_;
+  std::optional<identity> who_;
+  std::shared_ptr<ok::live_session> session_; // set with hello
+  phase phase_ = phase::silent;
+  bool follows_all_ = false; // hello said "all": every room of the user, present and future
+  std::unique_ptr<greeting> greeting_;
+  std::vector<subscription> subscriptions_; // sorted by relay
+  size_t unnamed_ = 0;
+  std::vector<flight> in_flight_;
+  std::vector<approach> approaches_;
+  uint64_t own_ticket_ = own_tickets;
+  std::list<request_ptr> waiting_;
+  bool holding_ = false;
+  bool warned_ = false; // `expiring` has been sent
+  uint32_t bad_frames_ = 0;
+  uint32_t refusals_ = 0; // rate_limited in the present window
+  std::chrono::steady_clock::time_point window_;
+  double tokens_ = 0; // of the send window
+  std::chrono::steady_clock::time_point tokens_at_;
+  timer_wheel::entry care_;   // hello deadline, then once a second while something is under way
+  timer_wheel::entry expiry_; // of the token
+};
+
+/// What net/ holds of a connection.
+std::unique_ptr<client> make_client(handle to);
+
+} // namespace greenroom::connection

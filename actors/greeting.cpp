@@ -1,0 +1,199 @@
+// The connection's first act: hello. The user is asked for its rooms, each room that hello is about is attached to or
+// looked at, then one answer says how all of them stand; only afterwards events flow.
+#include "actors/connection.hpp"
+#include "actors/house.hpp"
+
+#include <algorithm>
+
+namespace greenroom::connection {
+
+void connection_actor::hello(const request_ptr& r) {
+  const auto& x = std::get<op::hello>(r->what);
+  if (x.token) {
+    auto found = house_.tokens.verify(*x.token);
+    if (found && who_ && found->user != who_->user)
+      found = fail(errc::unauthenticated, "token: of another user than the upgrade request's");
+    if (!found) {
+      respond(r->id, found.error());
+      close(close_code::token_invalid, "the token is not valid");
+      return;
+    }
+    who_ = *found;
+  } else if (!who_) {
+    respond(r->id, fail(errc::unauthenticated, "token: missing"));
+    close(close_code::token_invalid, "no token");
+    return;
+  }
+  phase_ = phase::greeting;
+  greeting_ = std::make_unique<greeting>();
+  greeting_->hello = r;
+  follows_all_ = x.subscribe == op::hello::scope::all;
+  auto session = std::make_shared<ok::live_session>();
+  session->user = who_->user;
+  session->session = who_->session;
+  session->device = x.device;
+  session->node = house_.config.node.name;
+  session->since = house_.now_ms();
+  session_ = std::move(session);
+  tell(house_.relay_lanes[here().index()], relay_lane::enter{this->id(), self(), socket_, session_});
+  auto arrive = std::make_shared<const user::command>(
+      user::command{who_->user, as_caller(0), user::arrive{this->id(), who_->session, self()}});
+  tell(house_.shard_of(who_->user), user::ask{std::move(arrive)});
+}
+
+void connection_actor::take(const user::welcome& x) {
+  if (phase_ == phase::live) { // after a refresh with another session
+    if (!x.rooms && x.rooms.error().code != errc::unavailable)
+      close(x.otherwise, x.rooms.error().message);
+    return;
+  }
+  if (phase_ != phase::greeting)
+    return;
+  if (!x.rooms) {
+    fail_greeting(x.rooms.error(), x.otherwise);
+    return;
+  }
+  plan(*x.rooms);
+  start_visits();
+}
+
+/// Not now: the client may say hello again. Not ever: the connection closes and says why.
+void connection_actor::fail_greeting(const failure& why, close_code code) {
+  respond(greeting_->hello->id, why);
+  greeting_.reset();
+  phase_ = phase::silent;
+  if (why.code != errc::unavailable) {
+    close(code, why.message);
+    return;
+  }
+  next_requests();
+}
+
+/// Which rooms to attach to, which only to look at.
+void connection_actor::plan(const std::vector<std::pair<room_id, storage::listed_room>>& rooms) {
+  auto& g = *greeting_;
+  const auto& x = std::get<op::hello>(g.hello->what);
+  auto resume_of = [&](const room_id& room) -> std::optional<position> {
+    for (const auto& [r, p] : x.resume)
+      if (r == room)
+        return p;
+    return std::nullopt;
+  };
+  auto is_visited = [&](const room_id& room) {
+    return std::any_of(g.visits.begin(), g.visits.end(), [&](const visit& v) { return v.room == room; });
+  };
+  auto l = house_.limits_now();
+  g.choosing = follows_all_ && rooms.size() > l->subscriptions;
+  for (const auto& [room, entry] : rooms) {
+    bool asked = std::find(x.rooms.begin(), x.rooms.end(), room) != x.rooms.end();
+    g.visits.push_back({room, entry, resume_of(room), (follows_all_ && !g.choosing) || asked, std::nullopt});
+  }
+  for (const auto& room : x.rooms)
+    if (!is_visited(room))
+      g.visits.push_back({room, std::nullopt, resume_of(room), true, std::nullopt});
+  for (const auto& [room, p] : x.resume)
+    if (!is_visited(room))
+      g.visits.push_back({room, std::nullopt, p, false, std::nullopt});
+}
+
+void connection_actor::start_visits() {
+  auto& g = *greeting_;
+  g.missing = 0;
+  for (size_t i = 0; i < g.visits.size(); ++i) {
+    auto& v = g.visits[i];
+    if (v.found && !v.attach)
+      continue; // looked at in the first round
+    v.found.reset();
+    ++g.missing;
+    if (v.attach) {
+      subscribe(v.room, v.resume, visit_tickets + i);
+    } else {
+      auto c = std::make_shared<const room::command>(
+          room::command{v.room, as_caller(visit_tickets + i), room::peek{v.resume, self()}});
+      tell(house_.shard_of(v.room), room::ask{std::move(c), {}});
+    }
+  }
+  if (g.missing == 0)
+    finish_greeting();
+}
+
+void connection_actor::visited(size_t index, const outcome<standing>& found) {
+  if (phase_ != phase::greeting || index >= greeting_->visits.size() || greeting_->visits[index].found)
+    return;
+  greeting_->visits[index].found = found;
+  if (--greeting_->missing > 0)
+    return;
+  if (std::exchange(greeting_->choosing, false))
+    choose();
+  else
+    finish_greeting();
+}
+
+/// More rooms than subscriptions: the most recently active ones are attached to.
+void connection_actor::choose() {
+  auto& visits = greeting_->visits;
+  std::stable_sort(visits.begin(), visits.end(), [](const visit& a, const visit& b) {
+    auto ts = [](const visit& v) { return v.entry && v.found && *v.found ? (*v.found)->head_ts : -1; };
+    return ts(a) > ts(b);
+  });
+  auto bound = house_.limits_now()->subscriptions;
+  for (size_t i = 0; i < visits.size() && i < bound; ++i)
+    visits[i].attach = visits[i].entry.has_value();
+  start_visits();
+}
+
+void connection_actor::finish_greeting() {
+  auto g = std::move(greeting_);
+  phase_ = phase::live;
+  signs().rename(who_->user.str());
+  ok::hello answer;
+  answer.session = who_->session;
+  answer.user = who_->user;
+  answer.node = house_.config.node.name;
+  answer.time = house_.now_ms();
+  answer.expires_at = who_->expires_at;
+  const auto& x = std::get<op::hello>(g->hello->what);
+  for (const auto& v : g->visits) {
+    if (v.resume && std::any_of(x.resume.begin(), x.resume.end(), [&](const auto& r) { return r.first == v.room; })) {
+      ok::resumption r;
+      r.room = v.room;
+      if (*v.found) {
+        r.epoch = (*v.found)->epoch;
+        r.seq = (*v.found)->head;
+        // Who does not listen gets nothing afterwards, so nothing is recovered.
+        r.recovered = v.attach && (*v.found)->recovered.value_or(false);
+      } else {
+        r.error = v.found->error();
+      }
+      answer.resumed.push_back(std::move(r));
+    }
+    if (!*v.found || (!v.entry && !v.attach))
+      continue;
+    const auto& s = **v.found;
+    answer.rooms.push_back({v.room, s.epoch, s.head, v.entry ? v.entry->read : 0, s.role, s.kind, v.attach, s.head_ts});
+  }
+  std::stable_sort(answer.rooms.begin(), answer.rooms.end(), [](const auto& a, const auto& b) { return a.ts > b.ts; });
+  if (auto bound = house_.limits_now()->hello_rooms; answer.rooms.size() > bound) {
+    answer.rooms.resize(bound);
+    answer.more = true;
+  }
+  for (auto& s : subscriptions_) {
+    s.named =
+        std::any_of(answer.rooms.begin(), answer.rooms.end(), [&](const auto& r) { return r.room == s.face->room; }) ||
+        std::any_of(answer.resumed.begin(), answer.resumed.end(),
+                    [&](const auto& r) { return r.room == s.face->room; });
+    unnamed_ += s.named ? 0 : 1;
+  }
+  set_expiry(who_->expires_at);
+  respond(g->hello->id, ok::any{std::move(answer)});
+  care_.cancel();
+  // By index: handing over may drop a subscription.
+  for (size_t i = 0; i < subscriptions_.size(); ++i)
+    if (subscriptions_[i].behind())
+      pull(subscriptions_[i]);
+  for (const auto& l : g->later)
+    take(l);
+  next_requests();
+}
+
+} // namespace greenroom::connection

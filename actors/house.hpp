@@ -1,0 +1,65 @@
+// house: what every actor of a node can reach: the parts handed in by main, the handles of the actors that live as long
+// as the node, and the few values that all of them read. Filled by node before the first command comes; afterwards
+// nothing in it changes but the atomics and the limits.
+#pragma once
+
+#include "actors/encoder.hpp"
+#include "actors/hasher.hpp"
+#include "actors/metrics.hpp"
+#include "actors/reader.hpp"
+#include "actors/relay_lane.hpp"
+#include "actors/shard.hpp"
+#include "actors/storage_actor.hpp"
+#include "actors/vital_signs.hpp"
+#include "config/settings.hpp"
+#include "storage/store.hpp"
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace greenroom {
+
+struct house {
+  house(const settings& c, storage::store& s, const encoder& e, const token_verifier& t, greenroom::metrics& m)
+      : config(c), store(s), encode(e), tokens(t), metrics(m), limits_(std::make_shared<const limits>(c.limits)) {}
+
+  const settings& config;
+  storage::store& store;
+  const encoder& encode;
+  const token_verifier& tokens;
+  greenroom::metrics& metrics;
+  directory living;
+
+  /// Grows with every failed write. An actor's state is true as long as the era is that of its activation.
+  std::atomic<uint64_t> era{1};
+  /// Shards that have read their effects; the node is ready when all have.
+  std::atomic<uint32_t> shards_started{0};
+
+  /// Passwords under way to the hasher.
+  std::atomic<uint32_t> hashes_waiting{0};
+
+  persist::handle storage;
+  hasher::handle hasher;
+  std::vector<reader::handle> readers;
+  std::vector<relay_lane::handle> relay_lanes; // by lane index
+  std::vector<shard::handle> shards;           // by shard id
+
+  /// Milliseconds since 1970 UTC; tests put their own clock here.
+  std::function<int64_t()> now_ms;
+  /// An unguessable text of [a-z0-9], 5 bits of randomness a character.
+  std::function<std::string(size_t characters)> random_text;
+
+  const reader::handle& reader_of(shard_id s) const { return readers[s % readers.size()]; }
+  const shard::handle& shard_of(const room_id& r) const { return shards[r.shard()]; }
+  const shard::handle& shard_of(const user_id& u) const { return shards[u.shard()]; }
+  std::shared_ptr<const limits> limits_now() const { return std::atomic_load(&limits_); }
+  void reload(std::shared_ptr<const limits> l) { std::atomic_store(&limits_, std::move(l)); }
+
+private:
+  std::shared_ptr<const limits> limits_;
+};
+
+} // namespace greenroom

@@ -1,0 +1,198 @@
+#include "actors/node.hpp"
+
+#include "actors/connection.hpp"
+#include "actors/house.hpp"
+#include "actors/requester.hpp"
+
+#include <caf/actor_registry.hpp>
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/scoped_actor.hpp>
+#include <sodium.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <future>
+#include <stdexcept>
+#include <thread>
+
+namespace greenroom {
+namespace {
+
+constexpr uint64_t tick_ms = 1'000;
+constexpr auto stop_limit = std::chrono::seconds(20);
+
+std::string random_text(size_t characters) {
+  static constexpr char alphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
+  std::string text(characters, '\0');
+  randombytes_buf(text.data(), text.size());
+  for (auto& c : text)
+    c = alphabet[static_cast<unsigned char>(c) % 32];
+  return text;
+}
+
+int64_t now_ms() {
+  using namespace std::chrono;
+  return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
+}
+
+/// CAF takes its settings from code only: its own parser ignores mistakes in silence (handbook 5).
+struct system_config : caf::actor_system_config {
+  explicit system_config(const settings& config) {
+    auto threads = config.scheduler.threads;
+    if (threads == 0)
+      threads = std::max(1u, std::thread::hardware_concurrency());
+    set("scheduler.max-threads", threads);
+    set("scheduler.max-throughput", config.scheduler.throughput);
+    set("work-stealing.moderate-poll-attempts", 1); // the default burns a fifth of a core on a few ticks
+  }
+};
+
+/// The one clock of the node's shards, on the first lane: no CAF timer that a shutdown would have to wait for.
+struct clock_stop {
+  using local = message_tag;
+};
+using clock_handle = caf::typed_actor<caf::reacts_to<clock_stop>>;
+class clock_actor : public lane_actor<clock_handle> {
+public:
+  clock_actor(caf::actor_config& cfg, house& in, lane& on)
+      : lane_actor(cfg, actor_kind::clock, {}, in.living, on, 16), house_(in), tick_([this] { tick(); }) {}
+
+  behavior_type make_behavior() override {
+    tick();
+    return {[this](const clock_stop&) { this->quit(); }};
+  }
+  void on_exit() override { tick_.cancel(); }
+
+private:
+  void tick() {
+    for (const auto& s : house_.shards)
+      tell(s, shard::tick{});
+    here().timers().arm(tick_, tick_ms);
+  }
+
+  house& house_;
+  timer_wheel::entry tick_;
+};
+
+} // namespace
+
+struct node::impl {
+  explicit impl(const parts& p)
+      : home(p.config, p.store, p.encode, p.tokens, p.metrics), config(p.config), system(config) {}
+
+  house home;
+  system_config config; // must outlive the system
+  caf::actor_system system;
+  std::vector<requester::handle> requesters; // by lane index
+  clock_handle clock;
+  std::atomic<bool> stopping{false};
+  bool stopped = false;
+};
+
+node::node(parts p) {
+  if (sodium_init() < 0)
+    throw std::runtime_error("libsodium can't start");
+  impl_ = std::make_unique<impl>(p);
+  auto& h = impl_->home;
+  auto& system = impl_->system;
+  h.now_ms = now_ms;
+  h.random_text = random_text;
+  h.storage = system.spawn<persist::storage_actor, caf::detached>(h);
+  h.hasher = system.spawn<hasher::hasher_actor, caf::detached>(h);
+  for (uint32_t i = 0; i < p.config.storage.readers; ++i)
+    h.readers.push_back(system.spawn<reader::reader_actor, caf::detached>(h, i));
+  for (auto* l : p.lanes)
+    h.relay_lanes.push_back(system.spawn<relay_lane::relay_lane_actor>(h, *l));
+  for (auto* l : p.lanes)
+    impl_->requesters.push_back(system.spawn<requester::requester_actor>(h, *l));
+  for (unsigned s = 0; s < shard_count; ++s)
+    h.shards.push_back(system.spawn<shard::shard_actor>(h, static_cast<shard_id>(s)));
+  impl_->clock = system.spawn<clock_actor>(h, *p.lanes.front());
+}
+
+node::~node() {
+  if (!stop())
+    std::_Exit(EXIT_FAILURE); // destroying the actor system would wait for ever; everything acknowledged is on disk
+}
+
+std::unique_ptr<client> node::connect(lane& on, std::shared_ptr<transport> socket, std::optional<identity> who,
+                                      std::string) {
+  return connection::make_client(
+      impl_->system.spawn<connection::connection_actor>(impl_->home, on, std::move(socket), std::move(who)));
+}
+
+void node::perform(lane& on, const identity& who, op::any what, std::function<void(answer)> done) {
+  tell(impl_->requesters[on.index()],
+       requester::perform{std::make_shared<requester::call>(requester::call{who, std::move(what), std::move(done)})});
+}
+
+void node::perform(lane& on, const identity& who, account::any what, std::function<void(answer)> done) {
+  tell(impl_->requesters[on.index()],
+       requester::perform{std::make_shared<requester::call>(requester::call{who, std::move(what), std::move(done)})});
+}
+
+void node::reload(std::shared_ptr<const limits> l) { impl_->home.reload(std::move(l)); }
+
+std::shared_ptr<const limits> node::limits_now() const { return impl_->home.limits_now(); }
+
+bool node::ready() const {
+  const auto& h = impl_->home;
+  return !impl_->stopping && h.store.healthy() && h.shards_started == shard_count;
+}
+
+bool node::stop() {
+  if (impl_->stopping.exchange(true))
+    return impl_->stopped;
+  auto& h = impl_->home;
+  auto deadline = std::chrono::steady_clock::now() + stop_limit;
+  tell(impl_->clock, clock_stop{});
+  for (const auto& r : impl_->requesters)
+    tell(r, requester::stop{});
+  // Rooms and users finish what is in flight; then their shards end. Only afterwards may the storage actor go.
+  {
+    caf::scoped_actor self{impl_->system};
+    size_t left = h.shards.size();
+    for (const auto& s : h.shards) {
+      self->monitor(s);
+      tell(s, shard::stop{});
+    }
+    bool late = false;
+    while (left > 0 && !late) {
+      auto wait = std::max(deadline - std::chrono::steady_clock::now(), std::chrono::steady_clock::duration::zero());
+      self->receive([&](const caf::down_msg&) { --left; },
+                    caf::after(std::chrono::duration_cast<std::chrono::milliseconds>(wait)) >> [&] { late = true; });
+    }
+    if (late)
+      spdlog::error("what=stop_late shards={}", left);
+  }
+  tell(h.storage, persist::stop{});
+  tell(h.hasher, hasher::stop{});
+  for (const auto& r : h.readers)
+    tell(r, reader::stop{});
+  for (const auto& l : h.relay_lanes)
+    tell(l, relay_lane::stop{});
+  // No handle to a detached actor may be left (handbook 3.5), or the actor system never ends.
+  h.storage = persist::handle{};
+  h.hasher = hasher::handle{};
+  h.readers.clear();
+  h.relay_lanes.clear();
+  h.shards.clear();
+  impl_->requesters.clear();
+  impl_->clock = clock_handle{};
+  // Waits on another thread, because CAF's own wait has no limit.
+  auto done = std::make_shared<std::promise<void>>();
+  auto ended = done->get_future();
+  std::thread([done, &system = impl_->system] {
+    system.await_all_actors_done();
+    done->set_value();
+  }).detach();
+  impl_->stopped = ended.wait_until(deadline) == std::future_status::ready;
+  if (!impl_->stopped)
+    spdlog::error("what=stop_incomplete actors={}", impl_->system.registry().running());
+  return impl_->stopped;
+}
+
+} // namespace greenroom

@@ -1,0 +1,99 @@
+#include "actors/reader.hpp"
+
+#include "actors/house.hpp"
+
+#include <algorithm>
+
+namespace greenroom::reader {
+namespace {
+
+template <class T>
+std::shared_ptr<const T> share(T x) {
+  return std::make_shared<const T>(std::move(x));
+}
+
+} // namespace
+
+reader_actor::reader_actor(caf::actor_config& cfg, house& in, uint32_t index)
+    : pooled_actor(cfg, actor_kind::reader, std::to_string(index), in.living), house_(in) {}
+
+reader_actor::behavior_type reader_actor::make_behavior() {
+  return {
+      [this](const load_room& x) {
+        const auto& c = house_.config.rooms;
+        tell(x.to, room_loaded{share(house_.store.load_room(x.room, c.ring_events, c.ring_bytes))});
+      },
+      [this](const load_user& x) { tell(x.to, user_loaded{share(house_.store.load_user(x.user))}); },
+      [this](const load_effects& x) { tell(x.to, effects_loaded{share(house_.store.effects(x.shard, effects_max))}); },
+      [this](const read_page& x) {
+        tell(x.to, page_read{x.token, share(page(x))});
+      },
+      [this](const find_key& x) {
+        tell(x.to, key_found{house_.store.find_key(x.room, x.key, storage::read_tier::disk)});
+      },
+      [this](const stop&) { this->quit(); },
+  };
+}
+
+outcome<storage::event_page> reader_actor::page(const read_page& x) const {
+  switch (x.where) {
+  case read_page::how::after: {
+    auto found = house_.store.events_after(x.room, std::max(x.seq, x.first - 1), x.limit, x.bytes);
+    // The writer may be ahead of the room: what the room has not seen committed is not shown.
+    if (found) {
+      while (!found->events.empty() && found->events.back().seq > x.head)
+        found->events.pop_back();
+      found->more = !found->events.empty() && found->events.back().seq < x.head;
+    }
+    return found;
+  }
+  case read_page::how::before: {
+    auto found = house_.store.events_before(x.room, std::min(x.seq, x.head + 1), x.limit, x.bytes);
+    if (found) {
+      auto kept = std::find_if(found->events.begin(), found->events.end(),
+                               [&](const storage::event& e) { return e.seq >= x.first; });
+      found->more = found->more && kept == found->events.begin() &&
+                    (found->events.empty() || found->events.front().seq > x.first);
+      found->events.erase(found->events.begin(), kept);
+    }
+    return found;
+  }
+  case read_page::how::around:
+    return page_around(x, x.seq);
+  case read_page::how::at: {
+    auto seq = house_.store.seq_at(x.room, x.ts, x.first, x.head);
+    if (!seq)
+      return seq.error();
+    auto from = x;
+    from.where = read_page::how::after;
+    from.seq = *seq - 1;
+    return page(from);
+  }
+  }
+  return fail(errc::internal, "history: unknown direction");
+}
+
+/// Half of the page before `seq`, the rest from it on; "more" speaks of the newer side.
+outcome<storage::event_page> reader_actor::page_around(const read_page& x, uint64_t seq) const {
+  auto older = x;
+  older.where = read_page::how::before;
+  older.seq = seq;
+  older.limit = x.limit / 2;
+  older.bytes = x.bytes / 2;
+  auto result = older.limit == 0 ? outcome<storage::event_page>{storage::event_page{}} : page(older);
+  if (!result)
+    return result;
+  auto newer = x;
+  newer.where = read_page::how::after;
+  newer.seq = std::max<uint64_t>(seq, 1) - 1;
+  newer.limit = x.limit - static_cast<uint32_t>(result->events.size());
+  newer.bytes = x.bytes - older.bytes;
+  auto rest = page(newer);
+  if (!rest)
+    return rest;
+  std::move(rest->events.begin(), rest->events.end(), std::back_inserter(result->events));
+  result->more = rest->more;
+  return result;
+}
+
+} // namespace greenroom::reader

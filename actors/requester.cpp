@@ -1,0 +1,180 @@
+#include "actors/requester.hpp"
+
+#include "actors/house.hpp"
+
+namespace greenroom::requester {
+namespace {
+
+constexpr size_t mailbox_max = 65'536;
+constexpr size_t calls_max = 16'384;
+constexpr uint64_t sweep_ms = 1'000;
+constexpr size_t guest_characters = 16; // 80 bits: two guests never meet
+
+template <class... Fs>
+struct overloaded : Fs... {
+  using Fs::operator()...;
+};
+
+} // namespace
+
+requester_actor::requester_actor(caf::actor_config& cfg, house& in, lane& on)
+    : lane_actor(cfg, actor_kind::requester, std::to_string(on.index()), in.living, on, mailbox_max), house_(in),
+      sweep_([this] { sweep(); }) {}
+
+requester_actor::behavior_type requester_actor::make_behavior() {
+  return {
+      [this](const perform& x) { begin(x); },
+      [this](const reply& x) { take(x); },
+      [this](const stop&) {
+        for (auto& [ticket, c] : std::exchange(calls_, {}))
+          c.what->done(fail(errc::unavailable, "the server is going down"));
+        this->quit();
+      },
+  };
+}
+
+void requester_actor::on_exit() { sweep_.cancel(); }
+
+caller requester_actor::as_caller(uint64_t ticket, const user_id& user) {
+  caller c;
+  c.to = self();
+  c.ticket = ticket;
+  c.user = user;
+  return c;
+}
+
+void requester_actor::begin(const perform& x) {
+  if (calls_.size() >= calls_max) {
+    x.what->done(fail(errc::unavailable, "too many requests under way"));
+    return;
+  }
+  auto ticket = ++next_ticket_;
+  auto& c = calls_[ticket];
+  c.what = x.what;
+  c.deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(house_.limits_now()->request_ms);
+  if (!sweep_.armed())
+    here().timers().arm(sweep_, sweep_ms);
+  if (x.what->who.user.empty())
+    go(ticket, c); // not signed in: register, log in, guest, refresh
+  else
+    ask_user(ticket, x.what->who.user, user::vouch{x.what->who.session});
+}
+
+void requester_actor::go(uint64_t ticket, open_call& c) {
+  c.vouched = true;
+  auto what = c.what; // stays while finish() erases the call
+  std::visit([&](const auto& x) { go(ticket, c, x); }, what->what);
+}
+
+void requester_actor::go(uint64_t ticket, open_call& c, const op::any& what) {
+  const auto& who = c.what->who.user;
+  auto ask_room = [&](const room_id& room, auto x) {
+    auto command = std::make_shared<const room::command>(room::command{room, as_caller(ticket, who), std::move(x)});
+    tell(house_.shard_of(room), room::ask{std::move(command), {}});
+  };
+  std::visit(overloaded{
+                 [&](const op::create& x) { ask_room(x.room, x); },
+                 [&](const op::join& x) { ask_room(x.room, x); },
+                 [&](const op::leave& x) { ask_room(x.room, x); },
+                 [&](const op::history& x) { ask_room(x.room, x); },
+                 [&](const op::read& x) { ask_room(x.room, x); },
+                 [&](const op::members& x) { ask_room(x.room, x); },
+                 [&](const op::send& x) {
+                   if (x.room)
+                     ask_room(*x.room, x);
+                   else if (*x.to == who)
+                     finish(ticket, fail(errc::bad_request, "to: yourself"));
+                   else
+                     ask_room(room_id::direct(who, *x.to), x);
+                 },
+                 [&](const op::rooms& x) { ask_user(ticket, who, x); },
+                 [&](const auto&) { finish(ticket, fail(errc::unsupported, "op: needs a WebSocket connection")); },
+             },
+             what);
+}
+
+void requester_actor::go(uint64_t ticket, open_call& c, const account::any& what) {
+  std::visit(
+      overloaded{
+          [&](const account::register_user& x) { ask_user(ticket, x.user, x); },
+          [&](const account::log_in& x) { ask_user(ticket, x.user, x); },
+          [&](const account::guest& x) {
+            ask_user(ticket, user_id::trusted("guest-" + house_.random_text(guest_characters)), x);
+          },
+          [&](const account::refresh& x) {
+            auto user = user_id::parse(x.refresh_token.substr(0, x.refresh_token.find(':')), "refresh_token");
+            if (user)
+              ask_user(ticket, *user, x);
+            else
+              finish(ticket, fail(errc::unauthenticated, "refresh_token: unknown, expired or revoked"));
+          },
+          [&](const account::end_session& x) {
+            const auto& who = c.what->who;
+            bool own = x.session.empty() || x.session == who.session;
+            ask_user(ticket, who.user, user::end_session{own ? who.session : x.session, own ? who.expires_at : 0});
+          },
+          [&](const account::list_sessions& x) { list(ticket, c, x); },
+      },
+      what);
+}
+
+/// Each lane knows its connections.
+void requester_actor::list(uint64_t ticket, open_call& c, const account::list_sessions& x) {
+  const auto& who = c.what->who;
+  if (x.all && !who.admin) {
+    finish(ticket, fail(errc::forbidden, "all: for admins"));
+    return;
+  }
+  c.missing = house_.relay_lanes.size();
+  for (const auto& l : house_.relay_lanes)
+    tell(l, relay_lane::list{as_caller(ticket, who.user), x.all ? user_id{} : who.user});
+}
+
+template <class Command>
+void requester_actor::ask_user(uint64_t ticket, const user_id& user, Command what) {
+  auto c = std::make_shared<const user::command>(user::command{user, as_caller(ticket, user), std::move(what)});
+  tell(house_.shard_of(user), user::ask{std::move(c)});
+}
+
+void requester_actor::take(const reply& x) {
+  auto i = calls_.find(x.ticket);
+  if (i == calls_.end())
+    return; // too late
+  auto& c = i->second;
+  if (!x.what) {
+    finish(x.ticket, x.what);
+  } else if (!c.vouched) {
+    go(x.ticket, c);
+  } else if (const auto* s = std::get_if<ok::sessions>(&*x.what)) {
+    c.sessions.list.insert(c.sessions.list.end(), s->list.begin(), s->list.end());
+    if (--c.missing == 0)
+      finish(x.ticket, ok::any{std::move(c.sessions)});
+  } else {
+    finish(x.ticket, x.what);
+  }
+}
+
+void requester_actor::finish(uint64_t ticket, answer what) {
+  auto i = calls_.find(ticket);
+  if (i == calls_.end())
+    return;
+  auto c = std::move(i->second.what);
+  calls_.erase(i);
+  if (!what)
+    house_.metrics.error(what.error().code);
+  c->done(std::move(what));
+}
+
+void requester_actor::sweep() {
+  auto now = std::chrono::steady_clock::now();
+  std::vector<uint64_t> late;
+  for (const auto& [ticket, c] : calls_)
+    if (c.deadline < now)
+      late.push_back(ticket);
+  for (auto ticket : late)
+    finish(ticket, fail(errc::unavailable, "limits.request_ms: no answer in time"));
+  if (!calls_.empty())
+    here().timers().arm(sweep_, sweep_ms);
+}
+
+} // namespace greenroom::requester

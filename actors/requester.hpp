@@ -1,0 +1,74 @@
+// requester: asks rooms and users on behalf of REST. One per lane, hosted on it, so that answers come back on the
+// thread of the HTTP session.
+//
+// In   perform (a call), reply
+// Out  commands to rooms and users; the call's `done`, exactly once
+//
+// Invariants
+// - Nothing is done in the name of a revoked session: the user is asked first.
+// - Every call ends at the latest after limits.request_ms.
+#pragma once
+
+#include "actors/caller.hpp"
+#include "actors/timer_wheel.hpp"
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <unordered_map>
+#include <variant>
+
+namespace greenroom {
+
+struct house;
+
+namespace requester {
+
+struct call {
+  identity who;
+  std::variant<op::any, account::any> what;
+  std::function<void(answer)> done;
+};
+struct perform {
+  using local = message_tag;
+  std::shared_ptr<call> what;
+};
+struct stop {
+  using local = message_tag;
+};
+using handle = caf::typed_actor<caf::reacts_to<perform>, caf::reacts_to<reply>, caf::reacts_to<stop>>;
+
+class requester_actor : public lane_actor<handle> {
+public:
+  requester_actor(caf::actor_config& cfg, house& in, lane& on);
+  behavior_type make_behavior() override;
+  void on_exit() override;
+
+private:
+  struct open_call {
+    std::shared_ptr<call> what;
+    bool vouched = false;  // the session is known to be good
+    size_t missing = 1;    // replies that are still to come
+    ok::sessions sessions; // gathered from the lanes
+    std::chrono::steady_clock::time_point deadline;
+  };
+  void begin(const perform& x);
+  void go(uint64_t ticket, open_call& c);
+  void go(uint64_t ticket, open_call& c, const op::any& what);
+  void go(uint64_t ticket, open_call& c, const account::any& what);
+  void list(uint64_t ticket, open_call& c, const account::list_sessions& x);
+  template <class Command>
+  void ask_user(uint64_t ticket, const user_id& user, Command what);
+  void take(const reply& x);
+  void finish(uint64_t ticket, answer what);
+  void sweep();
+  caller as_caller(uint64_t ticket, const user_id& user);
+
+  house& house_;
+  std::unordered_map<uint64_t, open_call> calls_;
+  uint64_t next_ticket_ = 0;
+  timer_wheel::entry sweep_;
+};
+
+} // namespace requester
+} // namespace greenroom

@@ -1,0 +1,532 @@
+#include "actors/room.hpp"
+
+#include "actors/house.hpp"
+
+#include <algorithm>
+
+namespace greenroom::room {
+namespace {
+
+using storage::event_kind;
+using storage::member_change;
+using storage::member_role;
+using storage::room_kind;
+
+constexpr size_t epoch_characters = 10;
+
+/// Tells a repetition of a request from another content under the same key. FNV-1a: a client can only fool itself.
+uint64_t content_of(const op::send& x) {
+  uint64_t h = 0xcbf29ce484222325ULL;
+  auto mix = [&h](std::string_view text) {
+    for (unsigned char c : text)
+      h = (h ^ c) * 0x100000001b3ULL;
+    h = (h ^ 0xff) * 0x100000001b3ULL; // 0xff is in no UTF-8 text: the end of a field
+  };
+  mix(x.text);
+  mix(x.data);
+  mix(std::to_string(x.reply_to));
+  return h;
+}
+
+size_t size_of(const storage::event& e) { return e.text.size() + e.data.size() + e.key.size() + 64; }
+
+} // namespace
+
+room_actor::room_actor(caf::actor_config& cfg, house& in, room_id room, keeper shard, relay::handle relay)
+    : pooled_actor(cfg, actor_kind::room, room.str(), in.living), house_(in), room_(std::move(room)),
+      shard_(std::move(shard)), relay_(std::move(relay)) {
+  house_.metrics.rooms_active.add();
+  house_.metrics.rooms_activated.add();
+}
+
+room_actor::~room_actor() { house_.metrics.rooms_active.add(-1); }
+
+room_actor::behavior_type room_actor::make_behavior() {
+  load();
+  return {
+      [this](const ask& x) { receive(x); },
+      [this](const effect_done& x) {
+        if (auto i = awaiting_effects_.find(x.seq); i != awaiting_effects_.end()) {
+          auto causes = std::move(i->second);
+          awaiting_effects_.erase(i);
+          for (const auto& c : causes)
+            finish(c, x.seq);
+        }
+        try_to_end();
+      },
+      [this](const tick&) { on_tick(); },
+      [this](const retire&) {
+        retiring_ = true;
+        try_to_end();
+      },
+      [this](const room_loaded& x) { take(x); },
+      [this](const page_read& x) {
+        answer_page(x);
+        try_to_end();
+      },
+      [this](const key_found& x) {
+        auto c = std::exchange(looked_up_, nullptr);
+        if (phase_ != phase::looking_up)
+          return;
+        phase_ = phase::serving;
+        send_with(c, std::get<op::send>(c->what), x.what);
+        go_on();
+      },
+      [this](const committed& x) { settle(x); },
+  };
+}
+
+// -- life
+// --------------------------------------------------------------------------------------------------------------
+
+void room_actor::load() {
+  phase_ = phase::loading;
+  era_ = house_.era.load(); // before the read: what fails meanwhile makes the image stale
+  tell(house_.reader_of(room_.shard()), reader::load_room{room_, self()});
+}
+
+void room_actor::take(const room_loaded& x) {
+  if (!*x.what) {
+    phase_ = phase::cold;
+    auto why = fail(errc::unavailable, "the room can't be read: " + x.what->error().message);
+    for (const auto& c : std::exchange(waiting_, {}))
+      refuse(*c, why);
+    try_to_end();
+    return;
+  }
+  phase_ = phase::serving;
+  record_.reset();
+  members_.clear();
+  member_count_ = 0;
+  ring_.clear();
+  ring_bytes_ = 0;
+  drawn_ = head_ = announced_ = 0;
+  if (const auto& image = **x.what) {
+    record_ = image->record;
+    drawn_ = head_ = announced_ = image->head;
+    last_ts_ = head_ts_ = image->head_ts;
+    for (const auto& [user, member] : image->members) {
+      members_.emplace(user, member);
+      member_count_ += member.role != member_role::none ? 1 : 0;
+    }
+    for (const auto& e : image->recent) {
+      ring_.push_back(std::make_shared<const storage::event>(e));
+      ring_bytes_ += size_of(e);
+    }
+    // A write that was reported as failed may have reached the disk after all: listeners must not miss it.
+    tell(relay_, relay::announce{head_});
+  }
+  go_on();
+}
+
+void room_actor::receive(const ask& x) {
+  if (x.relay)
+    relay_ = x.relay;
+  auto bound = house_.config.rooms.pending;
+  if (waiting_.size() + pending_.size() >= bound) {
+    refuse(*x.what,
+           fail(errc::unavailable, "rooms.pending: " + std::to_string(bound) + " commands wait for this room"));
+    return;
+  }
+  if (phase_ == phase::serving && waiting_.empty() && !stale()) {
+    perform(x.what); // the usual way
+    if (!present())
+      go_on();
+    return;
+  }
+  waiting_.push_back(x.what);
+  go_on();
+}
+
+/// Carries out what waits, as far as nothing makes it wait.
+void room_actor::go_on() {
+  while (!waiting_.empty() && phase_ == phase::serving) {
+    if (stale()) {
+      // A write failed since this room was read, here or elsewhere. What is under way settles first.
+      if (pending_.empty())
+        load();
+      return;
+    }
+    auto c = std::move(waiting_.front());
+    waiting_.pop_front();
+    perform(c);
+  }
+  if (!waiting_.empty() && phase_ == phase::cold)
+    load();
+  if (phase_ == phase::serving && !present() && pending_.empty())
+    ask_to_retire(); // there is no such room: no reason to stay
+  try_to_end();
+}
+
+bool room_actor::stale() const noexcept { return era_ != house_.era.load(std::memory_order_relaxed); }
+
+/// A write failed. Nothing that was admitted is acknowledged, and the room must be read anew.
+void room_actor::fail_pending() {
+  auto why = fail(errc::unavailable, "the store takes no writes at present; nothing was acknowledged");
+  for (const auto& p : std::exchange(pending_, {}))
+    for (const auto& c : p.causes)
+      refuse(*c, why);
+  keys_in_flight_.clear();
+  if (looked_up_)
+    waiting_.push_front(std::exchange(looked_up_, nullptr));
+  // These are durable; only the users' lists lag behind, and the shard sees to them.
+  for (const auto& [seq, causes] : std::exchange(awaiting_effects_, {}))
+    for (const auto& c : causes)
+      finish(c, seq);
+  phase_ = phase::cold;
+  go_on();
+}
+
+void room_actor::refuse(const command& c, const failure& why) {
+  if (const auto* p = std::get_if<pull>(&c.what))
+    tell(p->to, pulled{c.from.ticket, false, {}, 0}); // the connection asks again
+  else if (const auto* k = std::get_if<peek>(&c.what))
+    tell(k->to, stands{c.from.ticket, why, nullptr});
+  else if (listens(c))
+    refuse_listener(c.from, why);
+  else
+    c.from.answer(why);
+}
+
+void room_actor::ask_to_retire() {
+  if (!std::exchange(asked_to_retire_, true))
+    tell(shard_, wants_retire{room_, this->id()});
+}
+
+void room_actor::try_to_end() {
+  if (!retiring_ || phase_ == phase::loading || phase_ == phase::looking_up)
+    return; // the answer of a reader is under way
+  if (!pending_.empty() || !awaiting_effects_.empty() || !reading_.empty() || !waiting_.empty())
+    return;
+  tell(shard_, retired{room_, this->id()});
+  retiring_ = false;
+  this->quit();
+}
+
+void room_actor::ask_for_tick() {
+  if (!std::exchange(reminded_, true))
+    tell(shard_, remind{room_});
+}
+
+void room_actor::on_tick() {
+  reminded_ = false;
+  auto now = house_.now_ms();
+  for (auto i = typing_.begin(); i != typing_.end();) {
+    if (i->second > now) {
+      ++i;
+      continue;
+    }
+    tell(relay_, relay::typing{i->first, false});
+    i = typing_.erase(i);
+  }
+  if (announced_ != head_)
+    tell(relay_, relay::announce{announced_ = head_});
+  if (!typing_.empty())
+    ask_for_tick();
+}
+
+// -- commands that write
+// -----------------------------------------------------------------------------------------------
+
+void room_actor::perform(const command_ptr& c) {
+  auto dispatch = [&](const auto& x) {
+    using op_type = std::decay_t<decltype(x)>;
+    if constexpr (std::is_same_v<op_type, op::create>)
+      create(c, x);
+    else if constexpr (std::is_same_v<op_type, op::join>)
+      join(c, x);
+    else if constexpr (std::is_same_v<op_type, op::leave>)
+      leave(c, x);
+    else if constexpr (std::is_same_v<op_type, op::subscribe>)
+      subscribe(c, x);
+    else if constexpr (std::is_same_v<op_type, op::send>)
+      send(c, x);
+    else if constexpr (std::is_same_v<op_type, op::history>)
+      history(c, x);
+    else if constexpr (std::is_same_v<op_type, op::read>)
+      read(c, x);
+    else if constexpr (std::is_same_v<op_type, op::typing>)
+      typing(c, x);
+    else if constexpr (std::is_same_v<op_type, op::members>)
+      members(c, x);
+    else
+      look(c, x);
+  };
+  std::visit(dispatch, c->what);
+}
+
+void room_actor::create(const command_ptr& c, const op::create& x) {
+  if (room_.is_direct()) {
+    c->from.refuse(errc::bad_request, "room: a direct room exists without being created");
+    return;
+  }
+  if (present()) {
+    c->from.refuse(errc::exists, "room: " + room_.str() + " exists already");
+    return;
+  }
+  auto record = draw_record(x.kind, c->from.user);
+  record.title = x.title;
+  record.history_days = x.history_days;
+  change_member(c, member_change::joined, member_role::owner, std::move(record));
+}
+
+void room_actor::join(const command_ptr& c, const op::join& x) {
+  if (room_.is_direct()) {
+    // Its two users are in it from the start: joining is listening.
+    subscribe(c, op::subscribe{x.room, x.resume});
+    return;
+  }
+  if (!present()) {
+    refuse_listener(c->from, fail(errc::not_found, "room: no such room"));
+    return;
+  }
+  if (auto m = members_.find(c->from.user); m != members_.end() && m->second.role != member_role::none) {
+    // Whoever is on the way in already is answered together with the first request.
+    auto on_the_way = [&](const pending& p) { return p.what && p.what->seq == m->second.since; };
+    if (auto p = std::find_if(pending_.begin(), pending_.end(), on_the_way); p != pending_.end())
+      p->causes.push_back(c);
+    else
+      let_in(c->from, x.resume);
+    return;
+  }
+  if (record_->kind == room_kind::private_) {
+    refuse_listener(c->from, fail(errc::forbidden, "room: private, an invitation is needed"));
+    return;
+  }
+  if (auto bound = house_.limits_now()->members_per_room; member_count_ >= bound) {
+    refuse_listener(c->from, fail(errc::too_large, "limits.members_per_room: " + std::to_string(bound)));
+    return;
+  }
+  change_member(c, member_change::joined, member_role::member, std::nullopt);
+}
+
+void room_actor::leave(const command_ptr& c, const op::leave&) {
+  if (room_.is_direct())
+    c->from.refuse(errc::forbidden, "room: a direct room can't be left");
+  else if (!present())
+    c->from.refuse(errc::not_found, "room: no such room");
+  else if (role_of(c->from.user) == member_role::none)
+    c->from.refuse(errc::not_member, "room: you are not a member");
+  else
+    change_member(c, member_change::left, member_role::none, std::nullopt);
+}
+
+/// One batch: the event, the seat, the effect on the user's list, and the room itself if it is new.
+void room_actor::change_member(const command_ptr& c, member_change change, member_role role,
+                               std::optional<storage::room_record> created) {
+  auto batch = std::make_shared<storage::batch>(room_.shard());
+  if (created) {
+    record_ = std::move(created);
+    batch->put(room_, *record_);
+  }
+  const auto& user = c->from.user;
+  auto e = next_event(event_kind::member, user);
+  e.user = user;
+  e.change = change;
+  e.role = role;
+  auto& seat = members_[user];
+  seat = {role, e.seq};
+  member_count_ += change == member_change::joined ? 1 : -1;
+  pending p;
+  p.causes = {c};
+  p.effects = {effect_on(user, e, change, role)};
+  batch->put(room_, e);
+  batch->put(room_, user, seat);
+  batch->put(p.effects.front());
+  p.what = std::make_shared<const storage::event>(std::move(e));
+  commit(std::move(batch), std::move(p));
+}
+
+void room_actor::send(const command_ptr& c, const op::send& x) {
+  const auto& user = c->from.user;
+  auto role = role_of(user);
+  if (!present() && !room_.is_direct()) {
+    c->from.refuse(errc::not_found, "room: no such room");
+  } else if (role == member_role::none) {
+    if (room_.is_direct())
+      c->from.refuse(errc::forbidden, "room: nobody else can enter a direct room");
+    else
+      c->from.refuse(errc::not_member, "room: join before you send");
+  } else if (present() && record_->kind == room_kind::announce && role < member_role::moderator) {
+    c->from.refuse(errc::forbidden, "room: only owners and moderators send here");
+  } else {
+    auto known = house_.store.find_key(room_, storage::hash_of(user, x.key), storage::read_tier::cached);
+    if (known && known->first == storage::lookup::would_block) {
+      phase_ = phase::looking_up;
+      looked_up_ = c;
+      tell(house_.reader_of(room_.shard()), reader::find_key{room_, storage::hash_of(user, x.key), self()});
+    } else {
+      send_with(c, x, known);
+    }
+  }
+}
+
+void room_actor::send_with(const command_ptr& c, const op::send& x,
+                           const outcome<std::pair<storage::lookup, storage::key_record>>& known) {
+  if (!known) {
+    c->from.answer(known.error());
+    return;
+  }
+  auto key = storage::hash_of(c->from.user, x.key);
+  auto content = content_of(x);
+  auto other = [&] { c->from.refuse(errc::conflict, "key: used before for another content"); };
+  if (auto i = keys_in_flight_.find(key); i != keys_in_flight_.end()) {
+    if (i->second->content == content)
+      i->second->causes.push_back(c); // waits for the first result
+    else
+      other();
+    return;
+  }
+  if (known->first == storage::lookup::found) {
+    const auto& first = known->second;
+    if (first.op != static_cast<uint8_t>(event_kind::message) || first.content != content) {
+      other();
+      return;
+    }
+    house_.metrics.duplicates.add();
+    c->from.answer(ok::any{ok::sent{room_, record_->epoch, first.seq, first.ts, true}});
+    return;
+  }
+  if (x.reply_to > drawn_) {
+    c->from.refuse(errc::bad_request, "reply_to: no such event");
+    return;
+  }
+  auto batch = std::make_shared<storage::batch>(room_.shard());
+  if (!present())
+    establish_direct(*batch);
+  auto e = next_event(event_kind::message, c->from.user);
+  e.key = x.key;
+  e.text = x.text;
+  e.data = x.data;
+  e.reply_to = x.reply_to;
+  pending p;
+  p.causes = {c};
+  p.key = key;
+  p.content = content;
+  batch->put(room_, e);
+  batch->put(room_, key, storage::key_record{static_cast<uint8_t>(event_kind::message), e.seq, e.ts, content});
+  if (room_.is_direct() && e.seq == 1) {
+    // The first word wakes both users; they attach their connections to the relay like those of any room.
+    auto [a, b] = room_.peers();
+    for (const auto& peer : {a, b}) {
+      p.effects.push_back(effect_on(peer, e, member_change::joined, member_role::member));
+      batch->put(p.effects.back());
+    }
+  }
+  p.what = std::make_shared<const storage::event>(std::move(e));
+  house_.metrics.sends.add();
+  commit(std::move(batch), std::move(p));
+}
+
+// -- pieces
+// ------------------------------------------------------------------------------------------------------------
+
+storage::room_record room_actor::draw_record(room_kind kind, const user_id& creator) const {
+  storage::room_record r;
+  r.epoch = house_.random_text(epoch_characters);
+  r.kind = kind;
+  r.creator = creator;
+  r.created = house_.now_ms();
+  return r;
+}
+
+/// A direct room becomes durable when it is first needed; both users sit in it from then on.
+void room_actor::establish_direct(storage::batch& batch) {
+  record_ = draw_record(room_kind::direct, user_id{});
+  batch.put(room_, *record_);
+  auto [a, b] = room_.peers();
+  for (const auto& peer : {a, b}) {
+    members_[peer] = {member_role::member, 1};
+    batch.put(room_, peer, members_[peer]);
+  }
+  member_count_ = 2;
+}
+
+storage::effect_record room_actor::effect_on(const user_id& user, const storage::event& cause, member_change change,
+                                             member_role role) const {
+  return {room_, record_->epoch, cause.seq, user, change, role, record_->kind};
+}
+
+storage::event room_actor::next_event(event_kind kind, const user_id& from) {
+  storage::event e;
+  e.kind = kind;
+  e.seq = ++drawn_;
+  e.ts = last_ts_ = std::max(house_.now_ms(), last_ts_); // the clock may step back; the log's time never does
+  e.from = from;
+  return e;
+}
+
+void room_actor::commit(std::shared_ptr<const storage::batch> batch, pending p) {
+  p.token = ++next_token_;
+  pending_.push_back(std::move(p));
+  if (auto& last = pending_.back(); last.key)
+    keys_in_flight_[*last.key] = &last;
+  tell(house_.storage, persist::commit{std::move(batch), era_, next_token_, self()});
+}
+
+void room_actor::settle(const committed& x) {
+  if (pending_.empty() || pending_.front().token != x.token)
+    return; // of a time before a failure: refused already
+  if (!x.ok) {
+    fail_pending();
+    return;
+  }
+  auto p = std::move(pending_.front());
+  pending_.pop_front();
+  if (p.key)
+    keys_in_flight_.erase(*p.key);
+  succeed(p);
+  if (pending_.empty())
+    go_on(); // a stale room waited for this; a retiring one may end
+}
+
+void room_actor::succeed(pending& p) {
+  if (!p.effects.empty())
+    tell(shard_, effects{std::move(p.effects)});
+  if (!p.what) { // a direct room has been made for its first listener
+    for (const auto& c : p.causes)
+      finish(c, 0);
+    return;
+  }
+  head_ = p.what->seq;
+  head_ts_ = p.what->ts;
+  publish(p.what);
+  if (p.what->kind == event_kind::message) {
+    bool duplicate = false;
+    for (const auto& c : p.causes) {
+      c->from.answer(ok::any{ok::sent{room_, record_->epoch, p.what->seq, p.what->ts, duplicate}});
+      house_.metrics.acks.add();
+      duplicate = true;
+    }
+  } else {
+    awaiting_effects_[p.what->seq] = std::move(p.causes);
+  }
+}
+
+/// The answer to a change of membership that is durable and known to the user's list.
+void room_actor::finish(const command_ptr& c, uint64_t seq) {
+  if (std::holds_alternative<op::create>(c->what))
+    c->from.answer(ok::any{ok::created{room_, record_->epoch, seq}});
+  else if (std::holds_alternative<op::leave>(c->what))
+    c->from.answer(ok::any{ok::left{seq}});
+  else if (const auto* j = std::get_if<op::join>(&c->what))
+    let_in(c->from, j->resume);
+  else if (const auto* s = std::get_if<op::subscribe>(&c->what))
+    let_in(c->from, s->resume);
+}
+
+void room_actor::publish(const event_ptr& e) {
+  ring_.push_back(e);
+  ring_bytes_ += size_of(*e);
+  const auto& c = house_.config.rooms;
+  while (ring_.size() > c.ring_events || (ring_bytes_ > c.ring_bytes && ring_.size() > 1)) {
+    ring_bytes_ -= size_of(*ring_.front());
+    ring_.pop_front();
+  }
+  if (relay_) {
+    tell(relay_, relay::publish{e});
+    ask_for_tick();
+  }
+}
+
+} // namespace greenroom::room

@@ -1,0 +1,234 @@
+// room: owns one active room: membership, the sequence number, the ring of recent events, typing. The only writer of
+// its log. Activated on first use, passivated when idle; between two activations the store holds everything.
+//
+// In   ask (a command, through the shard), answers of storage actor and readers, effect_done, tick, retire from the
+// shard Out  commit to the storage actor; publish, attach and ephemerals to the relay; replies to callers; effects,
+// wants_retire
+//      and retired to the shard
+//
+// Invariants
+// - An event is published and acknowledged only after `committed` said ok.
+// - Sequence numbers are given out in the order of admission, without gaps; what is admitted in one activation is
+//   committed in that order up to the first failure. After a failure all that was admitted is refused, and the room is
+//   read anew before it goes on: a seq that was given out in memory may or may not be taken.
+// - A key is looked up before a seq is drawn; a key in flight waits for the first result.
+// - Commands of one connection take effect in the order in which they came.
+#pragma once
+
+#include "actors/reader.hpp"
+#include "actors/relay.hpp"
+#include "actors/storage_actor.hpp"
+
+#include <deque>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+namespace greenroom::room {
+
+// -- commands that are not a client's
+// ----------------------------------------------------------------------------------
+/// The events after `after`, for a connection that is behind.
+struct pulled {
+  using local = message_tag;
+  uint64_t ticket = 0;
+  bool refused = false; // the room is gone, or another one by now, or the user may not see it any more
+  std::vector<std::shared_ptr<const storage::event>> events;
+  uint64_t head = 0;
+};
+struct pull {
+  std::string epoch;
+  uint64_t after = 0;
+  caf::typed_actor<caf::reacts_to<pulled>> to;
+};
+/// Where the room stands for this user, without listening. Answered with `stands`.
+struct peek {
+  std::optional<position> resume;
+  caf::typed_actor<caf::reacts_to<stands>> to;
+};
+
+struct command {
+  room_id room;
+  caller from;
+  std::variant<op::create, op::join, op::leave, op::subscribe, op::send, op::history, op::read, op::typing, op::members,
+               pull, peek>
+      what;
+};
+using command_ptr = std::shared_ptr<const command>;
+
+/// A command that needs the room's relay.
+inline bool listens(const command& c) {
+  return std::holds_alternative<op::subscribe>(c.what) || std::holds_alternative<op::join>(c.what);
+}
+
+// -- to the room
+// -------------------------------------------------------------------------------------------------------
+struct ask {
+  using local = message_tag;
+  command_ptr what;
+  relay::handle relay; // the room's relay on this node; null as long as nobody ever listened
+};
+/// All effects of the event `seq` have been applied and are gone from the store.
+struct effect_done {
+  using local = message_tag;
+  uint64_t seq = 0;
+};
+struct tick {
+  using local = message_tag;
+};
+/// No more commands will come; finish and answer with `retired`.
+struct retire {
+  using local = message_tag;
+};
+
+// -- to the shard
+// ------------------------------------------------------------------------------------------------------
+/// There is no such room; asks for `retire`.
+struct wants_retire {
+  using local = message_tag;
+  room_id room;
+  uint64_t actor = 0;
+};
+/// The last message of a room.
+struct retired {
+  using local = message_tag;
+  room_id room;
+  uint64_t actor = 0;
+};
+/// Effects that have just become durable.
+struct effects {
+  using local = message_tag;
+  std::vector<storage::effect_record> list;
+};
+/// Asks for a `tick` at the next turn of the shard's clock.
+struct remind {
+  using local = message_tag;
+  room_id room;
+};
+using keeper = caf::typed_actor<caf::reacts_to<wants_retire>, caf::reacts_to<retired>, caf::reacts_to<effects>,
+                                caf::reacts_to<remind>>;
+
+using handle = caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<effect_done>, caf::reacts_to<tick>,
+                                caf::reacts_to<retire>, caf::reacts_to<room_loaded>, caf::reacts_to<page_read>,
+                                caf::reacts_to<key_found>, caf::reacts_to<committed>>;
+
+using event_ptr = std::shared_ptr<const storage::event>;
+
+class room_actor : public pooled_actor<handle> {
+public:
+  room_actor(caf::actor_config& cfg, house& in, room_id room, keeper shard, relay::handle relay);
+  ~room_actor() override;
+  behavior_type make_behavior() override;
+
+private:
+  enum class phase : uint8_t {
+    cold,    // nothing is known, or a write failed and nothing held in memory is true any more
+    loading, // the store is being read
+    serving,
+    looking_up, // a key may be on disk; later commands wait so that they stay behind it
+  };
+  /// Admitted, on its way to the disk.
+  struct pending {
+    uint64_t token = 0;
+    event_ptr what;                  // null: a direct room is made without an event
+    std::vector<command_ptr> causes; // the first one, and those who asked the same meanwhile
+    std::vector<storage::effect_record> effects;
+    std::optional<storage::key_hash> key;
+    uint64_t content = 0;
+  };
+
+  /// A page that is being read: for whom, and the head when it was asked for.
+  struct reading {
+    command_ptr cause;
+    uint64_t as_of = 0;
+  };
+
+  // Life.
+  void load();
+  void take(const room_loaded& x);
+  void receive(const ask& x);
+  void go_on();
+  bool stale() const noexcept;
+  void fail_pending();
+  void ask_to_retire();
+  void try_to_end();
+  void on_tick();
+  void ask_for_tick();
+
+  // Commands. In room.cpp: those that write; in room_reads.cpp: those that look.
+  void perform(const command_ptr& c);
+  void create(const command_ptr& c, const op::create& x);
+  void join(const command_ptr& c, const op::join& x);
+  void leave(const command_ptr& c, const op::leave& x);
+  void send(const command_ptr& c, const op::send& x);
+  void send_with(const command_ptr& c, const op::send& x,
+                 const outcome<std::pair<storage::lookup, storage::key_record>>& known);
+  void subscribe(const command_ptr& c, const op::subscribe& x);
+  void history(const command_ptr& c, const op::history& x);
+  void read(const command_ptr& c, const op::read& x);
+  void typing(const command_ptr& c, const op::typing& x);
+  void members(const command_ptr& c, const op::members& x);
+  void look(const command_ptr& c, const pull& x);
+  void look(const command_ptr& c, const peek& x);
+
+  // Pieces.
+  bool present() const noexcept { return record_.has_value(); }
+  storage::member_role role_of(const user_id& user) const;
+  std::optional<failure> refusal_to_see(const user_id& user) const;
+  standing stand(const user_id& user, const std::optional<position>& resume) const;
+  void let_in(const caller& from, const std::optional<position>& resume);
+  void refuse_listener(const caller& from, failure why);
+  void refuse(const command& c, const failure& why);
+  void change_member(const command_ptr& c, storage::member_change change, storage::member_role role,
+                     std::optional<storage::room_record> created);
+  storage::room_record draw_record(storage::room_kind kind, const user_id& creator) const;
+  void establish_direct(storage::batch& batch);
+  storage::effect_record effect_on(const user_id& user, const storage::event& cause, storage::member_change change,
+                                   storage::member_role role) const;
+  storage::event next_event(storage::event_kind kind, const user_id& from);
+  void commit(std::shared_ptr<const storage::batch> batch, pending p);
+  void settle(const committed& x);
+  void succeed(pending& p);
+  void finish(const command_ptr& c, uint64_t seq);
+  void publish(const event_ptr& e);
+  void read_from_store(const command_ptr& c, reader::read_page page);
+  void answer_page(const page_read& x);
+  bool from_ring(uint64_t after, uint32_t limit, uint32_t bytes, std::vector<event_ptr>& into) const;
+
+  house& house_;
+  const room_id room_;
+  keeper shard_;
+  relay::handle relay_;
+  phase phase_ = phase::cold;
+  bool asked_to_retire_ = false;
+  bool retiring_ = false;
+  bool reminded_ = false;
+  uint64_t era_ = 0;
+
+  std::optional<storage::room_record> record_;        // as admitted, that is, maybe not yet durable
+  std::map<user_id, storage::member_record> members_; // those who left included, with role none
+  uint64_t member_count_ = 0;
+  uint64_t drawn_ = 0;  // last seq given out
+  uint64_t head_ = 0;   // last seq committed
+  int64_t last_ts_ = 0; // of the last seq given out
+  int64_t head_ts_ = 0;
+  std::deque<event_ptr> ring_; // the last committed events, gap-free up to head_
+  size_t ring_bytes_ = 0;
+  uint64_t announced_ = 0;
+
+  uint64_t next_token_ = 0;
+  std::list<pending> pending_; // lists, because an empty deque holds 576 bytes
+  std::map<storage::key_hash, pending*> keys_in_flight_;
+  // Durable, but answered only when the users' own lists know: so a client that was told `joined` finds the room there.
+  std::map<uint64_t, std::vector<command_ptr>> awaiting_effects_; // by seq
+  std::unordered_map<uint64_t, reading> reading_;                 // by token
+  std::list<command_ptr> waiting_;                                // in every phase but serving
+  command_ptr looked_up_;
+  std::map<user_id, int64_t> typing_; // until when, ms
+};
+
+} // namespace greenroom::room

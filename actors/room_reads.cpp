@@ -1,0 +1,294 @@
+// The half of the room that only looks: subscriptions, pages, pulls, read positions, typing, members.
+#include "actors/house.hpp"
+#include "actors/room.hpp"
+
+#include <algorithm>
+
+namespace greenroom::room {
+namespace {
+
+using storage::member_role;
+using storage::room_kind;
+
+constexpr uint32_t pull_events = 256; // at most in one page for a connection that is behind
+
+size_t size_of(const storage::event& e) { return e.text.size() + e.data.size() + e.key.size() + 64; }
+
+} // namespace
+
+member_role room_actor::role_of(const user_id& user) const {
+  if (room_.is_direct()) {
+    auto [a, b] = room_.peers();
+    return user == a || user == b ? member_role::member : member_role::none;
+  }
+  auto i = members_.find(user);
+  return i == members_.end() ? member_role::none : i->second.role;
+}
+
+std::optional<failure> room_actor::refusal_to_see(const user_id& user) const {
+  bool member = role_of(user) != member_role::none;
+  if (room_.is_direct()) {
+    if (!member)
+      return fail(errc::forbidden, "room: nobody else can enter a direct room");
+    return std::nullopt;
+  }
+  if (!present())
+    return fail(errc::not_found, "room: no such room");
+  if (!member && record_->kind != room_kind::public_)
+    return fail(errc::not_member, "room: you are not a member");
+  return std::nullopt;
+}
+
+standing room_actor::stand(const user_id& user, const std::optional<position>& resume) const {
+  standing s;
+  s.role = role_of(user);
+  s.head = head_;
+  s.head_ts = head_ts_;
+  s.cursor = head_;
+  s.member_count = member_count_;
+  if (!ring_.empty())
+    s.last = ring_.back();
+  if (record_) {
+    s.epoch = record_->epoch;
+    s.kind = record_->kind;
+    s.first = record_->first;
+  }
+  if (resume) {
+    s.recovered = present() && resume->epoch == record_->epoch && resume->seq <= head_ &&
+                  resume->seq + 1 >= record_->first && head_ - resume->seq <= house_.limits_now()->resume_events;
+    if (*s.recovered)
+      s.cursor = resume->seq;
+  }
+  return s;
+}
+
+void room_actor::let_in(const caller& from, const std::optional<position>& resume) {
+  auto s = stand(from.user, resume);
+  if (relay_)
+    tell(relay_, relay::admit{from, std::move(s)});
+  else // through REST, and nobody listens here
+    from.answer(ok::any{ok::joined{s.epoch, s.head, s.role, s.member_count, 0, s.recovered}});
+}
+
+void room_actor::refuse_listener(const caller& from, failure why) {
+  if (relay_)
+    tell(relay_, relay::refuse{from, std::move(why)});
+  else
+    from.answer(std::move(why));
+}
+
+void room_actor::subscribe(const command_ptr& c, const op::subscribe& x) {
+  if (auto why = refusal_to_see(c->from.user)) {
+    refuse_listener(c->from, std::move(*why));
+    return;
+  }
+  if (!present()) {
+    // Positions need an epoch that lasts: a direct room is made durable for its first listener.
+    auto batch = std::make_shared<storage::batch>(room_.shard());
+    establish_direct(*batch);
+    pending p;
+    p.causes = {c};
+    commit(std::move(batch), std::move(p));
+  } else if (drawn_ == 0 && !pending_.empty()) {
+    pending_.front().causes.push_back(c); // it is being made
+  } else {
+    let_in(c->from, x.resume);
+  }
+}
+
+void room_actor::look(const command_ptr& c, const peek& x) {
+  if (auto why = refusal_to_see(c->from.user))
+    tell(x.to, stands{c->from.ticket, std::move(*why), nullptr});
+  else
+    tell(x.to, stands{c->from.ticket, stand(c->from.user, x.resume), nullptr});
+}
+
+void room_actor::look(const command_ptr& c, const pull& x) {
+  bool refused = !present() || record_->epoch != x.epoch;
+  if (!refused && refusal_to_see(c->from.user)) {
+    // Who has been removed still gets everything up to the event that says so.
+    auto m = members_.find(c->from.user);
+    refused = m == members_.end() || m->second.since <= x.after;
+  }
+  if (refused) {
+    tell(x.to, pulled{c->from.ticket, true, {}, head_});
+    return;
+  }
+  house_.metrics.pulls.add();
+  auto l = house_.limits_now();
+  auto bytes = std::min(l->page_bytes, l->outbox_bytes / 4);
+  pulled found{c->from.ticket, false, {}, head_};
+  if (from_ring(x.after, pull_events, bytes, found.events)) {
+    tell(x.to, std::move(found));
+    return;
+  }
+  reader::read_page page;
+  page.where = reader::read_page::how::after;
+  page.seq = x.after;
+  page.limit = pull_events;
+  page.bytes = bytes;
+  read_from_store(c, std::move(page));
+}
+
+void room_actor::history(const command_ptr& c, const op::history& x) {
+  if (auto why = refusal_to_see(c->from.user)) {
+    c->from.answer(std::move(*why));
+    return;
+  }
+  if (!present() || head_ == 0) {
+    c->from.answer(ok::any{ok::page{room_, present() ? record_->epoch : std::string{}, {}, false, 1, 0}});
+    return;
+  }
+  auto l = house_.limits_now();
+  using from = op::history::from;
+  bool before = x.where == from::before;
+  if (before || x.where == from::after) {
+    // The end of the log is what most people ask for, and it is at hand.
+    uint64_t last = before ? std::min(x.seq - 1, head_) : std::min(head_, std::min(x.seq, head_) + x.limit);
+    uint64_t after = before ? last - std::min<uint64_t>(last, x.limit) : x.seq;
+    after = std::max(after, record_->first - 1);
+    std::vector<event_ptr> found;
+    if (after < last && from_ring(after, static_cast<uint32_t>(last - after), l->page_bytes, found) &&
+        found.size() == last - after) {
+      ok::page page{room_,          record_->epoch, {}, before ? after + 1 > record_->first : last < head_,
+                    record_->first, head_};
+      page.events.reserve(found.size());
+      for (const auto& e : found)
+        page.events.push_back(*e);
+      c->from.answer(ok::any{std::move(page)});
+      return;
+    }
+  }
+  reader::read_page page;
+  switch (x.where) {
+  case from::before:
+    page.where = reader::read_page::how::before;
+    break;
+  case from::after:
+    page.where = reader::read_page::how::after;
+    break;
+  case from::around:
+    page.where = reader::read_page::how::around;
+    break;
+  case from::at:
+    page.where = reader::read_page::how::at;
+    break;
+  }
+  page.seq = x.seq;
+  page.ts = x.ts;
+  page.limit = x.limit;
+  page.bytes = l->page_bytes;
+  read_from_store(c, std::move(page));
+}
+
+/// True if the ring holds what follows `after`; then `into` has as much of it as the bounds allow.
+bool room_actor::from_ring(uint64_t after, uint32_t limit, uint32_t bytes, std::vector<event_ptr>& into) const {
+  if (after >= head_)
+    return true;
+  if (ring_.empty() || ring_.front()->seq > after + 1)
+    return false;
+  size_t size = 0;
+  for (auto i = after + 1 - ring_.front()->seq; i < ring_.size() && into.size() < limit; ++i) {
+    size += size_of(*ring_[i]);
+    if (size > bytes && !into.empty())
+      break;
+    into.push_back(ring_[i]);
+  }
+  return true;
+}
+
+void room_actor::read_from_store(const command_ptr& c, reader::read_page page) {
+  page.room = room_;
+  page.first = record_->first;
+  page.head = head_;
+  page.token = ++next_token_;
+  page.to = self();
+  reading_.emplace(page.token, reading{c, head_});
+  tell(house_.reader_of(room_.shard()), std::move(page));
+}
+
+void room_actor::answer_page(const page_read& x) {
+  auto i = reading_.find(x.token);
+  if (i == reading_.end())
+    return;
+  auto [c, as_of] = std::move(i->second);
+  reading_.erase(i);
+  const auto& found = *x.what;
+  if (const auto* p = std::get_if<pull>(&c->what)) {
+    pulled page{c->from.ticket, false, {}, head_};
+    if (found)
+      for (const auto& e : found->events)
+        page.events.push_back(std::make_shared<const storage::event>(e));
+    tell(p->to, std::move(page)); // empty on failure: the connection asks again
+    return;
+  }
+  if (!found) {
+    c->from.answer(found.error());
+    return;
+  }
+  c->from.answer(ok::any{ok::page{room_, record_->epoch, found->events, found->more, record_->first, as_of}});
+}
+
+void room_actor::read(const command_ptr& c, const op::read& x) {
+  if (auto why = refusal_to_see(c->from.user)) {
+    c->from.answer(std::move(*why));
+    return;
+  }
+  if (role_of(c->from.user) == member_role::none) {
+    c->from.refuse(errc::not_member, "room: you are not a member");
+    return;
+  }
+  if (x.seq > head_) {
+    c->from.refuse(errc::bad_request, "seq: beyond the room's last event");
+    return;
+  }
+  // The position is the user's; the room only says that it is a possible one.
+  auto mark = std::make_shared<const user::command>(
+      user::command{c->from.user, c->from, user::mark_read{room_, present() ? record_->epoch : std::string{}, x.seq}});
+  tell(house_.shard_of(c->from.user), user::ask{std::move(mark)});
+  if (member_count_ <= house_.config.rooms.receipts_members)
+    tell(relay_, relay::receipt{c->from.user, x.seq});
+}
+
+void room_actor::typing(const command_ptr& c, const op::typing& x) {
+  const auto& user = c->from.user;
+  if (role_of(user) == member_role::none) {
+    if (!present() && !room_.is_direct())
+      c->from.refuse(errc::not_found, "room: no such room");
+    else
+      c->from.refuse(errc::not_member, "room: you are not a member");
+    return;
+  }
+  const auto& config = house_.config.rooms;
+  auto i = typing_.find(user);
+  bool was = i != typing_.end();
+  if (x.on && (was || typing_.size() < config.typing_users)) {
+    typing_[user] = house_.now_ms() + int64_t{config.typing_s} * 1000;
+    ask_for_tick();
+  } else if (!x.on && was) {
+    typing_.erase(i);
+  }
+  if (x.on != was)
+    tell(relay_, relay::typing{user, x.on});
+  c->from.answer(ok::any{ok::none{}});
+}
+
+void room_actor::members(const command_ptr& c, const op::members& x) {
+  if (auto why = refusal_to_see(c->from.user)) {
+    c->from.answer(std::move(*why));
+    return;
+  }
+  ok::members page;
+  auto i = x.after.empty() ? members_.begin() : members_.upper_bound(user_id::trusted(x.after));
+  for (; i != members_.end() && page.list.size() < x.limit; ++i)
+    if (i->second.role != member_role::none)
+      page.list.push_back({i->first, i->second.role, false});
+  if (i != members_.end() && !page.list.empty())
+    page.next = page.list.back().user.str();
+  if (relay_)
+    tell(relay_, relay::who{c->from, std::move(page)});
+  else
+    c->from.answer(ok::any{std::move(page)});
+}
+
+} // namespace greenroom::room

@@ -1,0 +1,208 @@
+#include "actors/shard.hpp"
+
+#include "actors/house.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace greenroom::shard {
+namespace {
+
+constexpr uint32_t resend_ticks = 5; // an effect that nobody answered is sent again after so many ticks
+
+/// Bounds are given per node and divided over the shards, rounded up.
+size_t share_of(uint32_t bound) { return (bound + shard_count - 1) / shard_count; }
+
+} // namespace
+
+shard_actor::shard_actor(caf::actor_config& cfg, house& in, shard_id id)
+    : pooled_actor(cfg, actor_kind::shard, std::to_string(id), in.living), house_(in), id_(id),
+      rooms_({share_of(in.config.rooms.active), in.config.rooms.hold, std::chrono::seconds(in.config.rooms.idle_s)},
+             room_hooks()),
+      users_({share_of(in.config.users.active), in.config.rooms.hold, std::chrono::seconds(in.config.users.idle_s)},
+             user_hooks()) {
+  this->set_down_handler([this](caf::down_msg& x) { died(x); });
+}
+
+shard_actor::room_activations::hooks shard_actor::room_hooks() {
+  return {
+      [this](const room_id& room) {
+        auto r = relays_.find(room);
+        auto to = this->template spawn<room::room_actor>(house_, room, caf::actor_cast<room::keeper>(self()),
+                                                         r == relays_.end() ? relay::handle{} : r->second.to);
+        this->monitor(to);
+        return room::handle{to};
+      },
+      [this](const room_id& room, const room::handle& to, room::ask x) {
+        if (room::listens(*x.what) && (x.what->from.connection != 0 || relays_.count(room) > 0)) {
+          auto& slot = relays_[room];
+          if (!slot.to)
+            slot.to = this->template spawn<relay::relay_actor>(house_, room, caf::actor_cast<relay::keeper>(self()));
+          ++slot.attaches;
+          x.relay = slot.to;
+        }
+        tell(to, std::move(x));
+      },
+      [](const room::handle& to) { tell(to, room::retire{}); },
+      [](const room::ask& x) {
+        auto why = fail(errc::unavailable, "rooms.hold: too many commands wait for rooms to be woken");
+        if (const auto* p = std::get_if<room::pull>(&x.what->what))
+          tell(p->to, room::pulled{x.what->from.ticket, false, {}, 0});
+        else if (const auto* k = std::get_if<room::peek>(&x.what->what))
+          tell(k->to, stands{x.what->from.ticket, why, nullptr});
+        else
+          x.what->from.answer(why);
+      },
+  };
+}
+
+shard_actor::user_activations::hooks shard_actor::user_hooks() {
+  return {
+      [this](const user_id& user) {
+        auto to = this->template spawn<user::user_actor>(house_, user, caf::actor_cast<user::keeper>(self()));
+        this->monitor(to);
+        return user::handle{to};
+      },
+      [](const user_id&, const user::handle& to, user::ask x) { tell(to, std::move(x)); },
+      [this](const user::handle& to) { tell(to, user::retire{stopping_}); },
+      [](const user::ask& x) {
+        auto why = fail(errc::unavailable, "users.active: too many users are awake");
+        if (const auto* a = std::get_if<user::arrive>(&x.what->what))
+          tell(a->to, user::welcome{why, close_code::shutdown});
+        else
+          x.what->from.answer(why);
+      },
+  };
+}
+
+shard_actor::behavior_type shard_actor::make_behavior() {
+  begin();
+  return {
+      [this](const room::ask& x) { rooms_.take(x.what->room, x); },
+      [this](const user::ask& x) { users_.take(x.what->user, x); },
+      [this](const room::wants_retire& x) { rooms_.retire(x.room); },
+      [this](const room::retired& x) {
+        rooms_.ended(x.room, x.actor);
+        try_to_end();
+      },
+      [this](const room::effects& x) {
+        for (const auto& e : x.list)
+          add(e);
+      },
+      [this](const room::remind& x) { reminders_.push_back(x.room); },
+      [this](const user::busy& x) { users_.set_busy(x.user, x.on); },
+      [this](const user::retired& x) {
+        users_.ended(x.user, x.actor);
+        try_to_end();
+      },
+      [this](const user::stays& x) { users_.stays(x.user, x.actor); },
+      [this](const user::effect_applied& x) { applied(x.what); },
+      [this](const relay::idle& x) { check_relay(x); },
+      [this](const effects_loaded& x) { take(x); },
+      [](const committed&) {}, // an effect that could not be erased is sent again after the next start
+      [this](const tick&) { on_tick(); },
+      [this](const stop&) { stop_all(); },
+  };
+}
+
+void shard_actor::on_tick() {
+  for (const auto& room : std::exchange(reminders_, {}))
+    if (const auto* to = rooms_.find(room))
+      tell(*to, room::tick{});
+  auto now = std::chrono::steady_clock::now();
+  rooms_.retire_idle(now);
+  users_.retire_idle(now);
+  if (!effects_known_)
+    begin();
+  for (auto& [key, e] : effects_)
+    if (++e.age >= resend_ticks) {
+      e.age = 0;
+      dispatch(e.what);
+    }
+}
+
+/// A room or user that ended without `retired` has died of a mistake of ours; the next command wakes it afresh.
+void shard_actor::died(const caf::down_msg& x) {
+  auto actor = x.source.id();
+  if (auto room = rooms_.id_of(actor)) {
+    spdlog::error("what=room_died room={}", room->str());
+    rooms_.ended(*room, actor);
+  } else if (auto user = users_.id_of(actor)) {
+    spdlog::error("what=user_died user={}", user->str());
+    users_.ended(*user, actor);
+  }
+  try_to_end();
+}
+
+// -- effects
+// -----------------------------------------------------------------------------------------------------------
+
+void shard_actor::begin() {
+  if (!std::exchange(loading_effects_, true))
+    tell(house_.reader_of(id_), reader::load_effects{id_, self()});
+}
+
+void shard_actor::take(const effects_loaded& x) {
+  loading_effects_ = false;
+  if (!*x.what)
+    return; // the next tick tries again
+  if (!std::exchange(counted_as_started_, true))
+    house_.shards_started.fetch_add(1);
+  effects_known_ = (*x.what)->size() < reader::effects_max; // else there are more: once these are done
+  for (const auto& e : **x.what)
+    add(e);
+}
+
+void shard_actor::add(const storage::effect_record& e) {
+  effects_[{e.room, e.seq, e.user}] = {e, 0};
+  dispatch(e);
+}
+
+void shard_actor::dispatch(const storage::effect_record& e) {
+  auto c = std::make_shared<const user::command>(user::command{e.user, caller{}, user::effect{e, self()}});
+  tell(house_.shard_of(e.user), user::ask{std::move(c)});
+}
+
+void shard_actor::applied(const storage::effect_record& e) {
+  auto i = effects_.find({e.room, e.seq, e.user});
+  if (i == effects_.end() || i->second.what.epoch != e.epoch)
+    return;
+  effects_.erase(i);
+  auto batch = std::make_shared<storage::batch>(id_);
+  batch->erase(e);
+  tell(house_.storage, persist::commit{std::move(batch), house_.era.load(), 0, self()});
+  auto next = effects_.lower_bound({e.room, e.seq, user_id{}});
+  bool more = next != effects_.end() && std::get<0>(next->first) == e.room && std::get<1>(next->first) == e.seq;
+  if (const auto* to = rooms_.find(e.room); to && !more)
+    tell(*to, room::effect_done{e.seq});
+}
+
+// -- relays and the end
+// ------------------------------------------------------------------------------------------------
+
+void shard_actor::check_relay(const relay::idle& x) {
+  auto i = relays_.find(x.room);
+  if (i == relays_.end() || i->second.to.id() != x.relay || i->second.attaches != x.attaches)
+    return;
+  tell(i->second.to, relay::end{});
+  relays_.erase(i);
+}
+
+void shard_actor::stop_all() {
+  stopping_ = true;
+  rooms_.stop();
+  users_.stop();
+  try_to_end();
+}
+
+void shard_actor::try_to_end() {
+  if (!stopping_ || !rooms_.empty() || !users_.empty())
+    return;
+  for (auto& [room, slot] : relays_)
+    tell(slot.to, relay::end{});
+  relays_.clear();
+  this->quit();
+}
+
+} // namespace greenroom::shard

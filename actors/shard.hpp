@@ -1,0 +1,84 @@
+// shard: owns one of the 128 shards on this node: which of its rooms and users are awake, the relays of its rooms (so
+// that they survive their room's passivation), and the effects of its rooms on users until they have been applied.
+//
+// In   room::ask and user::ask from everywhere; the signs of life of its rooms, users and relays; effect_applied from
+//      other shards; tick from the node's clock; stop
+// Out  the same asks, to the actor that is meant; effects to the users' shards
+//
+// Invariants
+// - See activations.hpp: one actor per id, order kept, bounded.
+// - An effect that was stored is sent until it was applied, also after a restart; then it is erased.
+// - A relay is ended only when it has no listeners and no attach is under way to it.
+#pragma once
+
+#include "actors/activations.hpp"
+#include "actors/relay.hpp"
+#include "actors/room.hpp"
+#include "actors/user.hpp"
+
+#include <map>
+#include <tuple>
+#include <unordered_map>
+
+namespace greenroom::shard {
+
+struct tick {
+  using local = message_tag;
+};
+/// Retire everything, then end.
+struct stop {
+  using local = message_tag;
+};
+
+using handle =
+    caf::typed_actor<caf::reacts_to<room::ask>, caf::reacts_to<user::ask>, caf::reacts_to<room::wants_retire>,
+                     caf::reacts_to<room::retired>, caf::reacts_to<room::effects>, caf::reacts_to<room::remind>,
+                     caf::reacts_to<user::busy>, caf::reacts_to<user::retired>, caf::reacts_to<user::stays>,
+                     caf::reacts_to<user::effect_applied>, caf::reacts_to<relay::idle>, caf::reacts_to<effects_loaded>,
+                     caf::reacts_to<committed>, caf::reacts_to<tick>, caf::reacts_to<stop>>;
+
+class shard_actor : public pooled_actor<handle> {
+public:
+  shard_actor(caf::actor_config& cfg, house& in, shard_id id);
+  behavior_type make_behavior() override;
+
+private:
+  using room_activations = activations<room_id, room::handle, room::ask>;
+  using user_activations = activations<user_id, user::handle, user::ask>;
+  struct relay_slot {
+    relay::handle to;
+    uint64_t attaches = 0; // commands that were sent with this relay and will attach to it, or be refused by it
+  };
+  using effect_key = std::tuple<room_id, uint64_t, user_id>;
+  struct open_effect {
+    storage::effect_record what;
+    uint32_t age = 0; // ticks since it was sent last
+  };
+
+  room_activations::hooks room_hooks();
+  user_activations::hooks user_hooks();
+  void on_tick();
+  void died(const caf::down_msg& x);
+  void begin();
+  void take(const effects_loaded& x);
+  void add(const storage::effect_record& e);
+  void dispatch(const storage::effect_record& e);
+  void applied(const storage::effect_record& e);
+  void check_relay(const relay::idle& x);
+  void stop_all();
+  void try_to_end();
+
+  house& house_;
+  const shard_id id_;
+  room_activations rooms_;
+  user_activations users_;
+  std::unordered_map<room_id, relay_slot> relays_;
+  std::vector<room_id> reminders_;
+  std::map<effect_key, open_effect> effects_;
+  bool effects_known_ = false; // all that the store holds are in effects_
+  bool loading_effects_ = false;
+  bool counted_as_started_ = false;
+  bool stopping_ = false;
+};
+
+} // namespace greenroom::shard

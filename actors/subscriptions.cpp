@@ -1,0 +1,207 @@
+// The connection's streams of events: one cursor per room, live while it meets them, pulled while it is behind.
+#include "actors/connection.hpp"
+#include "actors/house.hpp"
+
+#include <algorithm>
+
+namespace greenroom::connection {
+
+connection_actor::subscription* connection_actor::find(uint64_t relay) {
+  auto i = std::lower_bound(subscriptions_.begin(), subscriptions_.end(), relay,
+                            [](const subscription& s, uint64_t r) { return s.face->relay < r; });
+  return i == subscriptions_.end() || i->face->relay != relay ? nullptr : &*i;
+}
+
+connection_actor::subscription* connection_actor::find(const room_id& room) {
+  auto i = std::find_if(subscriptions_.begin(), subscriptions_.end(),
+                        [&](const subscription& s) { return s.face->room == room; });
+  return i == subscriptions_.end() ? nullptr : &*i;
+}
+
+void connection_actor::follow(const room_id& room, std::optional<position> from, bool named) {
+  approaches_.push_back({++own_ticket_, room, named, false});
+  subscribe(room, std::move(from), own_ticket_);
+}
+
+void connection_actor::subscribe(const room_id& room, std::optional<position> from, uint64_t ticket) {
+  auto c = std::make_shared<const room::command>(
+      room::command{room, as_caller(ticket), op::subscribe{room, std::move(from)}});
+  tell(house_.shard_of(room), room::ask{std::move(c), {}});
+}
+
+std::optional<connection_actor::approach> connection_actor::arrive(uint64_t ticket) {
+  auto i = std::find_if(approaches_.begin(), approaches_.end(), [&](const approach& a) { return a.ticket == ticket; });
+  if (i == approaches_.end())
+    return std::nullopt;
+  auto a = std::move(*i);
+  approaches_.erase(i);
+  return a;
+}
+
+/// The answer of a room to a subscription, or to a look.
+void connection_actor::take(const stands& x) {
+  if (phase_ == phase::over)
+    return;
+  if (x.ticket >= visit_tickets && x.ticket < own_tickets) {
+    if (x.where && x.face && phase_ == phase::greeting)
+      add_subscription(x);
+    visited(x.ticket - visit_tickets, x.where);
+    return;
+  }
+  auto a = arrive(x.ticket);
+  bool asked = x.ticket < visit_tickets;
+  bool wanted = a && !a->cancelled;
+  if (x.where && x.face) {
+    if (wanted)
+      add_subscription(x);
+    else if (!find(x.face->relay)) // unsubscribed meanwhile, or answered as overdue
+      tell(house_.relay_lanes[here().index()], relay_lane::unlisten{this->id(), who_->user, x.face->relay});
+  }
+  if (asked && land(x.ticket)) {
+    auto id = static_cast<int64_t>(x.ticket);
+    if (x.where)
+      respond(id, ok::any{ok::joined{x.where->epoch, x.where->head, x.where->role, x.where->member_count,
+                                     x.where->online_count, x.where->recovered}});
+    else
+      respond(id, x.where.error());
+  }
+  if (auto* s = wanted && x.face ? find(x.face->relay) : nullptr) {
+    if (a->named && !std::exchange(s->named, true))
+      --unnamed_;
+    if (s->behind())
+      pull(*s);
+  }
+  next_requests();
+}
+
+/// A room that is listened to already keeps its cursor: what was handed over is not repeated.
+connection_actor::subscription& connection_actor::add_subscription(const stands& x) {
+  if (auto* s = find(x.face->relay); s && s->face->epoch == x.face->epoch) {
+    s->seen = std::max(s->seen, x.where->head);
+    return *s;
+  } else if (s) { // the room was made anew
+    s->face = x.face;
+    s->cursor = x.where->cursor;
+    s->seen = x.where->head;
+    return *s;
+  }
+  auto at = std::lower_bound(subscriptions_.begin(), subscriptions_.end(), x.face->relay,
+                             [](const subscription& s, uint64_t r) { return s.face->relay < r; });
+  subscription s;
+  s.face = x.face;
+  s.cursor = x.where->cursor;
+  s.seen = x.where->head;
+  if (phase_ == phase::live)
+    ++unnamed_; // in a greeting they are counted when the answer is known
+  return *subscriptions_.insert(at, std::move(s));
+}
+
+void connection_actor::drop(subscription& s) {
+  unnamed_ -= s.named ? 0 : 1;
+  tell(house_.relay_lanes[here().index()], relay_lane::unlisten{this->id(), who_->user, s.face->relay});
+  subscriptions_.erase(subscriptions_.begin() + (&s - subscriptions_.data()));
+}
+
+/// An answer has named the room: no `subscribed` is needed any more.
+void connection_actor::name(const room_id& room) {
+  if (auto* s = find(room); s && !std::exchange(s->named, true))
+    --unnamed_;
+}
+
+void connection_actor::take(const delivered& x) {
+  const auto& p = *x.what;
+  auto* s = find(p.relay);
+  if (!s || phase_ == phase::over)
+    return;
+  s->seen = std::max(s->seen, p.head);
+  if (phase_ != phase::live)
+    return; // what comes before hello's answer is pulled after it
+  if (p.ephemeral) {
+    if (p.except != who_->user && s->named)
+      write(p.ephemeral, delivery::ephemeral);
+    return;
+  }
+  for (const auto& item : p.events)
+    if (!hand_over(p.relay, *item.what, item.bytes))
+      return;
+  if (s->behind())
+    pull(*s);
+}
+
+void connection_actor::take(const room::pulled& x) {
+  auto* s = find(x.ticket);
+  if (!s || phase_ != phase::live)
+    return;
+  s->pulling = false;
+  if (x.refused) {
+    drop(*s);
+    return;
+  }
+  s->seen = std::max(s->seen, x.head);
+  for (const auto& e : x.events)
+    if (e->seq == s->cursor + 1 && !hand_over(x.ticket, *e, house_.encode.event(s->face->room, *e)))
+      return;
+  if (!s->behind())
+    return;
+  if (x.events.empty()) { // the room could not answer: again in a while
+    s->stuck = true;
+    look_after_soon();
+  } else {
+    pull(*s);
+  }
+}
+
+/// Passes one event on if it is the next one. False: the subscription or the connection is over.
+bool connection_actor::hand_over(uint64_t relay, const storage::event& e, const frame& bytes) {
+  auto* s = find(relay);
+  if (!s)
+    return false;
+  if (e.seq != s->cursor + 1)
+    return true; // had before, or of the future: `seen` knows, and a pull will bring it
+  if (!std::exchange(s->named, true)) {
+    --unnamed_;
+    write(house_.encode.subscribed(s->face->room, {s->face->epoch, s->cursor}), delivery::reliable);
+  }
+  s->cursor = e.seq;
+  house_.metrics.deliveries.add();
+  write(bytes, delivery::reliable);
+  if (phase_ == phase::over)
+    return false;
+  if (e.kind == storage::event_kind::member && e.change == storage::member_change::left && e.user == who_->user) {
+    drop(*s); // one's own leaving is the last that is heard of a room
+    return false;
+  }
+  return true;
+}
+
+void connection_actor::pull(subscription& s) {
+  if (s.pulling)
+    return;
+  if (socket_->queued_bytes() > house_.limits_now()->outbox_bytes / 2) {
+    s.stuck = true; // drained() brings it back
+    return;
+  }
+  s.pulling = true;
+  s.waits = 0;
+  auto c = std::make_shared<const room::command>(
+      room::command{s.face->room, as_caller(s.face->relay), room::pull{s.face->epoch, s.cursor, self()}});
+  tell(house_.shard_of(s.face->room), room::ask{std::move(c), {}});
+  look_after_soon();
+}
+
+/// The user is in a new room, by whatever device or invitation.
+void connection_actor::take(const user::listed& x) {
+  if (phase_ == phase::greeting) {
+    greeting_->later.push_back(x);
+    return;
+  }
+  if (phase_ != phase::live || !follows_all_ || find(x.room))
+    return;
+  bool on_its_way =
+      std::any_of(approaches_.begin(), approaches_.end(), [&](const approach& a) { return a.room == x.room; });
+  if (on_its_way || subscriptions_.size() >= house_.limits_now()->subscriptions)
+    return;
+  follow(x.room, x.since, false);
+}
+
+} // namespace greenroom::connection

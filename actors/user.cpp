@@ -1,0 +1,313 @@
+#include "actors/user.hpp"
+
+#include "actors/house.hpp"
+
+#include <algorithm>
+
+namespace greenroom::user {
+namespace {
+
+constexpr size_t waiting_max = 4'096;  // commands while the store is read or a password is hashed
+constexpr size_t gatherings_max = 256; // inbox pages under way
+
+} // namespace
+
+user_actor::user_actor(caf::actor_config& cfg, house& in, user_id user, keeper shard)
+    : pooled_actor(cfg, actor_kind::user, user.str(), in.living), house_(in), user_(std::move(user)),
+      shard_(std::move(shard)) {
+  house_.metrics.users_active.add();
+  house_.metrics.users_activated.add();
+}
+
+user_actor::~user_actor() { house_.metrics.users_active.add(-1); }
+
+user_actor::behavior_type user_actor::make_behavior() {
+  load();
+  return {
+      [this](const ask& x) { receive(x); },
+      [this](const retire& x) {
+        if (!x.stopping && !connections_.empty()) {
+          tell(shard_, stays{user_, this->id()});
+          return;
+        }
+        retiring_ = true;
+        try_to_end();
+      },
+      [this](const user_loaded& x) { take(x); },
+      [this](const committed& x) { settle(x); },
+      [this](const stands& x) { gather(x); },
+      [this](const hashed& x) { take(x); },
+      [this](const verified& x) { take(x); },
+  };
+}
+
+// -- life
+// --------------------------------------------------------------------------------------------------------------
+
+void user_actor::load() {
+  phase_ = phase::loading;
+  era_ = house_.era.load();
+  tell(house_.reader_of(user_.shard()), reader::load_user{user_, self()});
+}
+
+void user_actor::take(const user_loaded& x) {
+  if (!*x.what) {
+    phase_ = phase::cold;
+    auto why = fail(errc::unavailable, "the account can't be read: " + x.what->error().message);
+    for (const auto& c : std::exchange(waiting_, {}))
+      refuse(*c, why);
+    try_to_end();
+    return;
+  }
+  const auto& image = **x.what;
+  account_ = image.account;
+  sessions_ = {image.sessions.begin(), image.sessions.end()};
+  rooms_ = {image.rooms.begin(), image.rooms.end()};
+  phase_ = phase::serving;
+  go_on();
+}
+
+void user_actor::receive(const ask& x) {
+  if (const auto* d = std::get_if<depart>(&x.what->what)) {
+    // Touches nothing stored, so it never waits; an arrival that still does is void.
+    waiting_.remove_if([&](const command_ptr& c) {
+      const auto* a = std::get_if<arrive>(&c->what);
+      return a && a->connection == d->connection;
+    });
+    perform(x.what, *d);
+    return;
+  }
+  if (waiting_.size() >= waiting_max) {
+    refuse(*x.what, fail(errc::unavailable, "too many requests wait for this user"));
+    return;
+  }
+  waiting_.push_back(x.what);
+  go_on();
+}
+
+void user_actor::go_on() {
+  while (!waiting_.empty() && phase_ == phase::serving) {
+    if (stale()) {
+      if (pending_.empty())
+        load();
+      return;
+    }
+    auto c = std::move(waiting_.front());
+    waiting_.pop_front();
+    std::visit([&](const auto& op) { perform(c, op); }, c->what);
+  }
+  if (!waiting_.empty() && phase_ == phase::cold)
+    load();
+  try_to_end();
+}
+
+bool user_actor::stale() const noexcept { return era_ != house_.era.load(std::memory_order_relaxed); }
+
+void user_actor::commit(std::shared_ptr<storage::batch> batch, const command_ptr& cause, std::function<void()> then) {
+  pending_.push_back({++next_token_, cause, std::move(then)});
+  tell(house_.storage, persist::commit{std::move(batch), era_, next_token_, self()});
+}
+
+void user_actor::settle(const committed& x) {
+  if (pending_.empty() || pending_.front().token != x.token)
+    return; // of a time before a failure: refused already
+  if (!x.ok) {
+    auto why = fail(errc::unavailable, "the store takes no writes at present; nothing was acknowledged");
+    for (const auto& p : std::exchange(pending_, {}))
+      refuse(*p.cause, why);
+    phase_ = phase::cold;
+    go_on();
+    return;
+  }
+  auto p = std::move(pending_.front());
+  pending_.pop_front();
+  p.then();
+  if (pending_.empty())
+    go_on();
+}
+
+void user_actor::refuse(const command& c, const failure& why) {
+  if (const auto* a = std::get_if<arrive>(&c.what))
+    tell(a->to, welcome{why, close_code::shutdown});
+  else
+    c.from.answer(why); // an effect has no caller: its shard sends it again
+}
+
+void user_actor::try_to_end() {
+  if (!retiring_ || phase_ == phase::loading || !pending_.empty() || !hashing_.empty() || !waiting_.empty())
+    return;
+  retiring_ = false;
+  tell(shard_, retired{user_, this->id()});
+  this->quit();
+}
+
+// -- connections
+// -------------------------------------------------------------------------------------------------------
+
+void user_actor::perform(const command_ptr&, const arrive& x) {
+  if (is_revoked(x.session)) {
+    tell(x.to, welcome{fail(errc::unauthenticated, "the session was revoked"), close_code::revoked});
+    return;
+  }
+  if (auto bound = house_.limits_now()->connections_per_user; connections_.size() >= bound) {
+    tell(x.to, welcome{fail(errc::forbidden, "limits.connections_per_user: " + std::to_string(bound)),
+                       close_code::too_many_connections});
+    return;
+  }
+  if (connections_.empty())
+    tell(shard_, busy{user_, true});
+  connections_[x.connection] = {x.to, x.session};
+  std::vector<std::pair<room_id, storage::listed_room>> rooms;
+  rooms.reserve(rooms_.size());
+  for (const auto& [room, entry] : rooms_)
+    if (!entry.left)
+      rooms.emplace_back(room, entry);
+  tell(x.to, welcome{std::move(rooms), close_code::normal});
+}
+
+void user_actor::perform(const command_ptr&, const depart& x) {
+  if (connections_.erase(x.connection) > 0 && connections_.empty())
+    tell(shard_, busy{user_, false});
+  try_to_end();
+}
+
+void user_actor::perform(const command_ptr& c, const vouch& x) {
+  if (is_revoked(x.session))
+    c->from.refuse(errc::unauthenticated, "the session was revoked");
+  else
+    c->from.answer(ok::any{ok::none{}});
+}
+
+// -- rooms
+// -------------------------------------------------------------------------------------------------------------
+
+void user_actor::perform(const command_ptr& c, const mark_read& x) {
+  auto& entry = rooms_[x.room];
+  if (entry.epoch != x.epoch) {
+    // The room is new, or the effect that lists it has not come yet.
+    entry.epoch = x.epoch;
+    entry.read = 0;
+  }
+  auto answer = [c, this, room = x.room] { c->from.answer(ok::any{ok::read{rooms_[room].read}}); };
+  if (x.seq <= entry.read && pending_.empty()) {
+    answer(); // nothing moves, and what was said before is durable
+    return;
+  }
+  entry.read = std::max(entry.read, x.seq);
+  auto batch = std::make_shared<storage::batch>(user_.shard());
+  batch->put(user_, x.room, entry);
+  commit(std::move(batch), c, [c, seq = entry.read] { c->from.answer(ok::any{ok::read{seq}}); });
+}
+
+void user_actor::perform(const command_ptr& c, const effect& x) {
+  const auto& e = x.what;
+  auto applied = [e, origin = x.origin] { tell(origin, effect_applied{e}); };
+  auto& entry = rooms_[e.room];
+  if (entry.epoch == e.epoch && entry.since >= e.seq) {
+    if (pending_.empty())
+      applied(); // a repetition
+    return;   // else: it may be on its way to the disk; the shard asks again
+  }
+  if (entry.epoch != e.epoch) {
+    entry = {};
+    entry.epoch = e.epoch;
+  }
+  bool joined = e.change == storage::member_change::joined;
+  entry.kind = e.kind;
+  entry.role = e.role;
+  entry.since = e.seq;
+  entry.left = !joined;
+  if (joined && e.kind != storage::room_kind::direct)
+    entry.read = std::max(entry.read, e.seq); // what was said before is not unread
+  auto batch = std::make_shared<storage::batch>(user_.shard());
+  batch->put(user_, e.room, entry);
+  commit(std::move(batch), c, [this, e, joined, applied] {
+    if (joined)
+      for (const auto& [id, device] : connections_)
+        tell(device.to, listed{e.room, {e.epoch, e.seq - 1}});
+    applied();
+  });
+}
+
+// -- the inbox
+// ---------------------------------------------------------------------------------------------------------
+
+/// One page of rooms; each room is asked where it stands.
+void user_actor::perform(const command_ptr& c, const op::rooms& x) {
+  if (gatherings_.size() >= gatherings_max) {
+    c->from.refuse(errc::unavailable, "too many inbox pages under way");
+    return;
+  }
+  auto id = ++next_token_;
+  gathering g;
+  g.cause = c;
+  auto i = x.after.empty() ? rooms_.begin() : rooms_.upper_bound(room_id::trusted(x.after));
+  for (; i != rooms_.end() && g.page.list.size() < x.limit; ++i) {
+    if (i->second.left)
+      continue;
+    ok::inbox_room r;
+    r.summary.room = i->first;
+    r.summary.epoch = i->second.epoch;
+    r.summary.read = i->second.read;
+    r.summary.role = i->second.role;
+    r.summary.kind = i->second.kind;
+    g.page.list.push_back(std::move(r));
+  }
+  if (i != rooms_.end() && !g.page.list.empty())
+    g.page.next = g.page.list.back().summary.room.str();
+  g.missing = g.page.list.size();
+  auto& kept = gatherings_.emplace(id, std::move(g)).first->second;
+  if (kept.missing == 0) {
+    finish(kept);
+    gatherings_.erase(id);
+    return;
+  }
+  for (size_t n = 0; n < kept.page.list.size(); ++n) {
+    auto ticket = ++next_token_;
+    peeks_[ticket] = {id, n};
+    const auto& room = kept.page.list[n].summary.room;
+    caller from;
+    from.user = user_;
+    from.ticket = ticket;
+    auto look = std::make_shared<const room::command>(room::command{room, from, room::peek{std::nullopt, self()}});
+    tell(house_.shard_of(room), room::ask{std::move(look), {}});
+  }
+}
+
+void user_actor::gather(const stands& x) {
+  auto p = peeks_.find(x.ticket);
+  if (p == peeks_.end())
+    return;
+  auto [id, n] = p->second;
+  peeks_.erase(p);
+  auto g = gatherings_.find(id);
+  if (g == gatherings_.end())
+    return;
+  auto& entry = g->second.page.list[n];
+  if (x.where) {
+    auto& s = entry.summary;
+    s.epoch = x.where->epoch;
+    s.seq = x.where->head;
+    s.kind = x.where->kind;
+    s.role = x.where->role;
+    s.ts = x.where->head_ts;
+    entry.unread = s.seq > s.read ? s.seq - s.read : 0;
+    if (x.where->last)
+      entry.last = *x.where->last;
+  } else {
+    entry.summary.room = room_id{}; // the list is behind: the room is gone, or the user from it
+  }
+  if (--g->second.missing > 0)
+    return;
+  finish(g->second);
+  gatherings_.erase(g);
+}
+
+void user_actor::finish(gathering& g) {
+  auto& list = g.page.list;
+  list.erase(std::remove_if(list.begin(), list.end(), [](const auto& r) { return r.summary.room.empty(); }),
+             list.end());
+  g.cause->from.answer(ok::any{std::move(g.page)});
+}
+
+} // namespace greenroom::user

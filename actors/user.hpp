@@ -1,0 +1,215 @@
+// user: owns one active account: its password and sessions, its connections, its list of rooms with the read positions.
+// Activated on first use; passivated when idle and without connections.
+//
+// In   ask (a command, through the shard), answers of storage actor, readers, hasher and rooms, retire from the shard
+// Out  commit to the storage actor; replies to callers; listed and ended to the user's connections; effect_applied to
+// the
+//      shard an effect came from; busy and retired to the own shard
+//
+// Invariants
+// - A session that was revoked stays so, for connections and tokens, until its tokens have expired.
+// - A read position only moves forward, and is answered when it is durable.
+// - An effect is applied once, whatever the number of repetitions: (room, epoch, seq) older than what the list says is
+// void.
+// - After a failed write everything durable is read anew; the connections stay.
+#pragma once
+
+#include "actors/hasher.hpp"
+#include "actors/reader.hpp"
+#include "actors/relay_lane.hpp"
+#include "actors/storage_actor.hpp"
+
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+namespace greenroom::user {
+
+// -- to a connection
+// ---------------------------------------------------------------------------------------------------
+/// The answer to arrive.
+struct welcome {
+  using local = message_tag;
+  outcome<std::vector<std::pair<room_id, storage::listed_room>>> rooms;
+  close_code otherwise = close_code::revoked; // with which the connection closes when refused
+};
+/// A room has come onto the user's list (or gone from it, which the room's own event tells).
+struct listed {
+  using local = message_tag;
+  room_id room;
+  position since; // events after it concern the user
+};
+/// The connection has to end.
+struct ended {
+  using local = message_tag;
+  close_code code = close_code::revoked;
+  std::string reason;
+};
+using member_connection = caf::typed_actor<caf::reacts_to<welcome>, caf::reacts_to<listed>, caf::reacts_to<ended>>;
+
+// -- commands
+// ----------------------------------------------------------------------------------------------------------
+struct arrive {
+  uint64_t connection = 0;
+  std::string session;
+  member_connection to;
+};
+struct depart {
+  uint64_t connection = 0;
+};
+/// Is this session still good? For REST, before anything is done in its name.
+struct vouch {
+  std::string session;
+};
+/// The room found the position possible.
+struct mark_read {
+  room_id room;
+  std::string epoch;
+  uint64_t seq = 0;
+};
+struct effect_applied {
+  using local = message_tag;
+  storage::effect_record what;
+};
+struct effect {
+  storage::effect_record what;
+  caf::typed_actor<caf::reacts_to<effect_applied>> origin;
+};
+struct end_session {
+  std::string session;
+  int64_t expires_at = 0; // of the caller's token
+};
+
+struct command {
+  user_id user;
+  caller from;
+  std::variant<arrive, depart, vouch, mark_read, effect, op::rooms, account::register_user, account::log_in,
+               account::guest, account::refresh, end_session>
+      what;
+};
+using command_ptr = std::shared_ptr<const command>;
+
+struct ask {
+  using local = message_tag;
+  command_ptr what;
+};
+/// No more commands will come: end with `retired`, or, with connections, answer `stays`, unless the node stops.
+struct retire {
+  using local = message_tag;
+  bool stopping = false;
+};
+
+// -- to the shard
+// ------------------------------------------------------------------------------------------------------
+/// Whether the user has connections, and so must stay.
+struct busy {
+  using local = message_tag;
+  user_id user;
+  bool on = false;
+};
+struct retired {
+  using local = message_tag;
+  user_id user;
+  uint64_t actor = 0;
+};
+struct stays {
+  using local = message_tag;
+  user_id user;
+  uint64_t actor = 0;
+};
+using keeper = caf::typed_actor<caf::reacts_to<busy>, caf::reacts_to<retired>, caf::reacts_to<stays>>;
+
+using handle = caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<retire>, caf::reacts_to<user_loaded>,
+                                caf::reacts_to<committed>, caf::reacts_to<stands>, caf::reacts_to<hashed>,
+                                caf::reacts_to<verified>>;
+
+class user_actor : public pooled_actor<handle> {
+public:
+  user_actor(caf::actor_config& cfg, house& in, user_id user, keeper shard);
+  ~user_actor() override;
+  behavior_type make_behavior() override;
+
+private:
+  enum class phase : uint8_t { cold, loading, serving };
+  struct connection {
+    member_connection to;
+    std::string session;
+  };
+  struct pending {
+    uint64_t token = 0;
+    command_ptr cause;
+    std::function<void()> then; // once durable
+  };
+  /// An inbox page whose rooms are being asked.
+  struct gathering {
+    command_ptr cause;
+    ok::rooms page;
+    size_t missing = 0;
+  };
+
+  // Life.
+  void load();
+  void take(const user_loaded& x);
+  void receive(const ask& x);
+  void go_on();
+  bool stale() const noexcept;
+  void commit(std::shared_ptr<storage::batch> batch, const command_ptr& cause, std::function<void()> then);
+  void settle(const committed& x);
+  void refuse(const command& c, const failure& why);
+  void try_to_end();
+
+  // Commands. In user.cpp: connections, rooms, read positions; in user_accounts.cpp: accounts and sessions.
+  void perform(const command_ptr& c);
+  void perform(const command_ptr& c, const arrive& x);
+  void perform(const command_ptr& c, const depart& x);
+  void perform(const command_ptr& c, const vouch& x);
+  void perform(const command_ptr& c, const mark_read& x);
+  void perform(const command_ptr& c, const effect& x);
+  void perform(const command_ptr& c, const op::rooms& x);
+  void perform(const command_ptr& c, const account::register_user& x);
+  void perform(const command_ptr& c, const account::log_in& x);
+  void perform(const command_ptr& c, const account::guest& x);
+  void perform(const command_ptr& c, const account::refresh& x);
+  void perform(const command_ptr& c, const end_session& x);
+  void gather(const stands& x);
+  void finish(gathering& g);
+  bool start_hash(const command_ptr& c, std::function<void(uint64_t token)> start);
+  command_ptr end_hash(uint64_t token);
+  void take(const hashed& x);
+  void take(const verified& x);
+
+  // Pieces of accounts.
+  bool is_revoked(const std::string& session) const;
+  void open_session(const command_ptr& c, const std::string& device, std::shared_ptr<storage::batch> batch);
+  void forget_expired(storage::batch& batch);
+  void close_connections(const std::string& session, const std::string& reason);
+  std::optional<failure> throttled();
+
+  house& house_;
+  const user_id user_;
+  keeper shard_;
+  phase phase_ = phase::cold;
+  bool retiring_ = false;
+  uint64_t era_ = 0;
+
+  std::optional<storage::account_record> account_;
+  std::map<std::string, storage::session_record> sessions_;
+  std::map<room_id, storage::listed_room> rooms_; // tombstones included
+
+  std::unordered_map<uint64_t, connection> connections_; // by actor id
+  std::list<command_ptr> waiting_;                       // lists, because an empty deque holds 576 bytes
+  std::list<pending> pending_;
+  std::map<uint64_t, gathering> gatherings_;
+  std::unordered_map<uint64_t, std::pair<uint64_t, size_t>> peeks_; // ticket -> gathering, position in its page
+  std::unordered_map<uint64_t, command_ptr> hashing_;
+  uint64_t next_token_ = 0;
+  // Logins in the last minute, so that a password can't be tried out.
+  std::list<int64_t> logins_;
+};
+
+} // namespace greenroom::user

@@ -1,0 +1,260 @@
+// The half of the user that knows passwords and sessions.
+#include "actors/house.hpp"
+#include "actors/user.hpp"
+
+#include <sodium.h>
+
+#include <algorithm>
+
+namespace greenroom::user {
+namespace {
+
+constexpr std::string_view guest_prefix = "guest-";
+constexpr size_t session_characters = 24; // 120 bits
+constexpr size_t secret_characters = 40;  // 200 bits
+constexpr int64_t minute_ms = 60'000;
+constexpr int64_t day_ms = 86'400'000;
+constexpr size_t password_bytes_max = 1'024; // longer ones cost us and help nobody
+
+/// What is stored of a refresh token's secret. Fast on purpose: the secret is random, not a word.
+std::string digest_of(std::string_view secret) {
+  std::string digest(crypto_generichash_BYTES, '\0');
+  crypto_generichash(reinterpret_cast<unsigned char*>(digest.data()), digest.size(),
+                     reinterpret_cast<const unsigned char*>(secret.data()), secret.size(), nullptr, 0);
+  return digest;
+}
+
+} // namespace
+
+bool user_actor::is_revoked(const std::string& session) const {
+  auto i = sessions_.find(session);
+  return i != sessions_.end() && (i->second.revoked || i->second.expires < house_.now_ms());
+}
+
+/// At most limits.logins_per_minute attempts, whoever makes them.
+std::optional<failure> user_actor::throttled() {
+  auto now = house_.now_ms();
+  while (!logins_.empty() && logins_.front() <= now - minute_ms)
+    logins_.pop_front();
+  auto bound = house_.limits_now()->logins_per_minute;
+  if (logins_.size() >= bound) {
+    house_.metrics.logins_refused.add();
+    auto wait = logins_.front() + minute_ms - now;
+    return failure{errc::rate_limited, "limits.logins_per_minute: " + std::to_string(bound),
+                   static_cast<uint32_t>(std::max<int64_t>(wait, 1))};
+  }
+  logins_.push_back(now);
+  return std::nullopt;
+}
+
+bool user_actor::start_hash(const command_ptr& c, std::function<void(uint64_t token)> start) {
+  // One count for the whole node: what is bounded is the memory and time of the one hashing thread.
+  if (house_.hashes_waiting.fetch_add(1) >= house_.config.auth.hash_queue) {
+    house_.hashes_waiting.fetch_sub(1);
+    c->from.answer(failure{errc::unavailable, "auth.hash_queue: too many logins wait", 1'000});
+    return false;
+  }
+  auto token = ++next_token_;
+  hashing_[token] = c;
+  start(token);
+  return true;
+}
+
+command_ptr user_actor::end_hash(uint64_t token) {
+  auto i = hashing_.find(token);
+  if (i == hashing_.end())
+    return nullptr;
+  house_.hashes_waiting.fetch_sub(1);
+  auto c = std::move(i->second);
+  hashing_.erase(i);
+  return c;
+}
+
+// -- making accounts
+// ---------------------------------------------------------------------------------------------------
+
+void user_actor::perform(const command_ptr& c, const account::register_user& x) {
+  const auto& config = house_.config.auth;
+  if (!config.registration) {
+    c->from.refuse(errc::forbidden, "auth.registration is off");
+  } else if (user_.str().starts_with(guest_prefix)) {
+    c->from.refuse(errc::forbidden, "user: names that begin with guest- are for guests");
+  } else if (x.password.size() < config.password_bytes_min) {
+    c->from.refuse(errc::bad_request, "password: at least " + std::to_string(config.password_bytes_min) + " bytes");
+  } else if (x.password.size() > password_bytes_max) {
+    c->from.refuse(errc::too_large, "password: at most " + std::to_string(password_bytes_max) + " bytes");
+  } else if (account_) {
+    c->from.refuse(errc::exists, "user: the name is taken");
+  } else if (auto why = throttled()) {
+    c->from.answer(*why);
+  } else {
+    start_hash(c, [&](uint64_t token) { tell(house_.hasher, hasher::hash{x.password, token, self()}); });
+  }
+}
+
+void user_actor::take(const hashed& x) {
+  auto c = end_hash(x.token);
+  if (!c)
+    return;
+  const auto& request = std::get<account::register_user>(c->what);
+  if (x.text.empty()) {
+    c->from.refuse(errc::unavailable, "no memory for the password's hash");
+  } else if (phase_ != phase::serving || stale()) {
+    c->from.refuse(errc::unavailable, "the store takes no writes at present");
+  } else if (account_) { // somebody was faster
+    c->from.refuse(errc::exists, "user: the name is taken");
+  } else {
+    account_ = storage::account_record{x.text, house_.now_ms(), false, false};
+    auto batch = std::make_shared<storage::batch>(user_.shard());
+    batch->put(user_, *account_);
+    open_session(c, request.device, std::move(batch));
+  }
+  go_on();
+}
+
+void user_actor::perform(const command_ptr& c, const account::guest& x) {
+  if (!house_.config.auth.guests) {
+    c->from.refuse(errc::forbidden, "auth.guests is off");
+    return;
+  }
+  if (account_) {
+    c->from.refuse(errc::unavailable, "the name drawn for the guest is taken");
+    return;
+  }
+  account_ = storage::account_record{{}, house_.now_ms(), true, false};
+  auto batch = std::make_shared<storage::batch>(user_.shard());
+  batch->put(user_, *account_);
+  open_session(c, x.device, std::move(batch));
+}
+
+// -- logging in and out
+// ------------------------------------------------------------------------------------------------
+
+void user_actor::perform(const command_ptr& c, const account::log_in& x) {
+  if (x.password.size() > password_bytes_max) {
+    c->from.refuse(errc::too_large, "password: at most " + std::to_string(password_bytes_max) + " bytes");
+    return;
+  }
+  if (auto why = throttled()) {
+    c->from.answer(*why);
+    return;
+  }
+  start_hash(c, [&](uint64_t token) {
+    tell(house_.hasher, hasher::verify{x.password, account_ ? account_->password : std::string{}, token, self()});
+  });
+}
+
+void user_actor::take(const verified& x) {
+  auto c = end_hash(x.token);
+  if (!c)
+    return;
+  if (!x.match) {
+    house_.metrics.logins_refused.add();
+    c->from.refuse(errc::unauthenticated, "user or password is wrong");
+  } else if (phase_ != phase::serving || stale()) {
+    c->from.refuse(errc::unavailable, "the store takes no writes at present");
+  } else {
+    logins_.clear(); // who knows the password is no attacker
+    open_session(c, std::get<account::log_in>(c->what).device, std::make_shared<storage::batch>(user_.shard()));
+  }
+  go_on();
+}
+
+/// Adds a session to the batch, commits it and answers with what a token is made from.
+void user_actor::open_session(const command_ptr& c, const std::string& device, std::shared_ptr<storage::batch> batch) {
+  auto now = house_.now_ms();
+  forget_expired(*batch);
+  const auto& config = house_.config.auth;
+  size_t good = 0;
+  auto oldest = sessions_.end();
+  for (auto i = sessions_.begin(); i != sessions_.end(); ++i) {
+    if (i->second.revoked)
+      continue;
+    ++good;
+    if (oldest == sessions_.end() || i->second.created < oldest->second.created)
+      oldest = i;
+  }
+  if (good >= config.sessions_per_user && oldest != sessions_.end()) {
+    oldest->second.revoked = true; // and stays until its tokens are certainly void
+    oldest->second.expires = now + int64_t{config.token_s + config.leeway_s} * 1000;
+    batch->put(user_, oldest->first, oldest->second);
+    close_connections(oldest->first, "auth.sessions_per_user: replaced by a newer session");
+  }
+  auto id = "s_" + house_.random_text(session_characters);
+  auto secret = house_.random_text(secret_characters);
+  auto& s = sessions_[id];
+  s.device = device;
+  s.created = now;
+  s.expires = now + int64_t{config.session_days} * day_ms;
+  s.refresh = digest_of(secret);
+  batch->put(user_, id, s);
+  commit(std::move(batch), c, [this, c, id, secret, admin = account_ && account_->admin] {
+    house_.metrics.logins.add();
+    c->from.answer(ok::any{ok::grant{{user_, id, 0, admin}, user_.str() + ":" + id + ":" + secret}});
+  });
+}
+
+void user_actor::perform(const command_ptr& c, const account::refresh& x) {
+  // The token is user:session:secret; whoever routed it here has read the user off it.
+  auto wrong = [&] { c->from.refuse(errc::unauthenticated, "refresh_token: unknown, expired or revoked"); };
+  auto first = x.refresh_token.find(':');
+  auto last = x.refresh_token.rfind(':');
+  if (first == std::string::npos || first == last) {
+    wrong();
+    return;
+  }
+  auto i = sessions_.find(x.refresh_token.substr(first + 1, last - first - 1));
+  auto digest = digest_of(std::string_view{x.refresh_token}.substr(last + 1));
+  if (i == sessions_.end() || is_revoked(i->first) || i->second.refresh.size() != digest.size() ||
+      sodium_memcmp(i->second.refresh.data(), digest.data(), digest.size()) != 0) {
+    wrong();
+    return;
+  }
+  c->from.answer(ok::any{ok::grant{{user_, i->first, 0, account_ && account_->admin}, {}}});
+}
+
+void user_actor::perform(const command_ptr& c, const end_session& x) {
+  bool connected = std::any_of(connections_.begin(), connections_.end(),
+                               [&](const auto& entry) { return entry.second.session == x.session; });
+  auto i = sessions_.find(x.session);
+  if (i == sessions_.end() && !connected && x.expires_at == 0) {
+    c->from.refuse(errc::not_found, "session: no such session");
+    return;
+  }
+  auto now = house_.now_ms();
+  auto batch = std::make_shared<storage::batch>(user_.shard());
+  forget_expired(*batch);
+  auto& s = sessions_[x.session];
+  if (s.created == 0) { // of an outside issuer, or a development token: remembered as long as its tokens can last
+    s.created = now;
+    s.expires = std::max(x.expires_at, now + int64_t{house_.config.auth.session_days} * day_ms);
+  }
+  s.revoked = true;
+  s.refresh.clear();
+  batch->put(user_, x.session, s);
+  commit(std::move(batch), c, [this, c, session = x.session] {
+    house_.metrics.sessions_revoked.add();
+    close_connections(session, "the session was revoked");
+    c->from.answer(ok::any{ok::none{}});
+  });
+}
+
+void user_actor::forget_expired(storage::batch& batch) {
+  auto now = house_.now_ms();
+  for (auto i = sessions_.begin(); i != sessions_.end();) {
+    if (i->second.expires >= now) {
+      ++i;
+      continue;
+    }
+    batch.erase_session(user_, i->first);
+    i = sessions_.erase(i);
+  }
+}
+
+void user_actor::close_connections(const std::string& session, const std::string& reason) {
+  for (const auto& [id, device] : connections_)
+    if (device.session == session)
+      tell(device.to, ended{close_code::revoked, reason});
+}
+
+} // namespace greenroom::user

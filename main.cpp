@@ -1,0 +1,181 @@
+// greenroomd: one Greenroom node. This file only wires the parts; each line of main() is one of them.
+//
+//   settings -> log -> store -> tokens, codec -> I/O threads -> node (actors) -> REST -> server (sockets)
+//
+// Signals are taken one after the other on the main thread: SIGHUP reloads what can be reloaded, SIGTERM and SIGINT stop
+// the node in order, so that everything in flight is finished and every client is told.
+#include "actors/metrics.hpp"
+#include "actors/node.hpp"
+#include "config/load.hpp"
+#include "config/reload.hpp"
+#include "net/codec.hpp"
+#include "net/io_threads.hpp"
+#include "net/jwt.hpp"
+#include "net/log.hpp"
+#include "net/rest.hpp"
+#include "net/server.hpp"
+#include "storage/store.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <stdexcept>
+
+namespace {
+
+using namespace greenroom;
+
+/// What a function of ours could not do at start-up ends the program with its message.
+template <class T>
+T or_throw(outcome<T> x, std::string_view what) {
+  if (!x)
+    throw std::runtime_error(std::string(what) + ": " + x.error().message);
+  return std::move(*x);
+}
+
+storage::store_options store_options_of(const settings& config) {
+  storage::store_options o;
+  o.path = config.node.data_dir + "/store";
+  o.cache_bytes = uint64_t{config.storage.cache_mb} << 20;
+  o.write_buffer_bytes = uint64_t{config.storage.write_buffer_mb} << 20;
+  o.min_free_bytes = uint64_t{config.storage.min_free_mb} << 20;
+  return o;
+}
+
+net::server_options server_options_of(const settings& config) {
+  net::server_options o;
+  if (config.listen.port != 0)
+    o.listen.push_back({config.listen.address, config.listen.port, false});
+  if (config.listen.tls_port != 0) {
+    o.listen.push_back({config.listen.address, config.listen.tls_port, true});
+    o.tls = net::tls_files{config.tls.certificate, config.tls.key, config.tls.min_version};
+  }
+  o.backlog = config.listen.backlog;
+  return o;
+}
+
+net::rest_hooks rest_hooks_of(node& actors, const storage::store& store) {
+  net::rest_hooks h;
+  h.perform = [&actors](lane& on, const identity& who, op::any what, std::function<void(answer)> done) {
+    actors.perform(on, who, std::move(what), std::move(done));
+  };
+  h.perform_account = [&actors](lane& on, const identity& who, account::any what, std::function<void(answer)> done) {
+    actors.perform(on, who, std::move(what), std::move(done));
+  };
+  h.ready = [&actors] { return actors.ready(); };
+  h.limits = [&actors] { return actors.limits_now(); };
+  h.store_figures = [&store] { return store.figures(); };
+  return h;
+}
+
+net::server_hooks server_hooks_of(node& actors, net::rest& rest, const net::jwt_tokens& tokens, metrics& figures,
+                                  const settings& config) {
+  net::server_hooks h;
+  h.connect = [&actors](lane& on, std::shared_ptr<transport> socket, std::optional<identity> who, std::string address) {
+    return actors.connect(on, std::move(socket), std::move(who), std::move(address));
+  };
+  h.decode = [&actors](std::string_view line, client& to) {
+    std::visit([&to](auto&& x) { to.receive(std::forward<decltype(x)>(x)); }, net::decode(line, *actors.limits_now()));
+  };
+  h.http = &rest;
+  h.tokens = &tokens;
+  h.metrics = &figures;
+  h.limits = [&actors] { return actors.limits_now(); };
+  h.allowed_origins = config.listen.allowed_origins;
+  return h;
+}
+
+/// SIGHUP: everything or nothing.
+void reload(config::sources& from, settings& running, node& actors, net::server& server) {
+  auto wanted = config::load(from);
+  for (const auto& m : wanted.mistakes)
+    spdlog::error("what=reload_refused mistake=\"{}\"", config::to_string(m));
+  if (!wanted.ok())
+    return;
+  if (running.listen.tls_port != 0) {
+    if (auto done = server.reload_tls(); !done) {
+      spdlog::error("what=reload_refused mistake=\"{}\"", done.error().message);
+      return;
+    }
+  }
+  auto plan = config::reload(running, wanted.values);
+  running = plan.effective;
+  actors.reload(std::make_shared<const limits>(running.limits));
+  net::set_log_level(running.log.level);
+  for (const auto& key : plan.applied)
+    spdlog::info("what=reloaded key={}", key);
+  for (const auto& key : plan.needs_restart)
+    spdlog::warn("what=reload_needs_restart key={}", key);
+  spdlog::info("what=reload_done applied={} needs_restart={}", plan.applied.size(), plan.needs_restart.size());
+}
+
+int serve(config::sources from, settings config) {
+  std::filesystem::create_directories(config.node.data_dir);
+  metrics figures;
+  auto store = or_throw(storage::store::open(store_options_of(config)), "store");
+  auto tokens = or_throw(net::jwt_tokens::open(config), "tokens");
+  net::io_threads threads{config.listen.io_threads, figures};
+  std::unique_ptr<node> actors;
+  net::json_encoder encode{[&actors] { return actors->limits_now(); }};
+  const settings at_start = config; // what needs a restart stays as it was
+  actors = std::make_unique<node>(node::parts{at_start, *store, encode, *tokens, figures, threads.lanes()});
+  net::rest rest{at_start, *tokens, encode, figures, rest_hooks_of(*actors, *store)};
+  net::server server{threads, server_options_of(at_start), server_hooks_of(*actors, rest, *tokens, figures, at_start)};
+  for (auto port : server.ports())
+    spdlog::info("what=listening address={} port={}", at_start.listen.address, port);
+
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (int s : {SIGHUP, SIGTERM, SIGINT})
+    sigaddset(&signals, s);
+  for (;;) {
+    int got = 0;
+    sigwait(&signals, &got);
+    if (got != SIGHUP) {
+      spdlog::info("what=stopping signal={}", got == SIGTERM ? "SIGTERM" : "SIGINT");
+      break;
+    }
+    reload(from, config, *actors, server);
+  }
+
+  server.stop_accepting();
+  server.close_all(close_code::shutdown);
+  bool clean = actors->stop();
+  if (!clean)
+    std::_Exit(EXIT_FAILURE); // an actor hangs; everything acknowledged is on disk
+  threads.join();
+  spdlog::info("what=stopped");
+  return EXIT_SUCCESS;
+}
+
+} // namespace
+
+int main(int argc, char** argv, char** envp) {
+  auto line = config::read_command_line(argc, argv, envp);
+  if (!line.answer.empty()) {
+    std::cout << line.answer;
+    return EXIT_SUCCESS;
+  }
+  auto loaded = line.mistakes.empty() ? config::load(line.from) : config::load_result{};
+  loaded.mistakes.insert(loaded.mistakes.begin(), line.mistakes.begin(), line.mistakes.end());
+  for (const auto& m : loaded.mistakes)
+    std::cerr << "greenroomd: " << config::to_string(m) << '\n';
+  if (!loaded.ok())
+    return 2;
+  // Blocked before the first thread starts, so that every thread inherits it and only sigwait() takes them.
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (int s : {SIGHUP, SIGTERM, SIGINT})
+    sigaddset(&signals, s);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  try {
+    net::start_log(loaded.values.log.level, loaded.values.log.format);
+    return serve(line.from, loaded.values);
+  } catch (const std::exception& e) {
+    std::cerr << "greenroomd: " << e.what() << '\n';
+    return EXIT_FAILURE;
+  }
+}
