@@ -51,7 +51,6 @@ public:
       exit_code_ = code;
       io_.stop();
     });
-    reader_.want();
     io_.run();
     if (thrown_)
       std::rethrow_exception(thrown_);
@@ -124,7 +123,7 @@ private:
       backoff_.cancel();
       if (link_)
         link_->close();
-    } else if (!reading_ && !at_end_ && talk_.may_type()) {
+    } else if (!reading_ && !at_end_ && talk_.ready() && talk_.may_type()) {
       reading_ = true;
       reader_.want();
     }
@@ -167,7 +166,7 @@ private:
       if (over())
         break;
       if (!ever_welcome_ && !end.opened && end.http_status == 0) {
-        notice("cannot reach " + to_.authority() + ": " + end.reason + " (is greenroomd running there?)");
+        notice("cannot reach " + to_.authority() + ": " + end.reason);
         co_return 1;
       }
       if (!end.worth_another_try()) {
@@ -175,9 +174,12 @@ private:
         co_return 1;
       }
       ever_welcome_ = ever_welcome_ || welcome;
-      if (welcome || failures == 0) {
+      if (welcome)
         failures = 0;
-        notice("connection lost (" + to_string(end) + "), reconnecting");
+      // Once per outage, and again when the reason changes.
+      if (const auto why = to_string(end); welcome || why != last_reason_) {
+        notice("connection lost (" + why + "), reconnecting");
+        last_reason_ = why;
       }
       co_await wait(failures);
     }
@@ -203,7 +205,8 @@ private:
   std::minstd_rand random_{std::random_device{}()};
   conversation talk_;
   bool ever_welcome_ = false;
-  bool reading_ = true;
+  std::string last_reason_;
+  bool reading_ = false;
   bool at_end_ = false;
   std::optional<int> stopped_;
   std::exception_ptr thrown_;

@@ -6,7 +6,7 @@
 
 #include "config/load.hpp"
 #include "net/cli/endpoint.hpp"
-#include "net/cli/rest.hpp"
+#include "net/cli/rest_client.hpp"
 
 #include <functional>
 #include <memory>

@@ -4,16 +4,20 @@
 #include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <stdexcept>
+
 namespace greenroom::cli {
 
 namespace asio = boost::asio;
 
 asio::ssl::context tls_context_of(const endpoint& to) {
   asio::ssl::context out(asio::ssl::context::tls_client);
-  if (!to.ca_file.empty())
-    out.load_verify_file(to.ca_file);
-  else
+  if (!to.ca_file.empty()) {
+    if (boost::system::error_code failed; out.load_verify_file(to.ca_file, failed))
+      throw std::runtime_error("--ca: " + to.ca_file + ": " + failed.message());
+  } else {
     out.set_default_verify_paths();
+  }
   out.set_verify_mode(to.insecure ? asio::ssl::verify_none : asio::ssl::verify_peer);
   return out;
 }

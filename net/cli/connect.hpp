@@ -18,7 +18,7 @@ using tls_stream = boost::beast::ssl_stream<plain_stream>;
 /// From the first packet to the end of the TLS handshake; also for a whole HTTP request.
 inline constexpr std::chrono::seconds connect_time{10};
 
-/// Trusts the endpoint's CA file, or the system's. Throws boost::system::system_error if the file cannot be read.
+/// Trusts the endpoint's CA file, or the system's. Throws std::runtime_error if the file cannot be read.
 boost::asio::ssl::context tls_context_of(const endpoint& to);
 
 /// Both throw boost::system::system_error.

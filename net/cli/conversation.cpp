@@ -203,7 +203,7 @@ void conversation::create() {
 }
 
 void conversation::entered() {
-  inside_ = true;
+  inside_ = ready_ = true;
   if (!been_here_) {
     been_here_ = true;
     show_history(history_default);

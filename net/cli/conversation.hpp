@@ -67,6 +67,8 @@ public:
   std::optional<int> finished() const noexcept { return exit_code_; }
   /// Whether hello has been answered on this connection.
   bool welcome() const noexcept { return welcome_; }
+  /// Whether the room has been entered: before that, commands could not be done.
+  bool ready() const noexcept { return ready_; }
   size_t unacknowledged() const noexcept { return waiting_.size(); }
   bool may_type() const noexcept { return waiting_.size() < lines_waiting_max; }
 
@@ -114,6 +116,7 @@ private:
   bool welcome_ = false;   // hello is answered
   bool inside_ = false;    // and so is join
   bool been_here_ = false; // in this room, on an earlier connection
+  bool ready_ = false;
   bool ended_ = false;
   bool pausing_ = false; // retry() will be called
   bool on_its_way_ = false;

@@ -67,14 +67,14 @@ std::string clock_of(uint64_t ms) {
   return text;
 }
 
-int list_sessions(const node_flags& flags, const config::sources& from) {
+int list_sessions(const node_flags& flags, bool all, const config::sources& from) {
   auto to = endpoint_of(flags, from);
   if (!to)
     return complain(to.error());
   auto who = sign_in(flags, *to);
   if (!who)
     return complain(who.error());
-  auto body = call(*to, "GET", "/api/v1/sessions", "", who->token());
+  auto body = call(*to, "GET", all ? "/api/v1/sessions?all=true" : "/api/v1/sessions", "", who->token());
   if (!body)
     return complain(body.error());
   const auto answer = json::parse(*body, nullptr, false);
@@ -108,11 +108,13 @@ void add_user_commands(CLI::App& program, context& shared) {
   named("register", "make an account", do_register);
   named("login", "sign in, and print the tokens as JSON", log_in);
 
-  auto* sessions =
-      user->add_subcommand("sessions", "list your live connections; all of them with the token of an admin");
+  auto* sessions = user->add_subcommand("sessions", "list your live connections");
   auto flags = add_node_flags(*sessions, identity_flags::account);
-  sessions->callback(
-      [&shared, flags] { shared.run = [&shared, flags] { return list_sessions(*flags, shared.from); }; });
+  auto all = std::make_shared<bool>(false);
+  sessions->add_flag("--all", *all, "those of all users; needs the token of an admin");
+  sessions->callback([&shared, flags, all] {
+    shared.run = [&shared, flags, all] { return list_sessions(*flags, *all, shared.from); };
+  });
 }
 
 } // namespace greenroom::cli

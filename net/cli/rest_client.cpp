@@ -1,4 +1,4 @@
-#include "net/cli/rest.hpp"
+#include "net/cli/rest_client.hpp"
 
 #include "net/cli/connect.hpp"
 

@@ -1,4 +1,4 @@
-// rest: the REST API of a node as the commands see it. Each call blocks until the answer is there, for at most
+// rest_client: the REST API of a node as the commands see it. Each call blocks until the answer is there, for at most
 // connect_time.
 #pragma once
 
