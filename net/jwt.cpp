@@ -156,6 +156,9 @@ outcome<identity> jwt_tokens::verify(std::string_view token) const {
     return refused(std::string("the algorithm must be ").append(name_of(algorithm_)));
   if (find(*header, "crit") != nullptr)
     return refused("crit is not supported");
+  // libjwt takes no other; without this line it would look like a wrong signature.
+  if (auto* typ = find(*header, "typ"); typ != nullptr && *typ != "JWT")
+    return refused("typ must be JWT");
 
   jwt_t* decoded = nullptr;
   const bool good = jwt_decode(&decoded, std::string(token).c_str(),

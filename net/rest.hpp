@@ -14,7 +14,8 @@
 #pragma once
 
 #include "actors/metrics.hpp"
-#include "actors/node.hpp"
+#include "actors/requests.hpp"
+#include "config/settings.hpp"
 #include "net/address_throttle.hpp"
 #include "net/codec.hpp"
 #include "net/http.hpp"

@@ -217,6 +217,7 @@ TEST_CASE("a frame over its limit is too_large, under its id where that is near 
   const auto exact = with("ping", R"("x":")" + std::string(1000 - with("ping", R"("x":"")").size(), 'x') + "\"");
   REQUIRE(exact.size() == 1000);
   good<op::ping>(exact, 7, bounds);
+  refused(exact + " ", errc::too_large, "frame: 1001 bytes, at most 1000", bounds);
 }
 
 TEST_CASE("deep nesting is refused before it is parsed", "[codec]") {
