@@ -1,5 +1,7 @@
 #include "storage/database.hpp"
 
+#include "storage/info_log.hpp"
+
 #include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
@@ -15,6 +17,9 @@
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <set>
 
 namespace greenroom::storage {
 
@@ -70,8 +75,6 @@ rocksdb::DBOptions database_options(const store_options& options) {
   out.compaction_readahead_size = 2u << 20;
 
   out.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
-  out.max_log_file_size = 1u << 20;
-  out.keep_log_file_num = 2;
   return out;
 }
 
@@ -155,6 +158,50 @@ outcome<void> refuse_unknown_families(const store_options& options, const rocksd
   return {};
 }
 
+/// What an attempt to open leaves behind when it fails: tables that it wrote out of the log before the space ended,
+/// for one. Tried again and again, it would fill the disk by itself.
+class leftovers {
+public:
+  explicit leftovers(fs::path directory) : directory_(std::move(directory)), current_(current()) {
+    for (auto& file : files())
+      before_.insert(file);
+  }
+
+  /// REQUIRES: the attempt has failed, and nothing is open.
+  void remove() const {
+    // Opening writes a new manifest and then points CURRENT to it. As long as that has not happened nothing refers to
+    // a file that is new; afterwards the next open that succeeds cleans up.
+    if (current() != current_)
+      return;
+    for (auto& file : files()) {
+      std::error_code ignored;
+      if (!before_.contains(file) && is_rocksdb_s(file.filename().string()))
+        fs::remove(file, ignored);
+    }
+  }
+
+private:
+  std::vector<fs::path> files() const {
+    std::vector<fs::path> result;
+    std::error_code error;
+    for (fs::directory_iterator it(directory_, error), end; !error && it != end; it.increment(error))
+      result.push_back(it->path());
+    return result;
+  }
+  std::string current() const {
+    std::ifstream in(directory_ / "CURRENT", std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  }
+  static bool is_rocksdb_s(std::string_view name) {
+    return name.ends_with(".sst") || name.ends_with(".log") || name.ends_with(".dbtmp") ||
+           name.starts_with("MANIFEST-") || name.starts_with("OPTIONS-");
+  }
+
+  const fs::path directory_;
+  const std::string current_;
+  std::set<fs::path> before_;
+};
+
 } // namespace
 
 failure to_failure(std::string_view what, const rocksdb::Status& status) {
@@ -183,8 +230,8 @@ outcome<std::unique_ptr<database>> database::open(const store_options& options, 
     return known.error();
   if (!parts.cache)
     parts.cache = rocksdb::NewLRUCache(options.cache_bytes);
-  if (!parts.logger) // May fail on a full disk; then RocksDB does without.
-    rocksdb::CreateLoggerFromOptions(options.path, rocks, &parts.logger).PermitUncheckedError();
+  if (!parts.logger)
+    parts.logger = open_info_log(options.path + "/LOG");
   std::unique_ptr<database> result(new database);
   rocks.info_log = parts.logger;
   rocks.listeners.push_back(result->watch_);
@@ -193,9 +240,12 @@ outcome<std::unique_ptr<database>> database::open(const store_options& options, 
     families.emplace_back(keys::family_names[i], family_options(static_cast<keys::family>(i), options, parts.cache));
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
+  leftovers failed(options.path);
   auto status = rocksdb::DB::Open(rocks, options.path, families, &handles, &db);
-  if (!status.ok())
+  if (!status.ok()) {
+    failed.remove();
     return cannot_open(options.path, status.ToString());
+  }
   result->db_.reset(db);
   std::copy(handles.begin(), handles.end(), result->families_.begin());
   return result;

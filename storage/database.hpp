@@ -22,8 +22,7 @@ class Status;
 
 namespace greenroom::storage {
 
-/// What outlives a closed database: the cache need not be filled again for the same files, and an open that is tried
-/// for ever must not leave a log file each time.
+/// What outlives a closed database.
 struct database_parts {
   std::shared_ptr<rocksdb::Cache> cache;
   std::shared_ptr<rocksdb::Logger> logger;
