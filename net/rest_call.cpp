@@ -154,8 +154,12 @@ void rest_call::respond(http_response r) {
 
 void rest_call::refuse(const failure& why, unsigned status, std::pair<std::string, std::string> header) {
   figures_.error(why.code);
+  respond_failure(why, status != 0 ? status : http_status(why.code), std::move(header));
+}
+
+void rest_call::respond_failure(const failure& why, unsigned status, std::pair<std::string, std::string> header) {
   http_response r;
-  r.status = status != 0 ? status : http_status(why.code);
+  r.status = status;
   {
     json::object o(r.body);
     json::append_failure(o.key("error"), why);

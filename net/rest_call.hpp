@@ -2,7 +2,7 @@
 //
 // Invariants
 // - Answered exactly once, on the lane's thread.
-// - Every refusal has the body {"error":{"code","message",...}} and is counted by its code.
+// - Every refusal has the body {"error":{"code","message",...}} and is counted by its code, once: by the node or here.
 // - The log line holds method, path, status, time, user and trace id; never a query, a header or a body, where tokens,
 //   passwords and messages are.
 #pragma once
@@ -57,10 +57,13 @@ public:
 
   void respond(unsigned status, std::string json = {});
   void respond(http_response response);
-  /// `status` 0: that of the code.
+  /// What the node refused; it has counted that itself.
+  void pass_on(const failure& why) { respond_failure(why, http_status(why.code), {}); }
+  /// What was refused before the node was asked. `status` 0: that of the code.
   void refuse(const failure& why, unsigned status = 0, std::pair<std::string, std::string> header = {});
 
 private:
+  void respond_failure(const failure& why, unsigned status, std::pair<std::string, std::string> header);
   void log(unsigned status) const;
 
   std::function<void(http_response)> done_;

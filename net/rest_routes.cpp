@@ -91,7 +91,7 @@ void rest::ask(const call_ptr& c, std::string_view op, const outcome<nlohmann::j
     return c->refuse(what.error());
   hooks_.perform(c->on, c->who, std::move(*what), [this, c, status](answer a) {
     if (!a)
-      return c->refuse(a.error());
+      return c->pass_on(a.error());
     auto* sent = std::get_if<ok::sent>(&*a);
     c->respond(sent != nullptr && sent->duplicate ? 200 : status, encode_.body(*a));
   });
@@ -100,7 +100,7 @@ void rest::ask(const call_ptr& c, std::string_view op, const outcome<nlohmann::j
 void rest::ask_account(const call_ptr& c, account::any what, unsigned status) {
   hooks_.perform_account(c->on, c->who, std::move(what), [this, c, status](answer a) {
     if (!a)
-      return c->refuse(a.error());
+      return c->pass_on(a.error());
     c->respond(status, status == 204 ? std::string{} : encode_.body(*a));
   });
 }
@@ -110,7 +110,7 @@ void rest::sign_in(const call_ptr& c, outcome<account::any> what, unsigned statu
     return c->refuse(what.error(), status_of(what.error()));
   hooks_.perform_account(c->on, {}, std::move(*what), [this, c, status](answer a) {
     if (!a)
-      return c->refuse(a.error());
+      return c->pass_on(a.error());
     auto* grant = std::get_if<ok::grant>(&*a);
     if (grant == nullptr)
       return c->refuse(fail(errc::internal, "auth: not a grant"));
