@@ -163,9 +163,12 @@ bool room_actor::stale() const noexcept { return era_ != house_.era.load(std::me
 /// A write failed. Nothing that was admitted is acknowledged, and the room must be read anew.
 void room_actor::fail_pending() {
   auto why = fail(errc::unavailable, "the store takes no writes at present; nothing was acknowledged");
-  for (const auto& p : std::exchange(pending_, {}))
+  for (const auto& p : std::exchange(pending_, {})) {
     for (const auto& c : p.causes)
       refuse(*c, why);
+    for (const auto& c : p.followers)
+      refuse(*c, why);
+  }
   keys_in_flight_.clear();
   if (looked_up_)
     waiting_.push_front(std::exchange(looked_up_, nullptr));
@@ -229,6 +232,12 @@ void room_actor::on_tick() {
 // -----------------------------------------------------------------------------------------------
 
 void room_actor::perform(const command_ptr& c) {
+  // A page or a read position takes account of what was sent before it, so it waits until that is durable.
+  bool looks_back = std::holds_alternative<op::history>(c->what) || std::holds_alternative<op::read>(c->what);
+  if (looks_back && !pending_.empty()) {
+    pending_.back().followers.push_back(c);
+    return;
+  }
   auto dispatch = [&](const auto& x) {
     using op_type = std::decay_t<decltype(x)>;
     if constexpr (std::is_same_v<op_type, op::create>)
@@ -344,7 +353,7 @@ void room_actor::send(const command_ptr& c, const op::send& x) {
     c->from.refuse(errc::not_found, "room: no such room");
   } else if (role == member_role::none) {
     if (room_.is_direct())
-      c->from.refuse(errc::forbidden, "room: nobody else can enter a direct room");
+      c->from.refuse(errc::not_member, "room: nobody else can enter a direct room");
     else
       c->from.refuse(errc::not_member, "room: join before you send");
   } else if (present() && record_->kind == room_kind::announce && role < member_role::moderator) {
@@ -476,6 +485,8 @@ void room_actor::settle(const committed& x) {
   if (p.key)
     keys_in_flight_.erase(*p.key);
   succeed(p);
+  for (const auto& c : p.followers)
+    perform(c);
   if (pending_.empty())
     go_on(); // a stale room waited for this; a retiring one may end
 }

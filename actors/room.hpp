@@ -50,12 +50,17 @@ struct peek {
   std::optional<position> resume;
   caf::typed_actor<caf::reacts_to<stands>> to;
 };
+/// The user's read position has moved.
+struct receipt {
+  std::string epoch;
+  uint64_t seq = 0;
+};
 
 struct command {
   room_id room;
   caller from;
   std::variant<op::create, op::join, op::leave, op::subscribe, op::send, op::history, op::read, op::typing, op::members,
-               pull, peek>
+               pull, peek, receipt>
       what;
 };
 using command_ptr = std::shared_ptr<const command>;
@@ -134,8 +139,9 @@ private:
   /// Admitted, on its way to the disk.
   struct pending {
     uint64_t token = 0;
-    event_ptr what;                  // null: a direct room is made without an event
-    std::vector<command_ptr> causes; // the first one, and those who asked the same meanwhile
+    event_ptr what;                     // null: a direct room is made without an event
+    std::vector<command_ptr> causes;    // the first one, and those who asked the same meanwhile
+    std::vector<command_ptr> followers; // look back on it, so they wait for it
     std::vector<storage::effect_record> effects;
     std::optional<storage::key_hash> key;
     uint64_t content = 0;
@@ -174,6 +180,7 @@ private:
   void members(const command_ptr& c, const op::members& x);
   void look(const command_ptr& c, const pull& x);
   void look(const command_ptr& c, const peek& x);
+  void look(const command_ptr& c, const receipt& x);
 
   // Pieces.
   bool present() const noexcept { return record_.has_value(); }

@@ -29,7 +29,7 @@ std::optional<failure> room_actor::refusal_to_see(const user_id& user) const {
   bool member = role_of(user) != member_role::none;
   if (room_.is_direct()) {
     if (!member)
-      return fail(errc::forbidden, "room: nobody else can enter a direct room");
+      return fail(errc::not_member, "room: nobody else can enter a direct room");
     return std::nullopt;
   }
   if (!present())
@@ -246,7 +246,11 @@ void room_actor::read(const command_ptr& c, const op::read& x) {
   auto mark = std::make_shared<const user::command>(
       user::command{c->from.user, c->from, user::mark_read{room_, present() ? record_->epoch : std::string{}, x.seq}});
   tell(house_.shard_of(c->from.user), user::ask{std::move(mark)});
-  if (member_count_ <= house_.config.rooms.receipts_members)
+}
+
+/// The user's position has moved forward, durably: others may see it.
+void room_actor::look(const command_ptr& c, const receipt& x) {
+  if (present() && record_->epoch == x.epoch && member_count_ <= house_.config.rooms.receipts_members)
     tell(relay_, relay::receipt{c->from.user, x.seq});
 }
 

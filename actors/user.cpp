@@ -188,15 +188,23 @@ void user_actor::perform(const command_ptr& c, const mark_read& x) {
     entry.epoch = x.epoch;
     entry.read = 0;
   }
-  auto answer = [c, this, room = x.room] { c->from.answer(ok::any{ok::read{rooms_[room].read}}); };
-  if (x.seq <= entry.read && pending_.empty()) {
-    answer(); // nothing moves, and what was said before is durable
+  bool moves = x.seq > entry.read;
+  if (!moves && pending_.empty()) {
+    c->from.answer(ok::any{ok::read{entry.read}}); // what was said before is durable
     return;
   }
   entry.read = std::max(entry.read, x.seq);
   auto batch = std::make_shared<storage::batch>(user_.shard());
   batch->put(user_, x.room, entry);
-  commit(std::move(batch), c, [c, seq = entry.read] { c->from.answer(ok::any{ok::read{seq}}); });
+  commit(std::move(batch), c, [this, c, moves, room = x.room, epoch = x.epoch, seq = entry.read] {
+    c->from.answer(ok::any{ok::read{seq}});
+    if (!moves)
+      return;
+    caller from;
+    from.user = user_;
+    auto told = std::make_shared<const room::command>(room::command{room, from, room::receipt{epoch, seq}});
+    tell(house_.shard_of(room), room::ask{std::move(told), {}});
+  });
 }
 
 void user_actor::perform(const command_ptr& c, const effect& x) {
@@ -206,7 +214,7 @@ void user_actor::perform(const command_ptr& c, const effect& x) {
   if (entry.epoch == e.epoch && entry.since >= e.seq) {
     if (pending_.empty())
       applied(); // a repetition
-    return;   // else: it may be on its way to the disk; the shard asks again
+    return;      // else: it may be on its way to the disk; the shard asks again
   }
   if (entry.epoch != e.epoch) {
     entry = {};

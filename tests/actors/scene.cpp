@@ -1,0 +1,339 @@
+#include "tests/actors/scene.hpp"
+
+#include <sodium.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <stdexcept>
+
+namespace greenroom::testing {
+namespace {
+
+template <class... Fs>
+struct overloaded : Fs... {
+  using Fs::operator()...;
+};
+
+frame text(std::string s) { return std::make_shared<const std::string>(std::move(s)); }
+
+std::string describe(const storage::event& e) {
+  auto where = "#" + std::to_string(e.seq) + " ";
+  if (e.kind == storage::event_kind::member)
+    return where + e.user.str() + " " + std::string(to_string(e.change));
+  return where + e.from.str() + ": " + e.text;
+}
+
+struct caf_settings : caf::actor_system_config {
+  caf_settings() { set("scheduler.policy", caf::atom("testing")); }
+};
+
+} // namespace
+
+// -- what the actors are given
+// -----------------------------------------------------------------------------------------
+
+frame readable::answer(std::optional<int64_t> re, const greenroom::answer& what) const {
+  auto head = (re ? std::to_string(*re) : std::string("null")) + " ";
+  if (!what)
+    return text(head + std::string(to_string(what.error().code)));
+  auto body = std::visit(
+      overloaded{
+          [](const ok::none&) { return std::string("ok"); },
+          [](const ok::hello& x) {
+            std::string s = "hello " + x.user.str();
+            for (const auto& r : x.rooms)
+              s += " " + r.room.str() + "#" + std::to_string(r.seq) + (r.subscribed ? "" : "-");
+            for (const auto& r : x.resumed)
+              s += " " + r.room.str() + "=" +
+                   (r.error       ? std::string(to_string(r.error->code))
+                    : r.recovered ? "recovered"
+                                  : "lost");
+            return s + (x.more ? " more" : "");
+          },
+          [](const ok::refresh&) { return std::string("refreshed"); },
+          [](const ok::ping&) { return std::string("pong"); },
+          [](const ok::created& x) { return "created " + x.room.str() + "#" + std::to_string(x.seq); },
+          [](const ok::joined& x) {
+            return "joined #" + std::to_string(x.seq) + " " + std::to_string(x.online_count) + "/" +
+                   std::to_string(x.member_count) + (x.recovered ? *x.recovered ? " recovered" : " lost" : "");
+          },
+          [](const ok::left& x) { return "left #" + std::to_string(x.seq); },
+          [](const ok::sent& x) {
+            return "sent " + x.room.str() + "#" + std::to_string(x.seq) + (x.duplicate ? " duplicate" : "");
+          },
+          [](const ok::page& x) {
+            std::string s = "page";
+            for (const auto& e : x.events)
+              s += " " + std::to_string(e.seq);
+            return s + (x.more ? " more" : "");
+          },
+          [](const ok::read& x) { return "read " + std::to_string(x.seq); },
+          [](const ok::members& x) {
+            std::string s = "members";
+            for (const auto& m : x.list)
+              s += " " + m.user.str() + (m.online ? "*" : "");
+            return s + (x.next.empty() ? "" : " next=" + x.next);
+          },
+          [](const ok::rooms& x) {
+            std::string s = "rooms";
+            for (const auto& r : x.list)
+              s += " " + r.summary.room.str() + "#" + std::to_string(r.summary.seq) + ":" + std::to_string(r.unread);
+            return s + (x.next.empty() ? "" : " next=" + x.next);
+          },
+          [](const ok::grant&) { return std::string("grant"); },
+          [](const ok::sessions&) { return std::string("sessions"); },
+      },
+      *what);
+  return text(head + body);
+}
+
+frame readable::event(const room_id& room, const storage::event& e) const { return text(room.str() + describe(e)); }
+frame readable::subscribed(const room_id& room, const position& from) const {
+  return text("subscribed " + room.str() + "#" + std::to_string(from.seq));
+}
+frame readable::typing(const room_id& room, const user_id& user, bool on) const {
+  return text(room.str() + " " + user.str() + (on ? " types" : " rests"));
+}
+frame readable::read(const room_id& room, const user_id& user, uint64_t seq) const {
+  return text(room.str() + " " + user.str() + " read " + std::to_string(seq));
+}
+frame readable::expiring(int64_t) const { return text("expiring"); }
+
+outcome<identity> plain_tokens::verify(std::string_view token) const {
+  auto slash = token.find('/');
+  auto user = user_id::parse(token.substr(0, slash), "token");
+  if (!user)
+    return fail(errc::unauthenticated, "token: not valid");
+  auto session = slash == std::string_view::npos ? token : token.substr(slash + 1);
+  return identity{*user, "s_" + std::string(session), clock_ + lifetime_ms, token.ends_with("/admin")};
+}
+
+bool recorder::write(const frame& bytes, delivery how) {
+  if (full && how == delivery::reliable)
+    return false;
+  if (!full)
+    frames.push_back(*bytes);
+  return true;
+}
+
+// -- a person
+// ----------------------------------------------------------------------------------------------------------
+
+person::person(scene& in, std::string name, uint32_t on)
+    : scene_(in), name_(std::move(name)), socket_(std::make_shared<recorder>()),
+      client_(connection::make_client(
+          in.system_->spawn<connection::connection_actor>(*in.home, *in.lanes[on], socket_, std::nullopt))) {}
+
+std::vector<std::string> person::heard() {
+  std::vector<std::string> news(socket_->frames.begin() + static_cast<ptrdiff_t>(looked_at_), socket_->frames.end());
+  looked_at_ = socket_->frames.size();
+  return news;
+}
+
+person& person::hello(std::string token, op::hello rest) {
+  rest.token = token.empty() ? name_ : token;
+  return ask(next_id_++, std::move(rest));
+}
+
+person& person::ask_later(int64_t id, op::any what) {
+  next_id_ = std::max(next_id_, id + 1);
+  client_->receive(request{id, std::move(what)});
+  return *this;
+}
+
+person& person::ask(int64_t id, op::any what) {
+  ask_later(id, std::move(what));
+  scene_.run();
+  return *this;
+}
+
+person& person::create(std::string room, storage::room_kind kind) {
+  return ask(next_id_++, op::create{room_id::trusted(std::move(room)), kind, {}, 0});
+}
+
+person& person::join(std::string room, std::optional<position> resume) {
+  return ask(next_id_++, op::join{room_id::trusted(std::move(room)), std::move(resume)});
+}
+
+person& person::say_later(std::string room, std::string words, std::string key) {
+  op::send s;
+  if (room.starts_with("to:"))
+    s.to = user_id::trusted(room.substr(3));
+  else
+    s.room = room_id::trusted(std::move(room));
+  s.text = std::move(words);
+  s.key = key.empty() ? name_ + std::to_string(next_key_++) : std::move(key);
+  return ask_later(next_id_++, std::move(s));
+}
+
+person& person::say(std::string room, std::string words, std::string key) {
+  say_later(std::move(room), std::move(words), std::move(key));
+  scene_.run();
+  return *this;
+}
+
+void person::garble(bool not_an_object) {
+  client_->receive(bad_frame{std::nullopt, fail(errc::bad_request, "garbled"), not_an_object});
+  scene_.run();
+}
+
+void person::hang_up() {
+  std::exchange(client_, nullptr)->closed();
+  scene_.run();
+}
+
+// -- the scene
+// ---------------------------------------------------------------------------------------------------------
+
+scene::scene(const std::function<void(settings&)>& adjust) {
+  spdlog::set_level(spdlog::level::off); // injected faults are no news
+  if (sodium_init() < 0)
+    throw std::runtime_error("libsodium can't start");
+  auto pattern = (std::filesystem::temp_directory_path() / "greenroom-actors-XXXXXX").string();
+  if (::mkdtemp(pattern.data()) == nullptr)
+    throw std::runtime_error("can't make a temporary directory");
+  directory_ = pattern;
+  config.rooms.gather_ms = 0;
+  config.storage.readers = 1;
+  config.auth.argon2_mem_mb = 8;
+  config.auth.argon2_ops = 1;
+  config.limits.sends_per_s = 100'000;
+  config.limits.sends_burst = 100'000;
+  if (adjust)
+    adjust(config);
+  storage::store_options o;
+  o.path = directory_ + "/store";
+  o.env = disk.env();
+  o.min_free_bytes = 0;
+  auto opened = storage::store::open(o);
+  if (!opened)
+    throw std::runtime_error(opened.error().message);
+  store = std::move(*opened);
+  start();
+}
+
+scene::~scene() {
+  stop();
+  store.reset();
+  std::error_code ignored;
+  std::filesystem::remove_all(directory_, ignored);
+}
+
+caf::scheduler::test_coordinator& scene::scheduler() {
+  return dynamic_cast<caf::scheduler::test_coordinator&>(system_->scheduler());
+}
+
+void scene::start() {
+  caf_config_ = std::make_unique<caf_settings>();
+  system_ = std::make_unique<caf::actor_system>(*caf_config_);
+  home = std::make_unique<house>(config, *store, encode_, tokens_, figures);
+  home->now_ms = [this] { return clock; };
+  home->random_text = [this](size_t n) {
+    auto s = std::to_string(++drawn_);
+    return std::string(n > s.size() ? n - s.size() : 0, 'r') + s;
+  };
+  scheduled_.assign(2, false);
+  for (uint32_t i = 0; i < 2; ++i)
+    lanes.push_back(std::make_unique<lane>(i, [this, i] { scheduled_[i] = true; }));
+  auto& h = *home;
+  h.storage = system_->spawn<persist::storage_actor>(h);
+  h.hasher = system_->spawn<hasher::hasher_actor>(h);
+  h.readers.push_back(system_->spawn<reader::reader_actor>(h, 0));
+  for (auto& l : lanes)
+    h.relay_lanes.push_back(system_->spawn<relay_lane::relay_lane_actor>(h, *l));
+  for (auto& l : lanes)
+    requesters_.push_back(system_->spawn<requester::requester_actor>(h, *l));
+  for (unsigned s = 0; s < shard_count; ++s)
+    h.shards.push_back(system_->spawn<shard::shard_actor>(h, static_cast<shard_id>(s)));
+  run();
+}
+
+void scene::stop() {
+  disk.heal();
+  for (const auto& r : requesters_)
+    tell(r, requester::stop{});
+  for (const auto& s : home->shards)
+    tell(s, shard::stop{});
+  run();
+  tell(home->storage, persist::stop{});
+  tell(home->hasher, hasher::stop{});
+  tell(home->readers.front(), reader::stop{});
+  for (const auto& l : home->relay_lanes)
+    tell(l, relay_lane::stop{});
+  run();
+  scheduler().trigger_timeouts();
+  run();
+  requesters_.clear();
+  home->shards.clear();
+  home->relay_lanes.clear();
+  home->readers.clear();
+  home->storage = persist::handle{};
+  home->hasher = hasher::handle{};
+  system_.reset();
+  lanes.clear();
+  home.reset();
+}
+
+void scene::restart() {
+  stop();
+  start();
+}
+
+bool scene::run_lanes() {
+  bool any = false;
+  for (size_t i = 0; i < lanes.size(); ++i)
+    if (scheduled_[i] && i != stuck_lane) {
+      scheduled_[i] = false;
+      lanes[i]->run();
+      any = true;
+    }
+  return any;
+}
+
+void scene::run() {
+  bool more = true;
+  while (more) {
+    more = scheduler().run() > 0;
+    more = run_lanes() || more;
+  }
+}
+
+void scene::pass(std::chrono::milliseconds time) {
+  using namespace std::chrono_literals;
+  for (auto left = time; left > 0ms; left -= 100ms) {
+    clock += 100;
+    for (auto& l : lanes)
+      l->timers().tick();
+    if (clock % 1'000 == 0)
+      for (const auto& s : home->shards)
+        tell(s, shard::tick{});
+    scheduler().advance_time(100ms);
+    run();
+  }
+}
+
+answer scene::perform(const std::string& user, std::variant<op::any, account::any> what, std::string session) {
+  std::optional<answer> result;
+  identity who;
+  if (!user.empty()) {
+    who.user = user_id::trusted(user);
+    who.session = session.empty() ? "s_" + user : session;
+    who.expires_at = clock + 3'600'000;
+    who.admin = session == "s_admin";
+  }
+  tell(requesters_[0], requester::perform{std::make_shared<requester::call>(
+                           requester::call{who, std::move(what), [&](answer a) { result = std::move(a); }})});
+  run();
+  if (!result)
+    throw std::logic_error("the call was not answered");
+  return *result;
+}
+
+std::string scene::epoch_of(const std::string& name) {
+  auto image = store->load_room(room(name), 0, 0);
+  return image && *image ? (*image)->record.epoch : std::string{};
+}
+
+} // namespace greenroom::testing

@@ -1,0 +1,130 @@
+// The user's promises: sessions that stay revoked, read positions that only move forward, a list that follows the
+// rooms.
+#include "tests/actors/scene.hpp"
+
+using namespace greenroom;
+using greenroom::testing::scene;
+using lines = std::vector<std::string>;
+using namespace std::chrono_literals;
+
+namespace {
+
+ok::grant granted(const answer& a) {
+  REQUIRE(a);
+  return std::get<ok::grant>(*a);
+}
+errc refused(const answer& a) {
+  REQUIRE_FALSE(a);
+  return a.error().code;
+}
+
+} // namespace
+
+TEST_CASE("an account is registered once, and only its password opens it", "[user]") {
+  scene s;
+  auto ada = user_id::trusted("ada");
+  account::any enlist = account::register_user{ada, "correct horse", "laptop"};
+  CHECK(granted(s.perform("", enlist)).who.user == ada);
+  CHECK(refused(s.perform("", enlist)) == errc::exists);
+  CHECK(refused(s.perform("", account::any{account::log_in{ada, "wrong horse", ""}})) == errc::unauthenticated);
+  CHECK(refused(s.perform("", account::any{account::log_in{user_id::trusted("bob"), "correct horse", ""}})) ==
+        errc::unauthenticated);
+  s.restart();
+  CHECK(granted(s.perform("", account::any{account::log_in{ada, "correct horse", ""}})).who.user == ada);
+  CHECK(refused(s.perform("", account::any{account::register_user{user_id::trusted("carl"), "short", ""}})) ==
+        errc::bad_request);
+  CHECK(refused(s.perform("", account::any{account::register_user{user_id::trusted("guest-x"), "long enough", ""}})) ==
+        errc::forbidden);
+}
+
+TEST_CASE("passwords can't be tried out: attempts on one account are throttled", "[user]") {
+  scene s{[](settings& c) { c.limits.logins_per_minute = 3; }};
+  auto ada = user_id::trusted("ada");
+  s.perform("", account::any{account::register_user{ada, "correct horse", ""}});
+  s.pass(61s);
+  account::any guess = account::log_in{ada, "wrong horse", ""};
+  for (int i = 0; i < 3; ++i)
+    CHECK(refused(s.perform("", guess)) == errc::unauthenticated);
+  auto a = s.perform("", account::any{account::log_in{ada, "correct horse", ""}});
+  CHECK(refused(a) == errc::rate_limited);
+  CHECK(a.error().retry_after_ms > 0);
+  s.pass(61s);
+  CHECK(s.perform("", account::any{account::log_in{ada, "correct horse", ""}}));
+}
+
+TEST_CASE("logging out closes the session's connections and keeps its tokens refused, also after a restart", "[user]") {
+  scene s;
+  auto grant = granted(s.perform("", account::any{account::guest{"phone"}}));
+  auto name = grant.who.user.str();
+  auto token = name + "/" + grant.who.session.substr(2);
+  auto one = s.enter(name), other = s.enter(name);
+  one.hello(token);
+  other.hello(name + "/another");
+  CHECK(s.perform(name, account::any{account::end_session{}}, grant.who.session));
+  CHECK(one.socket().closed == close_code::revoked);
+  CHECK_FALSE(other.socket().closed);
+  auto again = s.enter(name);
+  again.hello(token);
+  CHECK(again.socket().closed == close_code::revoked);
+  CHECK(refused(s.perform(name, op::any{op::rooms{}}, grant.who.session)) == errc::unauthenticated);
+  CHECK(refused(s.perform("", account::any{account::refresh{grant.refresh_token}})) == errc::unauthenticated);
+  one.hang_up(), other.hang_up(), again.hang_up();
+  s.restart();
+  auto later = s.enter(name);
+  later.hello(token);
+  CHECK(later.socket().closed == close_code::revoked);
+}
+
+TEST_CASE("a refresh token is good for its session, and for nothing else", "[user]") {
+  scene s;
+  auto grant = granted(s.perform("", account::any{account::guest{""}}));
+  auto fresh = granted(s.perform("", account::any{account::refresh{grant.refresh_token}}));
+  CHECK(fresh.who.session == grant.who.session);
+  for (auto text : {std::string{}, std::string{"x"}, std::string{"::"}, grant.refresh_token + "x",
+                    grant.refresh_token.substr(0, grant.refresh_token.size() - 1), "eve" + grant.refresh_token})
+    CHECK(refused(s.perform("", account::any{account::refresh{text}})) == errc::unauthenticated);
+}
+
+TEST_CASE("a read position moves forward only, is told to others when it moves, and survives a restart", "[user]") {
+  scene s;
+  auto ada = s.enter("ada"), bob = s.enter("bob");
+  ada.hello().create("lobby");
+  bob.hello().join("lobby");
+  ada.say("lobby", "one").say("lobby", "two");
+  ada.heard(), bob.heard();
+  bob.ask(3, op::read{s.room("lobby"), 3}).ask(4, op::read{s.room("lobby"), 2}).ask(5, op::read{s.room("lobby"), 9});
+  CHECK(bob.heard() == lines{"3 read 3", "lobby bob read 3", "4 read 3", "5 bad_request"});
+  CHECK(ada.heard() == lines{"lobby bob read 3"});
+  bob.ask(6, op::rooms{});
+  CHECK(bob.heard() == lines{"6 rooms lobby#4:1"});
+  ada.hang_up(), bob.hang_up();
+  s.restart();
+  auto again = s.enter("bob");
+  again.hello().ask(2, op::rooms{});
+  CHECK(again.heard().back() == "2 rooms lobby#4:1");
+}
+
+TEST_CASE("the inbox is paged, and leaves out what the user has left", "[user]") {
+  scene s;
+  auto ada = s.enter("ada");
+  ada.hello();
+  for (auto name : {"a", "b", "c", "d"})
+    ada.create(name);
+  ada.ask(10, op::leave{s.room("b")});
+  ada.heard();
+  ada.ask(11, op::rooms{"", 2}).ask(12, op::rooms{"c", 2});
+  CHECK(ada.heard() == lines{"11 rooms a#1:0 c#1:0 next=c", "12 rooms d#1:0"});
+}
+
+TEST_CASE("every session of a user, and for an admin of everybody, can be seen", "[user]") {
+  scene s;
+  auto ada = s.enter("ada"), bob = s.enter("bob", 1);
+  ada.hello(), bob.hello();
+  auto own = s.perform("ada", account::any{account::list_sessions{}});
+  REQUIRE(own);
+  CHECK(std::get<ok::sessions>(*own).list.size() == 1);
+  CHECK(refused(s.perform("ada", account::any{account::list_sessions{true}})) == errc::forbidden);
+  auto all = s.perform("root", account::any{account::list_sessions{true}}, "s_admin");
+  REQUIRE(all);
+  CHECK(std::get<ok::sessions>(*all).list.size() == 2);
+}
