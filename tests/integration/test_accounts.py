@@ -227,7 +227,8 @@ def test_rest_errors_have_code_message_and_status(shared, own):
     refused(shared.rest("POST", "/api/v1/chat", {"room": own("nowhere")}, token), 404, "not_found")
     refused(shared.rest("POST", "/api/v1/chat", {"room": "Not A Room"}, token), 400, "bad_request")
     refused(shared.rest("POST", "/api/v1/chat", {"room": own("nowhere")}), 401, "unauthenticated")
-    refused(shared.rest("POST", "/api/v1/chat", b"{not json", token), 400, "bad_request")
+    refused(shared.rest("POST", "/api/v1/chat", b"{not json", token, {"Content-Type": "application/json"}), 400, "bad_request")
+    refused(shared.rest("POST", "/api/v1/chat", b"{}", token, {"Content-Type": "text/plain"}), 415, "unsupported")
     refused(shared.rest("POST", "/api/v1/chat", [1, 2], token), 400, "bad_request")
     refused(shared.rest("GET", "/api/v1/nothing", token=token), 404, "not_found")
     refused(shared.rest("GET", "/nothing"), 404, "not_found")
@@ -266,7 +267,7 @@ def test_health_and_metrics(shared, own):
     alice.messages(10, own("room"))
     after = shared.metrics()
     grown = {name for name in after if after[name] > before.get(name, 0)}
-    for word in ("connections", "deliver", "send", "commit", "error", "activation"):
+    for word in ("connections", "deliver", "send", "commit", "error", "activated"):
         assert any(word in name for name in grown), f"no metric with '{word}' grew: {sorted(grown)}"
     answer = shared.rest("GET", "/metrics")
     assert answer.headers["content-type"].startswith("text/plain")

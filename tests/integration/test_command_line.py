@@ -148,7 +148,7 @@ def test_a_chat_goes_on_when_the_server_is_killed(make_server, chat):
 
 
 def test_a_whole_file_is_piped_in(make_server, chat):
-    server = make_server(limits__sends_per_s=1_000, limits__sends_burst=10)
+    server = make_server(limits__sends_per_s=200, limits__sends_burst=200)
     url = f"ws://127.0.0.1:{server.port}"
     lines = [f"line {i}" for i in range(300)]
     done = greenroom("chat", "--url", url, "--token", token_of(server, "alice"), "--room", "lobby", cwd=server.directory,
@@ -200,12 +200,14 @@ def test_a_wrong_token_and_a_server_that_is_not_there(make_server, tmp_path):
 def test_a_token_is_good_for_the_node_whose_secret_it_was_made_with(make_server):
     server = make_server()
     token = token_of(server, "carol")
-    assert server.sign_in("carol", token=token).hello["user"] == "carol"
+    carol = server.sign_in("carol", token=token)
+    assert carol.hello["user"] == "carol"
     admin = greenroom("token", "--config", server.config, "--user", "root", "--admin", "--ttl", "60", cwd=server.directory)
     listed = server.rest("GET", "/api/v1/sessions?all=true", token=admin.stdout.strip())
     assert listed.status == 200 and [s["user"] for s in listed.json["sessions"]] == ["carol"]
     refused = server.rest("GET", "/api/v1/sessions?all=true", token=token)
     assert refused.status == 403
+    carol.leave()
     bad = greenroom("token", "--config", server.config, "--user", "Not A Name", cwd=server.directory)
     assert bad.returncode == 1 and "--user" in bad.stderr
 

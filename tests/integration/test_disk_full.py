@@ -38,8 +38,9 @@ def fill(place, leave_bytes):
             pass  # full to the last block
 
 
-def send_until_refused(client, room, n=0):
-    """Sends large messages until one is refused; returns (acknowledged seq -> text, the refused request)."""
+def send_until_refused(client, listener, room, n=0):
+    """Sends large messages until one is refused, while the listener keeps up; returns (acknowledged seq -> text, the refused
+    request)."""
     taken = {}
     while True:
         text = f"{n}-" + "x" * 15_000
@@ -49,6 +50,8 @@ def send_until_refused(client, room, n=0):
             assert e.code == "unavailable" and e.error["retryable"] is True, e
             return taken, {"key": f"k{n}", "text": text}
         n += 1
+        if n % 10 == 0:
+            listener.settle()
         assert n < 20_000, "the disk is full, yet everything is taken"
 
 
@@ -63,7 +66,7 @@ def test_a_full_disk_refuses_and_recovers(make_server, small_disk, leave_bytes):
     for i in range(50):
         kept[alice.request("send", room="room", key=f"before{i}", text=f"before {i}")["seq"]] = f"before {i}"
     fill(small_disk, leave_bytes)
-    taken, refused = send_until_refused(alice, "room")
+    taken, refused = send_until_refused(alice, bob, "room")
     kept.update(taken)
 
     # Refused, not closed: both connections live on, reading goes on, others are refused as well and as clearly.

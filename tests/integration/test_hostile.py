@@ -237,9 +237,9 @@ def test_json_bombs_are_answered_and_cost_nothing(talkers):
         eve = server.sign_in("eve", subscribe="none")
         for _ in range(8):
             eve.ws.send_text(text)
-        eve.settle()
-        answers = [a for a in (eve.answers.get(None) or [])] + [eve.answers[k] for k in eve.answers if k]
-        assert answers, what
+            eve.settle()
+            assert eve.answers, f"{what}: not answered"
+            eve.answers.clear()
         eve.kill()
     assert server.cpu_s() - cpu < 20, "bombs burn CPU"
     them.keep_talking()
@@ -377,7 +377,7 @@ def test_bytes_behind_the_upgrade_request_are_not_taken_for_frames(talkers):
 @pytest.mark.parametrize("talkers", [{"limits__outbox_bytes": 262_144}], indirect=True)
 def test_a_client_that_never_reads_is_closed_with_3008_and_can_resume(talkers, secure):
     server, them = talkers
-    speaker, listener = server.sign_in("speaker"), server.sign_in("listener")
+    speaker, listener = server.sign_in("speaker", subscribe="none"), server.sign_in("listener")
     epoch = speaker.request("create", room="loud")["epoch"]
     listener.request("subscribe", room="loud")
     deaf = server.sign_in("deaf", tls=secure, receive_buffer=8192)
@@ -390,12 +390,12 @@ def test_a_client_that_never_reads_is_closed_with_3008_and_can_resume(talkers, s
 
     # Until the server has given up on it; the kernel's buffers take the first megabytes.
     while closes(server.metrics()) == closes(before):
-        requests = [speaker.prepare("send", room="loud", key=f"k{sent + i}", text="x" * 16_000) for i in range(20)]
-        speaker.post_all(requests[:10]), speaker.post_all(requests[10:])
+        requests = [speaker.prepare("send", room="loud", key=f"k{sent + i}", text="x" * 16_000) for i in range(10)]
+        speaker.post_all(requests)
         for r in requests:
             sent = speaker.answer(r["id"])["seq"]
         assert listener.event("message", room="loud", seq=sent)
-        listener.events.clear(), speaker.events.clear()
+        listener.events.clear()
         assert sent < 5000, "80 MB are queued for a client that does not read"
     them.keep_talking()
     deaf.ws.limit_s = 5

@@ -116,7 +116,7 @@ def test_sighup_refuses_a_bad_file_as_a_whole(make_server):
     for bad, mention in [("[limits]\ntext_bytes = 300\nframe_bytes = -5\n", "frame_bytes"),
                          ("[limits]\ntext_bytes = 300\ntext_bites = 3\n", "text_bites"),
                          ("[limits]\ntext_bytes = 300\nping_ms = \"often\"\n", "ping_ms"),
-                         ("[limits\n", "line")]:
+                         ("[limits\n", "greenroom.toml:1")]:
         at = len(server.log_text())
         server.config.write_text(bad)
         server.reload()

@@ -758,7 +758,7 @@ def test_rooms_pages_through_the_inbox(shared, own):
             break
     assert set(found) == set(names)
     entry = found[names[7]]
-    assert (entry["seq"], entry["read"], entry["mentions"]) == (2, 0, 0)
+    assert (entry["seq"], entry["read"], entry["mentions"]) == (2, 1, 0)
     assert entry["last"]["text"] == "last one" and entry["last"]["seq"] == 2
     alice.refused("rooms", "too_large", limit=101)
     alice.leave()

@@ -37,7 +37,6 @@ class Client:
         self.check_order = check_order
         self._next_id = 1
         self._resumes = {}  # request id -> (room, position asked for), settled by the answer
-        self._early = {}  # room -> events that came before the answer that settles their position
 
     # -- sending -------------------------------------------------------------------------------------------------------
     def post(self, op, **fields):
@@ -54,9 +53,7 @@ class Client:
         request = {"op": op, "id": self._next_id, **fields}
         self._next_id += 1
         if op in ("join", "subscribe", "create"):
-            self._resumes[request["id"]] = (fields["room"], fields.get("resume"))
-        elif op in ("leave", "unsubscribe"):
-            self._resumes[request["id"]] = (fields["room"], None)
+            self._resumes[request["id"]] = (fields.get("room"), fields.get("resume"))
         elif op == "hello":
             self._resumes[request["id"]] = (None, fields.get("resume", {}))
         return request
@@ -94,14 +91,21 @@ class Client:
         return self.answers[None].pop(0)["error"]
 
     def event(self, kind=None, limit_s=LIMIT_S, **fields):
-        """The next event of that kind with these fields; those before it are dropped."""
+        """The next event of that kind with these fields; those of the same room before it are dropped."""
         deadline = time.monotonic() + limit_s
         while True:
-            while self.events:
-                e = self.events.popleft()
+            for e in self.events:
                 if (kind is None or e["ev"] == kind) and all(e.get(k) == v for k, v in fields.items()):
+                    self._drop_up_to(e)
                     return e
             self._pump(deadline, f"event {kind} {fields}")
+
+    def _drop_up_to(self, last):
+        kept = deque()
+        while (e := self.events.popleft()) is not last:
+            if e.get("room") != last.get("room"):
+                kept.append(e)
+        self.events.extendleft(reversed(kept))
 
     def messages(self, n, room, limit_s=LIMIT_S):
         """The next n messages of a room."""
