@@ -37,7 +37,7 @@ public:
   void start();
 
   void shut_down(close_code code) override;
-  void abort() noexcept override { stream_->abort(); }
+  void abort() noexcept override { end(); }
   void wrote() override;
   void broken() override { end(); }
 
@@ -63,7 +63,8 @@ private:
   void end();
 
   const server_hooks& hooks_;
-  std::shared_ptr<stream> stream_; // null after an upgrade
+  std::shared_ptr<http_session> self_; // until the end: while an answer waits for room, nothing else would hold it
+  std::shared_ptr<stream> stream_;     // null after an upgrade
   const std::string address_;
   const std::optional<http_response> refusal_;
   const std::shared_ptr<const greenroom::limits> limits_;
@@ -83,6 +84,7 @@ http_session::http_session(io_thread& home, const server_hooks& hooks, std::shar
 }
 
 void http_session::start() {
+  self_ = shared_from_this();
   // One deadline for the TLS handshake and the first header together.
   enter(phase::tls, refusal_ ? std::min(refusal_ms, limits_->handshake_ms) : limits_->handshake_ms);
   if (!stream_->encrypted()) {
@@ -246,6 +248,7 @@ void http_session::upgrade(const http_request& r) {
   start.key = r.header("sec-websocket-key");
   start.address = address_;
   phase_ = phase::ended;
+  const auto self = std::move(self_);
   disown();
   retire();
   start_websocket(home_, hooks_, std::exchange(stream_, nullptr), std::move(start));
@@ -344,7 +347,7 @@ void http_session::disown() noexcept {
 void http_session::end() {
   if (std::exchange(phase_, phase::ended) == phase::ended)
     return;
-  const auto self = shared_from_this();
+  const auto self = std::move(self_);
   disown();
   stream_->abort();
   retire();

@@ -23,7 +23,7 @@ bool again(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK;
 stream::stream(io_thread& home, socket_type socket, ssl_ptr tls, admission place)
     : home_(home), socket_(std::move(socket)), tls_(std::move(tls)), place_(std::move(place)) {}
 
-stream::~stream() { home_.counts().queue_bytes -= static_cast<int64_t>(box_.bytes()); }
+stream::~stream() { abort(); }
 
 // -- TLS
 // ---------------------------------------------------------------------------------------------------------------
@@ -239,6 +239,7 @@ void stream::abort() noexcept {
   box_ = outbox{};
   error_code ignored;
   socket_.close(ignored);
+  place_ = admission{}; // free at once, whoever still holds the stream
   complete_finish();
 }
 

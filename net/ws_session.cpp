@@ -90,8 +90,8 @@ private:
   void on_timer();
   void start_closing();
   void check_drained();
-  void end(error_code ec);
-  uint16_t end_code(error_code ec);
+  void conclude();
+  void end();
 
   const server_hooks& hooks_;
   std::shared_ptr<ws_session> self_; // until the end: a held connection waits for nothing that would keep it alive
@@ -104,7 +104,7 @@ private:
   std::array<char, short_message_bytes> short_message_;
   uint32_t message_bytes_ = 0;
   uint32_t closing_bytes_ = 0;
-  uint16_t own_code_ = 0; // with which we closed
+  uint16_t end_code_ = 1006; // of the close frame that was sent, by us or by Beast
   state state_ = state::accepting;
   bool reading_ = false;
   bool held_ = false;
@@ -142,7 +142,7 @@ template <class Handler>
 void async_teardown(beast::role_type, lower_layer& l, Handler&& done) {
   // A std::function must be copyable, Beast's handlers are not.
   auto shared = std::make_shared<std::decay_t<Handler>>(std::forward<Handler>(done));
-  l.session->start_closing();
+  l.session->conclude();
   l.session->stream_->finish([shared] { (*shared)(error_code{}); });
 }
 
@@ -179,7 +179,7 @@ void ws_session::start(websocket_start s) {
 
 void ws_session::accepted(error_code ec, websocket_start s) {
   if (ec || state_ != state::accepting)
-    return end(ec);
+    return end();
   state_ = state::open;
   hooks_.metrics->connections.add();
   hooks_.metrics->connections_total.add();
@@ -191,14 +191,14 @@ void ws_session::accepted(error_code ec, websocket_start s) {
 void ws_session::close(close_code code, std::string_view reason) {
   if (state_ != state::open)
     return;
-  own_code_ = static_cast<uint16_t>(code);
+  end_code_ = static_cast<uint16_t>(code);
   if (code == close_code::slow_consumer)
     stream_->drop_all();
   // RFC 6455 section 5.5: a control frame carries at most 125 bytes, and its text must be valid UTF-8.
   reason = reason.substr(0, 123);
   while (ends_within_code_point(reason))
     reason.remove_suffix(1);
-  std::string payload{static_cast<char>(own_code_ >> 8), static_cast<char>(own_code_ & 0xff)};
+  std::string payload{static_cast<char>(end_code_ >> 8), static_cast<char>(end_code_ & 0xff)};
   payload.append(reason);
   stream_->push(std::make_shared<const std::string>(ws_bytes(ws_opcode::close, payload)), false);
   start_closing();
@@ -225,36 +225,26 @@ void ws_session::abort() noexcept {
   stream_->abort();
   // A pending read or accept ends by itself.
   if (!reading_ && state_ != state::accepting)
-    asio::post(stream_->get_executor(), [self = shared_from_this()] { self->end(asio::error::operation_aborted); });
+    asio::post(stream_->get_executor(), [self = shared_from_this()] { self->end(); });
 }
 
 void ws_session::broken() {
   if (!reading_ && state_ != state::accepting)
-    end(asio::error::broken_pipe);
+    end();
 }
 
-uint16_t ws_session::end_code(error_code ec) {
-  if (own_code_ != 0)
-    return own_code_;
-  if (ec == websocket::error::closed) {
-    const auto code = beast_.reason().code;
-    // An empty close frame is a good end; write_control answered the impossible codes.
-    return code == websocket::close_code::none ? 1000 : code >= 5000 ? 1002 : static_cast<uint16_t>(code);
-  }
-  if (ec == websocket::error::message_too_big)
-    return 1009;
-  if (ec == websocket::error::bad_frame_payload)
-    return 1007;
-  if (ec == websocket::condition::protocol_violation)
-    return 1002;
-  if (ec == asio::error::no_buffer_space)
-    return static_cast<uint16_t>(close_code::slow_consumer);
-  return 1006;
+/// The conversation is over; the socket may linger a moment so that the close frame arrives.
+void ws_session::conclude() {
+  auto c = std::move(client_);
+  if (!c)
+    return;
+  hooks_.metrics->connections.add(-1);
+  hooks_.metrics->closed(static_cast<close_code>(end_code_));
+  c->closed();
 }
 
-void ws_session::end(error_code ec) {
-  const auto before = std::exchange(state_, state::ended);
-  if (before == state::ended)
+void ws_session::end() {
+  if (std::exchange(state_, state::ended) == state::ended)
     return;
   const auto self = std::move(self_);
   timer_.cancel();
@@ -262,13 +252,8 @@ void ws_session::end(error_code ec) {
     home_.lane().forget(*this);
   stream_->abort();
   forget_message();
+  conclude();
   retire();
-  if (before == state::accepting)
-    return;
-  hooks_.metrics->connections.add(-1);
-  hooks_.metrics->closed(static_cast<close_code>(end_code(ec)));
-  if (auto c = std::move(client_))
-    c->closed();
 }
 
 // -- writing
@@ -309,21 +294,26 @@ void ws_session::check_drained() {
     client_->drained();
 }
 
+/// What Beast sends: the 101, pongs, and close frames, be it as an answer to one or because of a broken frame.
 error_code ws_session::write_control(std::string bytes) {
   if (state_ == state::ended)
     return asio::error::operation_aborted;
-  if (state_ != state::accepting) {
-    if (own_code_ != 0 || state_ == state::closing)
-      return {}; // our close frame is on its way, nothing may follow it; Beast does not know of it
-    if ((bytes[0] & 0x0f) == static_cast<char>(ws_opcode::close)) {
-      // RFC 6455 section 7.4.2: there are no codes from 5000 up. Beast would send them back.
-      if (bytes.size() >= 4 &&
-          (static_cast<unsigned char>(bytes[2]) << 8 | static_cast<unsigned char>(bytes[3])) >= 5000)
-        bytes = ws_bytes(ws_opcode::close, std::string_view{"\x03\xea", 2});
-      start_closing();
-    } else if (stream_->queued_bytes() > limits_->outbox_bytes + control_bytes_max) {
-      return asio::error::no_buffer_space;
+  if (state_ == state::closing)
+    return {}; // our close frame is on its way, nothing may follow it; Beast does not know of it
+  if (state_ == state::open && (bytes[0] & 0x0f) == static_cast<char>(ws_opcode::close)) {
+    end_code_ = 1000; // an empty close frame is a good end
+    if (bytes.size() >= 4)
+      end_code_ =
+          static_cast<uint16_t>(static_cast<unsigned char>(bytes[2]) << 8 | static_cast<unsigned char>(bytes[3]));
+    // RFC 6455 section 7.4.2: there are no codes from 5000 up. Beast would send them back.
+    if (end_code_ >= 5000) {
+      end_code_ = 1002;
+      bytes = ws_bytes(ws_opcode::close, std::string_view{"\x03\xea", 2});
     }
+    start_closing();
+  } else if (state_ == state::open && stream_->queued_bytes() > limits_->outbox_bytes + control_bytes_max) {
+    end_code_ = static_cast<uint16_t>(close_code::slow_consumer); // which it is never told: it does not read
+    return asio::error::no_buffer_space;
   }
   stream_->push(std::make_shared<const std::string>(std::move(bytes)), false);
   stream_->flush();
@@ -376,11 +366,11 @@ void ws_session::read() {
 void ws_session::on_read(error_code ec, size_t bytes) {
   reading_ = false;
   if (ec)
-    return end(ec);
+    return end();
   if (state_ != state::open) {
     closing_bytes_ += static_cast<uint32_t>(bytes);
     if (closing_bytes_ > closing_bytes_max)
-      return end(asio::error::message_size);
+      return end();
     forget_message();
     return read();
   }

@@ -226,11 +226,11 @@ private:
     done(std::move(a));
   }
 
-  std::mutex mutex;
   std::shared_ptr<const greenroom::limits> limits_;
-  std::vector<record_ptr> connections;
 
 public:
+  std::mutex mutex; // guards the limits, the connections and what is in them
+  std::vector<record_ptr> connections;
   net::io_threads threads;
   std::optional<net::server> server;
   uint16_t port = 0;

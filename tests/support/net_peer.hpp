@@ -45,8 +45,8 @@ struct ws_shape {
   int opcode = 1;
   bool fin = true;
   bool masked = true;
-  int reserved = 0;               // the three bits, 0..7
-  std::optional<uint64_t> length; // what the header claims, when it lies
+  int reserved = 0;                              // the three bits, 0..7
+  std::optional<uint64_t> length = std::nullopt; // what the header claims, when it lies
 };
 
 inline std::string ws_client_frame(std::string_view payload, ws_shape s = {}) {
@@ -105,6 +105,8 @@ public:
     close();
   }
   void half_close() { ::shutdown(fd_, SHUT_WR); }
+  void set_send_patience(timeval limit) { ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit); }
+  int descriptor() const { return fd_; }
   SSL* ssl() { return ssl_.get(); }
   /// The name in the server's certificate.
   std::string server_name() {
