@@ -124,6 +124,8 @@ class WebSocket:
     # -- sending -------------------------------------------------------------------------------------------------------
     def send_bytes(self, data):
         """Any bytes at all. Raises Closed where the connection has ended."""
+        if self.sock.fileno() < 0:
+            raise Closed(*(self.close_frame or (None, "")))
         try:
             self.sock.sendall(data)
         except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
@@ -170,6 +172,8 @@ class WebSocket:
 
     def receive_frame(self, limit_s=None):
         """(fin, opcode, payload) of the next frame, whatever it is. Raises Closed at the end, TimeoutError."""
+        if self.sock.fileno() < 0:
+            raise Closed(*(self.close_frame or (None, "")))
         deadline = time.monotonic() + (self.limit_s if limit_s is None else limit_s)
         # Taken in one piece or not at all: after a TimeoutError the next call starts at a frame again.
         while True:
@@ -215,6 +219,7 @@ class WebSocket:
                     self.send_bytes(frame(CLOSE, data[:2]))
                 except (Closed, OSError):
                     pass
+                self.sock.close()  # the server waits for this, or for its patience to end
                 raise Closed(*self.close_frame)
             elif opcode in (TEXT, CONTINUATION):
                 assert (opcode == TEXT) == (parts is None), "fragments out of order"
