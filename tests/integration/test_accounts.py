@@ -5,6 +5,7 @@ import time
 from http.client import HTTPConnection
 
 import pytest
+from support import tokens
 from support.server import path_of
 from support.waiting import until
 
@@ -181,6 +182,39 @@ def test_a_connection_ends_with_its_token_and_is_told_before(shared, own):
     stays.request("refresh", token=shared.token(own("alice"), 600, sid="one-" + own("a")))
     until(lambda: stays.settle() and time.time() * 1000 > stays.hello["expires_at"] + 1500, "the first token has expired")
     stays.leave()
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
+def test_tokens_of_an_outside_identity_provider(make_server, tmp_path, algorithm):
+    private, public = tokens.make_key_pair(tmp_path, algorithm)
+    (tmp_path / "other").mkdir()
+    other_private, _ = tokens.make_key_pair(tmp_path / "other", algorithm)
+    server = make_server(auth__algorithm=algorithm, auth__public_key_file=str(public), auth__issuer="https://id.example.org",
+                         auth__audience="chat")
+    claims = tokens.claims("alice", iss="https://id.example.org", aud="chat")
+    alice = server.sign_in("alice", token=tokens.encode_signed(claims, private, algorithm))
+    assert alice.hello["user"] == "alice" and alice.hello["session"]
+    other = "ES256" if algorithm == "RS256" else "RS256"
+    bad = {
+        # The confusion of RFC 8725 section 2.1: the public key taken for an HMAC secret.
+        "HS256 under the public key": tokens.encode(claims, public.read_bytes()),
+        "HS256 under the public key, stripped": tokens.encode(claims, public.read_bytes().strip()),
+        "none": tokens.encode(claims, b"", "none"),
+        "HMAC that says it is ours": tokens.encode(claims, public.read_bytes(), algorithm),
+        "HMAC that says it is the other": tokens.encode(claims, public.read_bytes(), other),
+        "another key": tokens.encode_signed(claims, other_private, algorithm),
+        "another audience": tokens.encode_signed({**claims, "aud": "mail"}, private, algorithm),
+        "another issuer": tokens.encode_signed({**claims, "iss": "greenroom"}, private, algorithm),
+        "expired": tokens.encode_signed({**claims, "exp": int(time.time()) - 60}, private, algorithm),
+    }
+    for what, token in bad.items():
+        assert server.rest("GET", "/api/v1/sessions", token=token).status == 401, what
+        eve = server.open()
+        eve.refused("hello", "unauthenticated", token=token)
+        assert eve.closed() == 3501, what
+    # This node can't sign: accounts are elsewhere.
+    refused(server.rest("POST", "/api/v1/auth/register", {"user": "bob", "password": PASSWORD}), 501, "unsupported")
+    alice.leave()
 
 
 # -- REST ----------------------------------------------------------------------------------------------------------------
