@@ -8,6 +8,7 @@
 #include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/listener.h>
+#include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/table_properties_collectors.h>
 
@@ -35,6 +36,16 @@ struct database::watch : rocksdb::EventListener {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// The room of an event's key, which is all of the key but the seq. A memtable starts from the last insertion in the
+/// same room to find the place of the next; without it that search was a quarter of the CPU of a commit for 1,000
+/// rooms.
+struct room_of_event : rocksdb::SliceTransform {
+  static constexpr size_t seq_bytes = 8;
+  const char* Name() const override { return "greenroom.room_of_event"; }
+  bool InDomain(const rocksdb::Slice& key) const override { return key.size() > seq_bytes; }
+  rocksdb::Slice Transform(const rocksdb::Slice& key) const override { return {key.data(), key.size() - seq_bytes}; }
+};
 
 rocksdb::DBOptions database_options(const store_options& options) {
   rocksdb::DBOptions out;
@@ -106,6 +117,7 @@ rocksdb::ColumnFamilyOptions family_options(keys::family which, const store_opti
     // Read in ranges, never by a key that may be absent: no filter, larger blocks, which compress better.
     out.write_buffer_size = options.write_buffer_bytes;
     out.compression = compression_for_text();
+    out.memtable_insert_with_hint_prefix_extractor = std::make_shared<room_of_event>();
     table.block_size = 16u << 10;
     break;
   case keys::family::keys:
