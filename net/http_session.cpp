@@ -4,10 +4,14 @@
 #include "net/stream.hpp"
 #include "net/ws_session.hpp"
 
+// GCC 12 with the address sanitizer takes an empty boost::optional of the parser for an uninitialised one.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/string.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
+#pragma GCC diagnostic pop
 
 #include <algorithm>
 #include <cctype>
@@ -67,7 +71,7 @@ private:
   std::shared_ptr<stream> stream_;     // null after an upgrade
   const std::string address_;
   const std::optional<http_response> refusal_;
-  const std::shared_ptr<const greenroom::limits> limits_;
+  std::shared_ptr<const greenroom::limits> limits_; // looked up again for each request
   timer_wheel::entry timer_;
   beast::flat_buffer input_; // what was read and not parsed
   std::optional<http::request_parser<http::string_body>> parser_;
@@ -129,6 +133,7 @@ void http_session::on_read(error_code ec, size_t bytes) {
 
 void http_session::parse() {
   if (!parser_) {
+    limits_ = hooks_.limits();
     parser_.emplace();
     head_ = false;
     parser_->header_limit(limits_->header_bytes);
@@ -204,6 +209,8 @@ void http_session::on_request() {
   auto r = take_request();
   if (r.path.empty())
     return refuse(400, errc::bad_request, "the request target must be a path");
+  if (home_.closing())
+    return refuse(503, errc::unavailable, "the server is shutting down");
   if (asks_for_websocket(r) || r.path == "/ws")
     return upgrade(r);
   if (head_)
@@ -250,8 +257,8 @@ void http_session::upgrade(const http_request& r) {
   phase_ = phase::ended;
   const auto self = std::move(self_);
   disown();
-  retire();
   start_websocket(home_, hooks_, std::exchange(stream_, nullptr), std::move(start));
+  retire();
 }
 
 // -- answering

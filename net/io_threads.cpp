@@ -121,6 +121,10 @@ bool io_threads::wait_for_none(std::chrono::milliseconds patience) {
   return true;
 }
 
+void io_threads::refuse_requests() {
+  on_each([](io_thread& t) { t.closing_ = true; });
+}
+
 void io_threads::stop_sessions(close_code code, std::chrono::milliseconds patience) {
   on_each([code](io_thread& t) {
     // A session that ends unlinks itself, perhaps at once.

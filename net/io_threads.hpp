@@ -77,6 +77,8 @@ public:
   void post(std::function<void()> f);
   /// The same, and waits for it. From any other thread, while the thread runs.
   void call(const std::function<void()>& f);
+  /// Whether the house is closing: what is asked now is refused.
+  bool closing() const noexcept { return closing_; }
 
 private:
   friend class io_threads;
@@ -94,6 +96,7 @@ private:
   traffic counts_;
   std::unique_ptr<char[]> scratch_;
   session_list sessions_;
+  bool closing_ = false;
   std::thread thread_;
 };
 
@@ -112,6 +115,8 @@ public:
   std::vector<lane*> lanes();
   /// False once join() returned.
   bool running() const noexcept { return !threads_.empty() && threads_.front()->thread_.joinable(); }
+  /// From when it returns no request is handled and no WebSocket begins; those that are there go on.
+  void refuse_requests();
   /// Asks every session to end with `code` and waits until all did; whoever has not after `patience` is cut off.
   void stop_sessions(close_code code, std::chrono::milliseconds patience);
   /// Ends the threads. Cuts off what is still connected. Nothing runs on a lane afterwards.

@@ -30,6 +30,11 @@ outcome<void> server::reload_tls() {
   return boost::system::in_place_value;
 }
 
+void server::stop_accepting() {
+  listener_.stop();
+  threads_.refuse_requests();
+}
+
 void server::close_all(close_code code, std::chrono::milliseconds patience) { threads_.stop_sessions(code, patience); }
 
 } // namespace greenroom::net

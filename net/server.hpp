@@ -38,7 +38,8 @@ public:
   /// Connections of any kind.
   uint32_t connections() { return listener_.connections(); }
 
-  void stop_accepting() { listener_.stop(); }
+  /// No new connections, and no new requests or WebSockets on those that there are.
+  void stop_accepting();
   /// Closes every WebSocket with `code` and ends the other connections; returns when all are gone, at the latest after
   /// `patience` and one second.
   void close_all(close_code code, std::chrono::milliseconds patience = std::chrono::seconds{5});

@@ -271,6 +271,10 @@ bool ws_session::write(const frame& bytes, delivery how) {
     }
     stream_->drop_ephemeral();
     if (after() > bound)
+      stream_->flush(); // a burst of one turn says nothing about the client: what the socket takes is what counts
+    if (state_ != state::open)
+      return true;
+    if (after() > bound)
       return false;
   }
   stream_->push(bytes, how == delivery::ephemeral);
@@ -415,6 +419,7 @@ void ws_session::on_timer() {
     return abort();
   auto& timers = home_.lane().timers();
   limits_ = hooks_.limits();
+  beast_.read_message_max(limits_->message_bytes);
   if (held_ && !reading_) {
     ping_sent_ = false;
     return timers.arm(timer_, limits_->ping_ms);

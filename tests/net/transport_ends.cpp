@@ -2,6 +2,10 @@
 
 #include <catch2/catch.hpp>
 
+#include <sys/resource.h>
+
+#include <ctime>
+
 using namespace greenroom;
 using namespace greenroom::test;
 
@@ -88,14 +92,16 @@ TEST_CASE("a client may vanish while frames wait for it", "[transport]") {
 TEST_CASE("closing all ends every connection in good order", "[transport]") {
   certificate cert{"localhost"};
   net_house house{{}, &cert};
-  peer a{house.port}, b{house.tls_port, true}, idle{house.port}, rude{house.port};
+  peer a{house.port}, b{house.tls_port, true}, idle{house.port}, late{house.port}, rude{house.port};
   REQUIRE(a.upgrade().status == 101);
   REQUIRE(b.upgrade().status == 101);
   REQUIRE(rude.upgrade().status == 101);
   REQUIRE(idle.request("GET / HTTP/1.1\r\nHost: h").status == 200);
+  REQUIRE(late.request("GET / HTTP/1.1\r\nHost: h").status == 200);
   REQUIRE(house.accepted() == 3);
   house.server->stop_accepting();
   CHECK_THROWS(peer{house.port});
+  CHECK(late.upgrade().status == 503);
   std::thread polite{[&] {
     for (auto* p : {&a, &b}) {
       const auto m = p->data();
@@ -152,6 +158,30 @@ TEST_CASE("over limits.connections_per_address a client is told 429", "[transpor
   house.set_limits(l);
   peer c{house.port};
   CHECK(c.upgrade().status == 101);
+}
+
+TEST_CASE("running out of descriptors pauses accepting, and does not spin", "[transport]") {
+  net_house house;
+  const int spare = ::dup(0);
+  std::vector<int> fill;
+  rlimit before;
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  rlimit tight = before;
+  tight.rlim_cur = static_cast<rlim_t>(spare) + 50;
+  ::setrlimit(RLIMIT_NOFILE, &tight);
+  for (int fd = ::dup(0); fd >= 0; fd = ::dup(0))
+    fill.push_back(fd);
+  ::close(spare);
+  const auto cpu_ms = [] { return std::clock() * 1'000 / CLOCKS_PER_SEC; };
+  peer p{house.port}; // takes the last one, so that the server has none for its end
+  const auto used = cpu_ms();
+  p.send(peer::upgrade_head() + "\r\n\r\n");
+  CHECK_FALSE(p.readable_within(700));
+  CHECK(cpu_ms() - used < 200);
+  for (int fd : fill)
+    ::close(fd);
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  CHECK(p.answer().status == 101);
 }
 
 TEST_CASE("refused connections that say nothing don't pile up", "[transport]") {
