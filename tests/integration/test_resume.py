@@ -190,6 +190,22 @@ def test_resuming_joins_seamlessly_while_others_talk(shared, own):
     alice.leave()
 
 
+def test_subscribing_again_leaves_the_stream_as_it_is(shared, own):
+    """While bob talks, alice joins and subscribes again and again; nothing is left out of what she hears."""
+    alice, room, _ = room_with(shared, own, 1)
+    bob = shared.sign_in(own("bob"), subscribe="none")
+    bob.request("join", room=room)
+    last = 2
+    for i in range(30):
+        requests = [bob.prepare("send", room=room, key=f"{i}-{k}", text="x") for k in range(10)]
+        bob.post_all(requests)
+        again = alice.post("join" if i % 2 else "subscribe", room=room)
+        last = max(bob.answer(r["id"])["seq"] for r in requests)
+        assert alice.answer(again)["seq"] <= last
+    assert seqs_until(alice, room, last)[-1] == last  # Client has checked that none was missing
+    alice.leave(), bob.leave()
+
+
 def test_join_with_resume_replays_what_a_member_missed(shared, own):
     alice, room, epoch = room_with(shared, own, 10)
     bob = shared.sign_in(own("bob"))

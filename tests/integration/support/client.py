@@ -36,6 +36,7 @@ class Client:
         self.positions = {}
         self.check_order = check_order
         self._next_id = 1
+        self.user = None
         self._resumes = {}  # request id -> (room, position asked for), settled by the answer
 
     # -- sending -------------------------------------------------------------------------------------------------------
@@ -54,6 +55,8 @@ class Client:
         self._next_id += 1
         if op in ("join", "subscribe", "create"):
             self._resumes[request["id"]] = (fields.get("room"), fields.get("resume"))
+        elif op == "unsubscribe":
+            self._resumes[request["id"]] = (fields.get("room"), op)
         elif op == "hello":
             self._resumes[request["id"]] = (None, fields.get("resume", {}))
         return request
@@ -168,7 +171,11 @@ class Client:
         ok = frame.get("ok")
         if ok is None:
             return
+        if asked == "unsubscribe":
+            self.positions.pop(room, None)
+            return
         if "rooms" in ok and "session" in ok:  # hello
+            self.user = ok["user"]
             for r in ok["rooms"]:
                 if r["subscribed"]:
                     self.positions[r["room"]] = {"epoch": r["epoch"], "seq": r["seq"]}
@@ -176,12 +183,11 @@ class Client:
                 if result.get("recovered"):
                     self.positions[r] = {"epoch": result["epoch"], "seq": asked[r]["seq"]}
         elif room and "epoch" in ok:
-            # Joined or subscribed where it already was: the stream goes on from where it is.
             recovered = ok.get("recovered") and asked
             known = self.positions.get(room)
-            seq = asked["seq"] if recovered else ok["seq"]
-            if recovered or not known or known["epoch"] != ok["epoch"] or known["seq"] < seq:
-                self.positions[room] = {"epoch": ok["epoch"], "seq": seq}
+            if recovered or not known or known["epoch"] != ok["epoch"]:
+                self.positions[room] = {"epoch": ok["epoch"], "seq": asked["seq"] if recovered else ok["seq"]}
+            # Else it joined or subscribed where it already was: the stream goes on from where it is.
 
     def _check(self, e):
         at = self.positions.get(e["room"])
@@ -190,6 +196,8 @@ class Client:
             assert e["seq"] == at["seq"] + 1, f"{self.name}: after seq {at['seq']} came {e}"
         if at:
             at["seq"] = e["seq"]
+        if e["ev"] == "member" and e["change"] == "left" and e["user"] == self.user:
+            self.positions.pop(e["room"], None)  # the last that is heard of it
 
 
 def connect(port, token, device="test", name="", resume=None, subscribe=None, in_header=False, **how):
