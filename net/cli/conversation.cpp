@@ -154,6 +154,8 @@ void conversation::welcomed(const json& ok) {
     if (places_.contains(room))
       outside_.notice("some events of " + printable(room) + " cannot be replayed; /history shows the latest");
     places_[room] = {text_of(entry, "epoch"), number_of(entry, "seq")};
+    if (room == room_)
+      last_said_ = 0; // Its event is among those that we will not see.
   }
   if (subscribed || room_.starts_with('@'))
     entered();
@@ -172,8 +174,10 @@ void conversation::enter(bool may_create) {
       return;
     if (answer.contains("ok")) {
       const auto& ok = answer["ok"];
-      if (ok.value("recovered", json()) != true)
+      if (ok.value("recovered", json()) != true) {
         places_[room] = {text_of(ok, "epoch"), number_of(ok, "seq")};
+        last_said_ = 0;
+      }
       return entered();
     }
     if (may_create && error_code(answer) == "not_found")
@@ -252,6 +256,8 @@ void conversation::acknowledged(const json& frame) {
   if (frame.contains("error")) {
     show_failure("not sent: " + waiting_.front().text.substr(0, 60), frame);
     refused_ = true;
+  } else if (waiting_.front().room == room_) {
+    last_said_ = number_of(frame["ok"], "seq");
   }
   waiting_.pop_front();
   say_next();
@@ -271,8 +277,13 @@ void conversation::input_ended() {
 void conversation::end_if_done() {
   // Answers to /history and the like are waited for, too, so that a script gets them. The first hello has to come about
   // even if there was nothing to say: else a wrong token would look like success.
-  if (ended_ && waiting_.empty() && asked_.empty() && !user_.empty() && !exit_code_)
-    exit_code_ = refused_ ? 1 : 0;
+  if (!ended_ || !waiting_.empty() || !asked_.empty() || user_.empty() || exit_code_)
+    return;
+  // An answer may overtake its event: what was said last is waited for, so that what we show ends with it.
+  const auto at = places_.find(room_);
+  if (inside_ && at != places_.end() && at->second.seq < last_said_)
+    return;
+  exit_code_ = refused_ ? 1 : 0;
 }
 
 // -- commands ---------------------------------------------------------------------------------------------------------
@@ -304,6 +315,7 @@ void conversation::command(std::string_view word, std::string_view rest) {
   }
   if (word == "join" && !rest.empty()) {
     room_ = rest;
+    last_said_ = 0;
     inside_ = been_here_ = false;
     return room_.starts_with('@') ? entered() : enter(true);
   }
@@ -369,6 +381,7 @@ void conversation::happened(const json& event) {
     at->second.seq = seq;
   }
   show(line_of(event));
+  end_if_done();
 }
 
 void conversation::show(const std::string& text) {

@@ -122,6 +122,7 @@ private:
   bool on_its_way_ = false;
   bool refused_ = false; // a line, for good
   int64_t last_id_ = 0;
+  uint64_t last_said_ = 0; // seq of our last line in this room
   std::string user_;
   std::map<int64_t, on_answer> asked_;
   std::map<std::string, place> places_; // the last event that was seen in each room

@@ -177,6 +177,7 @@ TEST_CASE_METHOD(fixture, "a line that is refused for good is named, and the nex
   refuse(next(), "too_large");
   CHECK(noticed.back() == "not sent: bad: too_large: no");
   answer(next(), sent_ok(1));
+  say("general", 1, "alice", "good");
   talk.input_ended();
   CHECK(talk.finished() == 1); // Not all that was typed is in the log.
 }
@@ -191,8 +192,20 @@ TEST_CASE_METHOD(fixture, "the end comes only when all is acknowledged", "[conve
   CHECK_FALSE(talk.finished());
   talk.connected("t");
   answer(next(), hello_ok(json::array({room_at(1)}), recovered));
+  say("general", 1, "alice", "last");
   answer(next(), sent_ok(1));
   CHECK(talk.finished() == 0);
+}
+
+TEST_CASE_METHOD(fixture, "an answer that overtakes its event does not hide it", "[conversation]") {
+  settle_in();
+  talk.typed("last");
+  talk.input_ended();
+  answer(next(), sent_ok(1));
+  CHECK_FALSE(talk.finished());
+  say("general", 1, "alice", "last");
+  CHECK(talk.finished() == 0);
+  CHECK(shown == strings{"[general 1] alice: last"});
 }
 
 TEST_CASE_METHOD(fixture, "input that is empty still waits for the first hello", "[conversation]") {
