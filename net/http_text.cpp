@@ -153,8 +153,9 @@ std::string http_date() {
 http_response error_response(unsigned status, errc code, std::string_view message) {
   http_response r;
   r.status = status;
-  r.body = nlohmann::json{{"error", {{"code", to_string(code)}, {"message", message}}}}.dump(
-      -1, ' ', false, nlohmann::json::error_handler_t::replace);
+  r.body =
+      nlohmann::json{{"error", {{"code", to_string(code)}, {"message", message}, {"retryable", retryable(code)}}}}.dump(
+          -1, ' ', false, nlohmann::json::error_handler_t::replace);
   return r;
 }
 

@@ -13,7 +13,7 @@
 
 namespace greenroom::net {
 
-/// An answer with the error body that REST uses everywhere: {"error":{"code":...,"message":...}}.
+/// An answer with the error body that REST uses everywhere: {"error":{"code":...,"message":...,"retryable":...}}.
 http_response error_response(unsigned status, errc code, std::string_view message);
 
 /// The bytes of an answer. Headers that could break out of their line are left out. `body`: false for HEAD.

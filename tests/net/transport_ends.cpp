@@ -133,7 +133,7 @@ TEST_CASE("over limits.connections a client is told 503", "[transport]") {
   const auto answer = c.upgrade();
   CHECK(answer.status == 503);
   CHECK(answer.head.find("Retry-After: ") != std::string::npos);
-  CHECK(answer.body == R"({"error":{"code":"unavailable","message":"limits.connections is reached"}})");
+  CHECK(answer.body == R"({"error":{"code":"unavailable","message":"limits.connections is reached","retryable":true}})");
   CHECK(c.ended());
   CHECK(house.metrics.handshakes_refused.get() == 1);
   // A place is free again once a connection has ended.
