@@ -2,8 +2,8 @@
 //
 //   settings -> log -> store -> tokens, codec -> I/O threads -> node (actors) -> REST -> server (sockets)
 //
-// Signals are taken one after the other on the main thread: SIGHUP reloads what can be reloaded, SIGTERM and SIGINT stop
-// the node in order, so that everything in flight is finished and every client is told.
+// Signals are taken one after the other on the main thread: SIGHUP reloads what can be reloaded, SIGTERM and SIGINT
+// stop the node in order, so that everything in flight is finished and every client is told.
 #include "actors/metrics.hpp"
 #include "actors/node.hpp"
 #include "config/load.hpp"

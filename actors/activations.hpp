@@ -7,7 +7,6 @@
 // - Never more than `bound` actors; what waits for a place is bounded, too, and refused over it.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -22,18 +21,17 @@ namespace greenroom {
 template <class Id, class Handle, class Ask>
 class activations {
 public:
-  using clock = std::chrono::steady_clock;
-
   struct rules {
-    size_t bound = 1;              // actors at once
-    size_t hold = 1'024;           // commands that wait for an activation
-    std::chrono::seconds idle{60}; // unused that long: retire
+    size_t bound = 1;         // actors at once
+    size_t hold = 1'024;      // commands that wait for an activation
+    int64_t idle_ms = 60'000; // unused that long: retire
   };
   struct hooks {
     std::function<Handle(const Id&)> spawn;
     std::function<void(const Id&, const Handle&, Ask)> deliver;
     std::function<void(const Handle&)> retire;
     std::function<void(const Ask&)> refuse;
+    std::function<int64_t()> now_ms; // of a clock that never goes back
   };
 
   activations(rules r, hooks h) : rules_(r), hooks_(std::move(h)) {}
@@ -69,10 +67,10 @@ public:
     waiting.push_back(std::move(ask));
   }
 
-  /// The actor for this id if it is awake and takes commands.
+  /// The actor for this id if there is one; it may be on its way out, and still wait for something.
   const Handle* find(const Id& id) const {
     auto i = slots_.find(id);
-    return i == slots_.end() || i->second.retiring ? nullptr : &i->second.to;
+    return i == slots_.end() ? nullptr : &i->second.to;
   }
 
   /// A busy actor is not chosen to make room, nor for being idle.
@@ -129,11 +127,12 @@ public:
     return std::nullopt;
   }
 
-  void retire_idle(clock::time_point now) {
+  void retire_idle() {
+    auto now = hooks_.now_ms();
     // The list is in the order of use: stop at the first that is young enough.
     for (auto i = by_use_.begin(); i != by_use_.end(); ++i) {
       auto& s = slots_.at(*i);
-      if (now - s.used < rules_.idle)
+      if (now - s.used < rules_.idle_ms)
         break;
       if (!s.busy && !s.retiring)
         retire(s);
@@ -163,19 +162,19 @@ private:
     bool busy = false;
     bool retiring = false;
     std::vector<Ask> held; // while retiring
-    clock::time_point used;
+    int64_t used = 0;
     typename std::list<Id>::iterator use;
   };
 
   void touch(slot& s) {
-    s.used = clock::now();
+    s.used = hooks_.now_ms();
     by_use_.splice(by_use_.end(), by_use_, s.use);
   }
 
   void activate(const Id& id) {
     auto& s = slots_[id];
     s.use = by_use_.insert(by_use_.end(), id);
-    s.used = clock::now();
+    s.used = hooks_.now_ms();
     s.to = hooks_.spawn(id);
   }
 

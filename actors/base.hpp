@@ -120,8 +120,9 @@ private:
   std::shared_ptr<vital_signs> signs_;
 };
 
-/// An actor with the interface `Handle` on a lane. At most `mailbox_max` messages wait; what comes over it is refused
-/// (counted, and shown as last error), except exits. Subclasses neither skip messages nor await.
+/// An actor with the interface `Handle` on a lane. When `mailbox_max` messages wait, those that may_drop() names are
+/// dropped: the subclass makes sure that their loss is noticed. Everything else must be bounded where it comes from.
+/// Subclasses neither skip messages nor await.
 template <class Handle>
 class lane_actor : public base_of_handle<Handle>::type, public hosted {
 public:
@@ -177,23 +178,19 @@ public:
 protected:
   Handle self() { return caf::actor_cast<Handle>(this->ctrl()); }
   vital_signs& signs() noexcept { return *signs_; }
-  const std::shared_ptr<vital_signs>& shared_signs() const noexcept { return signs_; }
+  /// Called in the sender's thread.
+  virtual bool may_drop(const caf::mailbox_element&) const { return false; }
   lane& here() noexcept { return lane_; }
   caf::execution_unit* unit() noexcept { return &unit_; }
 
 private:
   using mailbox_queue = std::vector<caf::mailbox_element_ptr>; // a deque would hold 576 bytes when idle
 
-  static bool is_control(const caf::mailbox_element& e) {
-    return e.mid.is_response() || e.content().match_elements<caf::exit_msg>() ||
-           e.content().match_elements<caf::down_msg>();
-  }
-
   void push(caf::mailbox_element_ptr element) {
     bool list = false;
     {
       std::lock_guard guard{mutex_};
-      if (!closed_ && (!element || queue_.size() < mailbox_max_ || is_control(*element))) {
+      if (!closed_ && (!element || queue_.size() < mailbox_max_ || !may_drop(*element))) {
         if (element) {
           queue_.push_back(std::move(element));
           signs_->received.fetch_add(1, std::memory_order_relaxed);

@@ -7,15 +7,13 @@
 namespace greenroom::connection {
 namespace {
 
-using std::chrono::steady_clock;
-
 // Messages for one connection: its own requests, bounded by in_flight, and deliveries. A lost delivery is noticed by
 // the cursor, so a bound can be no harm.
 constexpr size_t mailbox_max = 16'384;
 constexpr uint64_t care_ms = 1'000;
 constexpr uint8_t pull_waits = 10;     // in care_ms
 constexpr int64_t warning_ms = 60'000; // `expiring` comes that long before the token ends
-constexpr auto flood_window = std::chrono::seconds(10);
+constexpr int64_t flood_window_ms = 10'000;
 
 template <class... Fs>
 struct overloaded : Fs... {
@@ -44,7 +42,7 @@ connection_actor::connection_actor(caf::actor_config& cfg, house& in, lane& on, 
       who_(std::move(who)), care_([this] { look_after(); }), expiry_([this] { expire(); }) {
   auto l = house_.limits_now();
   tokens_ = l->sends_burst;
-  tokens_at_ = window_ = steady_clock::now();
+  tokens_at_ = window_ = house_.steady_ms();
   here().timers().arm(care_, l->hello_ms);
 }
 
@@ -122,7 +120,9 @@ void connection_actor::perform(const client_request& r) {
                  [&](const op::join& x) { listen(r, x.room); },
                  [&](const op::subscribe& x) { listen(r, x.room); },
                  [&](const op::create& x) {
-                   approaches_.push_back({static_cast<uint64_t>(*r.id), x.room, true, false});
+                   if (!may_have_one_more(r, x.room))
+                     return;
+                   approaches_.push_back({static_cast<uint64_t>(*r.id), x.room, true, false, true});
                    ask_room(r, x.room, x);
                  },
                  [&](const op::leave& x) { ask_room(r, x.room, x); },
@@ -166,14 +166,28 @@ void connection_actor::listen(const client_request& r, const room_id& room) {
     refuse(r, errc::too_large, "limits.subscriptions: " + std::to_string(bound) + " rooms per connection");
     return;
   }
+  bool joins = std::holds_alternative<op::join>(r.what);
+  if (joins && !may_have_one_more(r, room))
+    return;
   take_off(r);
-  approaches_.push_back({static_cast<uint64_t>(*r.id), room, true, false});
+  approaches_.push_back({static_cast<uint64_t>(*r.id), room, true, false, joins});
   auto c = std::make_shared<room::command>(room::command{room, as_caller(static_cast<uint64_t>(*r.id)), op::join{}});
   if (const auto* j = std::get_if<op::join>(&r.what))
     c->what = *j;
   else
     c->what = std::get<op::subscribe>(r.what);
   tell(house_.shard_of(room), room::ask{std::move(c), {}});
+}
+
+/// limits.rooms_per_user, as far as this connection knows; a room that it listens to is none more.
+bool connection_actor::may_have_one_more(const client_request& r, const room_id& room) {
+  auto bound = house_.limits_now()->rooms_per_user;
+  auto coming = static_cast<size_t>(
+      std::count_if(approaches_.begin(), approaches_.end(), [](const approach& a) { return a.joins; }));
+  if (room_count_ + coming < bound || find(room))
+    return true;
+  refuse(r, errc::too_large, "limits.rooms_per_user: " + std::to_string(bound));
+  return false;
 }
 
 void connection_actor::unsubscribe(const client_request& r, const op::unsubscribe& x) {
@@ -199,8 +213,8 @@ void connection_actor::send(const client_request& r, const op::send& x) {
 /// A token bucket: limits.sends_per_s, with limits.sends_burst at once.
 bool connection_actor::admit_send(const client_request& r) {
   auto l = house_.limits_now();
-  auto now = steady_clock::now();
-  auto refill = std::chrono::duration<double>(now - tokens_at_).count() * l->sends_per_s;
+  auto now = house_.steady_ms();
+  auto refill = static_cast<double>(now - tokens_at_) * l->sends_per_s / 1'000;
   tokens_ = std::min<double>(tokens_ + refill, l->sends_burst);
   tokens_at_ = now;
   if (tokens_ >= 1) {
@@ -211,7 +225,7 @@ bool connection_actor::admit_send(const client_request& r) {
   respond(r.id,
           failure{errc::rate_limited,
                   "limits.sends_per_s: " + std::to_string(l->sends_per_s) + " sends per second per connection", wait});
-  if (now - window_ > flood_window) {
+  if (now - window_ > flood_window_ms) {
     window_ = now;
     refusals_ = 0;
   }
@@ -222,7 +236,7 @@ bool connection_actor::admit_send(const client_request& r) {
 
 void connection_actor::take_off(const client_request& r) {
   if (r.id)
-    in_flight_.push_back({*r.id, steady_clock::now()});
+    in_flight_.push_back({*r.id, house_.steady_ms()});
   look_after_soon();
 }
 
@@ -280,7 +294,14 @@ void connection_actor::take(const reply& x) {
   if (phase_ == phase::over || !land(x.ticket))
     return;
   auto id = static_cast<int64_t>(x.ticket);
-  respond(id, x.what);
+  if (const auto* page = x.what ? std::get_if<ok::rooms>(&*x.what) : nullptr) {
+    auto mine = *page; // only this connection knows what it listens to
+    for (auto& r : mine.list)
+      r.summary.subscribed = find(r.summary.room) != nullptr;
+    respond(id, ok::any{std::move(mine)});
+  } else {
+    respond(id, x.what);
+  }
   if (x.what) {
     const auto* created = std::get_if<ok::created>(&*x.what);
     if (created && follows_all_ && !(arrived && arrived->cancelled)) {
@@ -327,7 +348,7 @@ void connection_actor::look_after() {
     close(close_code::no_hello, "limits.hello_ms: no hello in time");
     return;
   }
-  auto late = steady_clock::now() - std::chrono::milliseconds(house_.limits_now()->request_ms);
+  auto late = house_.steady_ms() - house_.limits_now()->request_ms;
   std::vector<int64_t> overdue;
   for (const auto& f : in_flight_)
     if (f.since < late)
@@ -376,6 +397,8 @@ void connection_actor::close(close_code code, std::string_view reason) {
   expiry_.cancel();
   socket_->close(code, reason);
 }
+
+bool connection_actor::may_drop(const caf::mailbox_element& e) const { return e.content().match_elements<delivered>(); }
 
 void connection_actor::on_exit() {
   care_.cancel(); // here, on the lane's thread: the last handle may be dropped on another

@@ -20,7 +20,6 @@
 #include "actors/timer_wheel.hpp"
 #include "actors/user.hpp"
 
-#include <chrono>
 #include <list>
 #include <memory>
 #include <optional>
@@ -60,6 +59,7 @@ public:
                    std::optional<identity> who);
   behavior_type make_behavior() override;
   void on_exit() override;
+  bool may_drop(const caf::mailbox_element& e) const override;
 
 private:
   /// Tickets of commands that no request stands behind; request ids end at 2^53.
@@ -78,7 +78,7 @@ private:
   };
   struct flight {
     int64_t id = 0; // also the ticket
-    std::chrono::steady_clock::time_point since;
+    int64_t since = 0;
   };
   /// A room that will be listened to when its answer comes.
   struct approach {
@@ -86,6 +86,7 @@ private:
     room_id room;
     bool named = true;      // by an answer to the client
     bool cancelled = false; // unsubscribed meanwhile
+    bool joins = false;     // the user's rooms become one more
   };
   /// A room that hello asks about.
   struct visit {
@@ -113,6 +114,7 @@ private:
   void unsubscribe(const client_request& r, const op::unsubscribe& x);
   void send(const client_request& r, const op::send& x);
   void take_off(const client_request& r);
+  bool may_have_one_more(const client_request& r, const room_id& room);
   template <class Operation>
   void ask_room(const client_request& r, const room_id& room, Operation what);
   void ask_user(const client_request& r, decltype(user::command::what) what);
@@ -170,14 +172,15 @@ private:
   std::vector<flight> in_flight_;
   std::vector<approach> approaches_;
   uint64_t own_ticket_ = own_tickets;
+  size_t room_count_ = 0; // on the user's list
   std::list<request_ptr> waiting_;
   bool holding_ = false;
   bool warned_ = false; // `expiring` has been sent
   uint32_t bad_frames_ = 0;
   uint32_t refusals_ = 0; // rate_limited in the present window
-  std::chrono::steady_clock::time_point window_;
-  double tokens_ = 0; // of the send window
-  std::chrono::steady_clock::time_point tokens_at_;
+  int64_t window_ = 0;    // when it began
+  double tokens_ = 0;     // of the send window
+  int64_t tokens_at_ = 0;
   timer_wheel::entry care_;   // hello deadline, then once a second while something is under way
   timer_wheel::entry expiry_; // of the token
 };

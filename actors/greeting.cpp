@@ -53,6 +53,7 @@ void connection_actor::take(const user::welcome& x) {
     fail_greeting(x.rooms.error(), x.otherwise);
     return;
   }
+  room_count_ = x.rooms->size();
   plan(*x.rooms);
   start_visits();
 }

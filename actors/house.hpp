@@ -49,6 +49,8 @@ struct house {
 
   /// Milliseconds since 1970 UTC; tests put their own clock here.
   std::function<int64_t()> now_ms;
+  /// Milliseconds of a clock that never goes back, for deadlines and rates.
+  std::function<int64_t()> steady_ms;
   /// An unguessable text of [a-z0-9], 5 bits of randomness a character.
   std::function<std::string(size_t characters)> random_text;
 

@@ -38,6 +38,11 @@ int64_t now_ms() {
   return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
 }
 
+int64_t steady_ms() {
+  using namespace std::chrono;
+  return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
+}
+
 /// CAF takes its settings from code only: its own parser ignores mistakes in silence (handbook 5).
 struct system_config : caf::actor_system_config {
   explicit system_config(const settings& config) {
@@ -99,6 +104,7 @@ node::node(parts p) {
   auto& h = impl_->home;
   auto& system = impl_->system;
   h.now_ms = now_ms;
+  h.steady_ms = steady_ms;
   h.random_text = random_text;
   h.storage = system.spawn<persist::storage_actor, caf::detached>(h);
   h.hasher = system.spawn<hasher::hasher_actor, caf::detached>(h);

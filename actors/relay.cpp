@@ -67,7 +67,7 @@ void relay_actor::take(const admit& x) {
   ++attaches_;
   auto where = x.where;
   bool member = where.role != storage::member_role::none;
-  where.online_count = members_online_ + (member && x.from.connection != 0 && users_.count(x.from.user) == 0 ? 1 : 0);
+  where.online_count = members_online_ + (member && x.from.connection != 0 && !online(x.from.user) ? 1 : 0);
   if (x.from.connection == 0) {
     x.from.answer(ok::any{
         ok::joined{where.epoch, where.head, where.role, where.member_count, where.online_count, where.recovered}});
@@ -80,6 +80,11 @@ void relay_actor::take(const admit& x) {
   ++lanes_[x.from.lane].unconfirmed;
   tell(house_.relay_lanes[x.from.lane],
        relay_lane::admit{x.from, std::move(where), face_, caf::actor_cast<relay_lane::relay_handle>(this->ctrl())});
+}
+
+bool relay_actor::online(const user_id& user) const {
+  auto i = users_.find(user);
+  return i != users_.end() && i->second.member;
 }
 
 void relay_actor::flush() {

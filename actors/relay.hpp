@@ -109,6 +109,7 @@ private:
   void confirm(const relay_lane::confirmed& x);
   void release(const relay_lane::gone& x);
   bool wanted() const;
+  bool online(const user_id& user) const;
   void check_idle();
 
   house& house_;

@@ -16,6 +16,8 @@ constexpr size_t mailbox_max = 1 << 20;
 relay_lane_actor::relay_lane_actor(caf::actor_config& cfg, house& in, lane& on)
     : lane_actor(cfg, actor_kind::relay_lane, std::to_string(on.index()), in.living, on, mailbox_max), house_(in) {}
 
+bool relay_lane_actor::may_drop(const caf::mailbox_element& e) const { return e.content().match_elements<fan_out>(); }
+
 relay_lane_actor::behavior_type relay_lane_actor::make_behavior() {
   return {
       [this](const enter& x) {

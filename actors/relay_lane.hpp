@@ -153,6 +153,7 @@ class relay_lane_actor : public lane_actor<handle> {
 public:
   relay_lane_actor(caf::actor_config& cfg, house& in, lane& on);
   behavior_type make_behavior() override;
+  bool may_drop(const caf::mailbox_element& e) const override;
 
 private:
   struct present {

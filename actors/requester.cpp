@@ -5,8 +5,7 @@
 namespace greenroom::requester {
 namespace {
 
-constexpr size_t mailbox_max = 65'536;
-constexpr size_t calls_max = 16'384;
+constexpr size_t calls_max = 16'384; // under way at once
 constexpr uint64_t sweep_ms = 1'000;
 constexpr size_t guest_characters = 16; // 80 bits: two guests never meet
 
@@ -15,10 +14,15 @@ struct overloaded : Fs... {
   using Fs::operator()...;
 };
 
+bool is_one_more_room(const std::variant<op::any, account::any>& what) {
+  const auto* x = std::get_if<op::any>(&what);
+  return x && (std::holds_alternative<op::create>(*x) || std::holds_alternative<op::join>(*x));
+}
+
 } // namespace
 
 requester_actor::requester_actor(caf::actor_config& cfg, house& in, lane& on)
-    : lane_actor(cfg, actor_kind::requester, std::to_string(on.index()), in.living, on, mailbox_max), house_(in),
+    : lane_actor(cfg, actor_kind::requester, std::to_string(on.index()), in.living, on, calls_max), house_(in),
       sweep_([this] { sweep(); }) {}
 
 requester_actor::behavior_type requester_actor::make_behavior() {
@@ -51,13 +55,13 @@ void requester_actor::begin(const perform& x) {
   auto ticket = ++next_ticket_;
   auto& c = calls_[ticket];
   c.what = x.what;
-  c.deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(house_.limits_now()->request_ms);
+  c.deadline = house_.steady_ms() + house_.limits_now()->request_ms;
   if (!sweep_.armed())
     here().timers().arm(sweep_, sweep_ms);
   if (x.what->who.user.empty())
     go(ticket, c); // not signed in: register, log in, guest, refresh
   else
-    ask_user(ticket, x.what->who.user, user::vouch{x.what->who.session});
+    ask_user(ticket, x.what->who.user, user::vouch{x.what->who.session, is_one_more_room(x.what->what)});
 }
 
 void requester_actor::go(uint64_t ticket, open_call& c) {
@@ -166,7 +170,7 @@ void requester_actor::finish(uint64_t ticket, answer what) {
 }
 
 void requester_actor::sweep() {
-  auto now = std::chrono::steady_clock::now();
+  auto now = house_.steady_ms();
   std::vector<uint64_t> late;
   for (const auto& [ticket, c] : calls_)
     if (c.deadline < now)

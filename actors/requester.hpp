@@ -12,7 +12,6 @@
 #include "actors/caller.hpp"
 #include "actors/timer_wheel.hpp"
 
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <unordered_map>
@@ -50,7 +49,7 @@ private:
     bool vouched = false;  // the session is known to be good
     size_t missing = 1;    // replies that are still to come
     ok::sessions sessions; // gathered from the lanes
-    std::chrono::steady_clock::time_point deadline;
+    int64_t deadline = 0;  // of house::steady_ms
   };
   void begin(const perform& x);
   void go(uint64_t ticket, open_call& c);

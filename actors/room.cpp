@@ -55,8 +55,10 @@ room_actor::behavior_type room_actor::make_behavior() {
         try_to_end();
       },
       [this](const tick&) { on_tick(); },
-      [this](const retire&) {
+      [this](const retire& x) {
         retiring_ = true;
+        if (x.stopping)
+          finish_awaiting();
         try_to_end();
       },
       [this](const room_loaded& x) { take(x); },
@@ -172,10 +174,7 @@ void room_actor::fail_pending() {
   keys_in_flight_.clear();
   if (looked_up_)
     waiting_.push_front(std::exchange(looked_up_, nullptr));
-  // These are durable; only the users' lists lag behind, and the shard sees to them.
-  for (const auto& [seq, causes] : std::exchange(awaiting_effects_, {}))
-    for (const auto& c : causes)
-      finish(c, seq);
+  finish_awaiting();
   phase_ = phase::cold;
   go_on();
 }
@@ -512,6 +511,13 @@ void room_actor::succeed(pending& p) {
   } else {
     awaiting_effects_[p.what->seq] = std::move(p.causes);
   }
+}
+
+/// These are durable; only the users' lists lag behind, and the shard sees to them.
+void room_actor::finish_awaiting() {
+  for (const auto& [seq, causes] : std::exchange(awaiting_effects_, {}))
+    for (const auto& c : causes)
+      finish(c, seq);
 }
 
 /// The answer to a change of membership that is durable and known to the user's list.

@@ -85,9 +85,11 @@ struct effect_done {
 struct tick {
   using local = message_tag;
 };
-/// No more commands will come; finish and answer with `retired`.
+/// No more commands will come; finish and answer with `retired`. When the node stops, nothing waits for effects: they
+/// are sent again at the next start.
 struct retire {
   using local = message_tag;
+  bool stopping = false;
 };
 
 // -- to the shard
@@ -201,6 +203,7 @@ private:
   void settle(const committed& x);
   void succeed(pending& p);
   void finish(const command_ptr& c, uint64_t seq);
+  void finish_awaiting();
   void publish(const event_ptr& e);
   void read_from_store(const command_ptr& c, reader::read_page page);
   void answer_page(const page_read& x);

@@ -18,9 +18,9 @@ size_t share_of(uint32_t bound) { return (bound + shard_count - 1) / shard_count
 
 shard_actor::shard_actor(caf::actor_config& cfg, house& in, shard_id id)
     : pooled_actor(cfg, actor_kind::shard, std::to_string(id), in.living), house_(in), id_(id),
-      rooms_({share_of(in.config.rooms.active), in.config.rooms.hold, std::chrono::seconds(in.config.rooms.idle_s)},
+      rooms_({share_of(in.config.rooms.active), in.config.rooms.hold, int64_t{in.config.rooms.idle_s} * 1'000},
              room_hooks()),
-      users_({share_of(in.config.users.active), in.config.rooms.hold, std::chrono::seconds(in.config.users.idle_s)},
+      users_({share_of(in.config.users.active), in.config.rooms.hold, int64_t{in.config.users.idle_s} * 1'000},
              user_hooks()) {
   this->set_down_handler([this](caf::down_msg& x) { died(x); });
 }
@@ -44,7 +44,7 @@ shard_actor::room_activations::hooks shard_actor::room_hooks() {
         }
         tell(to, std::move(x));
       },
-      [](const room::handle& to) { tell(to, room::retire{}); },
+      [this](const room::handle& to) { tell(to, room::retire{stopping_}); },
       [](const room::ask& x) {
         auto why = fail(errc::unavailable, "rooms.hold: too many commands wait for rooms to be woken");
         if (const auto* p = std::get_if<room::pull>(&x.what->what))
@@ -54,6 +54,7 @@ shard_actor::room_activations::hooks shard_actor::room_hooks() {
         else
           x.what->from.answer(why);
       },
+      [this] { return house_.steady_ms(); },
   };
 }
 
@@ -73,6 +74,7 @@ shard_actor::user_activations::hooks shard_actor::user_hooks() {
         else
           x.what->from.answer(why);
       },
+      [this] { return house_.steady_ms(); },
   };
 }
 
@@ -110,9 +112,8 @@ void shard_actor::on_tick() {
   for (const auto& room : std::exchange(reminders_, {}))
     if (const auto* to = rooms_.find(room))
       tell(*to, room::tick{});
-  auto now = std::chrono::steady_clock::now();
-  rooms_.retire_idle(now);
-  users_.retire_idle(now);
+  rooms_.retire_idle();
+  users_.retire_idle();
   if (!effects_known_)
     begin();
   for (auto& [key, e] : effects_)

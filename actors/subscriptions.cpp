@@ -19,7 +19,7 @@ connection_actor::subscription* connection_actor::find(const room_id& room) {
 }
 
 void connection_actor::follow(const room_id& room, std::optional<position> from, bool named) {
-  approaches_.push_back({++own_ticket_, room, named, false});
+  approaches_.push_back({++own_ticket_, room, named, false, false});
   subscribe(room, std::move(from), own_ticket_);
 }
 
@@ -189,8 +189,11 @@ void connection_actor::pull(subscription& s) {
   look_after_soon();
 }
 
-/// The user is in a new room, by whatever device or invitation.
+/// The user is in a new room, by whatever device or invitation; or in one less, which the room's own event tells.
 void connection_actor::take(const user::listed& x) {
+  room_count_ = x.rooms;
+  if (!x.joined)
+    return;
   if (phase_ == phase::greeting) {
     greeting_->later.push_back(x);
     return;

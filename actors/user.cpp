@@ -10,6 +10,13 @@ namespace {
 constexpr size_t waiting_max = 4'096;  // commands while the store is read or a password is hashed
 constexpr size_t gatherings_max = 256; // inbox pages under way
 
+storage::listed_room not_listed(std::string epoch) {
+  storage::listed_room r;
+  r.epoch = std::move(epoch);
+  r.left = true;
+  return r;
+}
+
 } // namespace
 
 user_actor::user_actor(caf::actor_config& cfg, house& in, user_id user, keeper shard)
@@ -63,6 +70,8 @@ void user_actor::take(const user_loaded& x) {
   account_ = image.account;
   sessions_ = {image.sessions.begin(), image.sessions.end()};
   rooms_ = {image.rooms.begin(), image.rooms.end()};
+  room_count_ = static_cast<size_t>(
+      std::count_if(rooms_.begin(), rooms_.end(), [](const auto& entry) { return !entry.second.left; }));
   phase_ = phase::serving;
   go_on();
 }
@@ -174,6 +183,8 @@ void user_actor::perform(const command_ptr&, const depart& x) {
 void user_actor::perform(const command_ptr& c, const vouch& x) {
   if (is_revoked(x.session))
     c->from.refuse(errc::unauthenticated, "the session was revoked");
+  else if (auto bound = house_.limits_now()->rooms_per_user; x.one_more_room && room_count_ >= bound)
+    c->from.refuse(errc::too_large, "limits.rooms_per_user: " + std::to_string(bound));
   else
     c->from.answer(ok::any{ok::none{}});
 }
@@ -182,7 +193,9 @@ void user_actor::perform(const command_ptr& c, const vouch& x) {
 // -------------------------------------------------------------------------------------------------------------
 
 void user_actor::perform(const command_ptr& c, const mark_read& x) {
-  auto& entry = rooms_[x.room];
+  auto [i, is_new] = rooms_.try_emplace(x.room);
+  auto& entry = i->second;
+  room_count_ += is_new ? 1 : 0;
   if (entry.epoch != x.epoch) {
     // The room is new, or the effect that lists it has not come yet.
     entry.epoch = x.epoch;
@@ -210,17 +223,19 @@ void user_actor::perform(const command_ptr& c, const mark_read& x) {
 void user_actor::perform(const command_ptr& c, const effect& x) {
   const auto& e = x.what;
   auto applied = [e, origin = x.origin] { tell(origin, effect_applied{e}); };
-  auto& entry = rooms_[e.room];
+  auto& entry = rooms_.try_emplace(e.room, not_listed(e.epoch)).first->second;
   if (entry.epoch == e.epoch && entry.since >= e.seq) {
     if (pending_.empty())
       applied(); // a repetition
     return;      // else: it may be on its way to the disk; the shard asks again
   }
-  if (entry.epoch != e.epoch) {
-    entry = {};
-    entry.epoch = e.epoch;
+  if (entry.epoch != e.epoch) { // another room under the same name
+    room_count_ -= entry.left ? 0 : 1;
+    entry = not_listed(e.epoch);
   }
   bool joined = e.change == storage::member_change::joined;
+  if (entry.left == joined)
+    room_count_ += joined ? 1 : -1;
   entry.kind = e.kind;
   entry.role = e.role;
   entry.since = e.seq;
@@ -230,9 +245,8 @@ void user_actor::perform(const command_ptr& c, const effect& x) {
   auto batch = std::make_shared<storage::batch>(user_.shard());
   batch->put(user_, e.room, entry);
   commit(std::move(batch), c, [this, e, joined, applied] {
-    if (joined)
-      for (const auto& [id, device] : connections_)
-        tell(device.to, listed{e.room, {e.epoch, e.seq - 1}});
+    for (const auto& [id, device] : connections_)
+      tell(device.to, listed{e.room, {e.epoch, e.seq - 1}, joined, room_count_});
     applied();
   });
 }

@@ -38,11 +38,13 @@ struct welcome {
   outcome<std::vector<std::pair<room_id, storage::listed_room>>> rooms;
   close_code otherwise = close_code::revoked; // with which the connection closes when refused
 };
-/// A room has come onto the user's list (or gone from it, which the room's own event tells).
+/// A room has come onto the user's list, or gone from it.
 struct listed {
   using local = message_tag;
   room_id room;
   position since; // events after it concern the user
+  bool joined = false;
+  size_t rooms = 0; // how many there are now
 };
 /// The connection has to end.
 struct ended {
@@ -65,6 +67,7 @@ struct depart {
 /// Is this session still good? For REST, before anything is done in its name.
 struct vouch {
   std::string session;
+  bool one_more_room = false; // and may the user be in one more room?
 };
 /// The room found the position possible.
 struct mark_read {
@@ -200,6 +203,7 @@ private:
   std::optional<storage::account_record> account_;
   std::map<std::string, storage::session_record> sessions_;
   std::map<room_id, storage::listed_room> rooms_; // tombstones included
+  size_t room_count_ = 0;                         // without them
 
   std::unordered_map<uint64_t, connection> connections_; // by actor id
   std::list<command_ptr> waiting_;                       // lists, because an empty deque holds 576 bytes

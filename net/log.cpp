@@ -50,11 +50,16 @@ private:
 
 spdlog::level::level_enum level_of(log_level level) {
   switch (level) {
-  case log_level::trace: return spdlog::level::trace;
-  case log_level::debug: return spdlog::level::debug;
-  case log_level::info: return spdlog::level::info;
-  case log_level::warn: return spdlog::level::warn;
-  case log_level::error: return spdlog::level::err;
+  case log_level::trace:
+    return spdlog::level::trace;
+  case log_level::debug:
+    return spdlog::level::debug;
+  case log_level::info:
+    return spdlog::level::info;
+  case log_level::warn:
+    return spdlog::level::warn;
+  case log_level::error:
+    return spdlog::level::err;
   }
   return spdlog::level::info;
 }

@@ -219,7 +219,7 @@ TEST_CASE("hello subscribes to all rooms, none, or those that are listed", "[con
   none.hello("ada", with(op::hello::scope::none));
   CHECK(none.heard() == lines{"1 hello ada one#1- three#1- two#1-"});
   list.hello("ada", with(op::hello::scope::list, {s.room("two"), s.room("public"), s.room("nowhere")}));
-  CHECK(list.heard() == lines{"1 hello ada one#1- public#1 three#1- two#1"});
+  CHECK(list.heard() == lines{"1 hello ada one#1- three#1- two#1 public#1"});
   bob.say("public", "hi");
   ada.say("one", "hi").say("two", "ho").say("to:bob", "psst");
   CHECK(none.heard().empty());

@@ -203,20 +203,11 @@ scene::scene(const std::function<void(settings&)>& adjust) {
   config.limits.sends_burst = 100'000;
   if (adjust)
     adjust(config);
-  storage::store_options o;
-  o.path = directory_ + "/store";
-  o.env = disk.env();
-  o.min_free_bytes = 0;
-  auto opened = storage::store::open(o);
-  if (!opened)
-    throw std::runtime_error(opened.error().message);
-  store = std::move(*opened);
   start();
 }
 
 scene::~scene() {
   stop();
-  store.reset();
   std::error_code ignored;
   std::filesystem::remove_all(directory_, ignored);
 }
@@ -226,10 +217,19 @@ caf::scheduler::test_coordinator& scene::scheduler() {
 }
 
 void scene::start() {
+  storage::store_options o;
+  o.path = directory_ + "/store";
+  o.env = disk.env();
+  o.min_free_bytes = 0;
+  auto opened = storage::store::open(o);
+  if (!opened)
+    throw std::runtime_error(opened.error().message);
+  store = std::move(*opened);
   caf_config_ = std::make_unique<caf_settings>();
   system_ = std::make_unique<caf::actor_system>(*caf_config_);
   home = std::make_unique<house>(config, *store, encode_, tokens_, figures);
   home->now_ms = [this] { return clock; };
+  home->steady_ms = [this] { return clock; };
   home->random_text = [this](size_t n) {
     auto s = std::to_string(++drawn_);
     return std::string(n > s.size() ? n - s.size() : 0, 'r') + s;
@@ -274,6 +274,7 @@ void scene::stop() {
   system_.reset();
   lanes.clear();
   home.reset();
+  store.reset();
 }
 
 void scene::restart() {
