@@ -128,7 +128,8 @@ class Server:
 
     def is_ready(self):
         try:
-            return self.rest("GET", "/readyz", limit_s=5).status == 200
+            return all(self.rest("GET", "/readyz", tls=tls, limit_s=5).status == 200
+                       for tls in ([False, True] if self.tls_port else [False]))
         except (OSError, HTTPException):
             return False
 
