@@ -7,6 +7,12 @@ using namespace greenroom::storage::testing;
 
 using numbers = std::vector<uint64_t>;
 
+/// An outcome that holds a value answers error() with `internal`, too: ask first.
+template <class T>
+bool is_damage(const outcome<T>& x) {
+  return !x && x.error().code == errc::internal;
+}
+
 TEST_CASE_METHOD(store_fixture, "a room that was never stored is absent", "[store]") {
   auto image = db->load_room(lobby, 10, 10'000);
   REQUIRE(image);
@@ -125,8 +131,8 @@ TEST_CASE_METHOD(store_fixture, "a hole in the log is an error, not a short page
   for (uint64_t seq : {1, 2, 4, 5})
     x.put(lobby, message(seq, "x"));
   REQUIRE(commit(*db, {&x}));
-  CHECK(db->events_after(lobby, 0, 10, 10'000).error().code == errc::internal);
-  CHECK(db->events_before(lobby, 9, 10, 10'000).error().code == errc::internal);
+  CHECK(is_damage(db->events_after(lobby, 0, 10, 10'000)));
+  CHECK(is_damage(db->events_before(lobby, 9, 10, 10'000)));
 }
 
 TEST_CASE_METHOD(store_fixture, "the seq at a time is the first event not older", "[store]") {
@@ -144,7 +150,7 @@ TEST_CASE_METHOD(store_fixture, "the seq at a time is the first event not older"
   CHECK(db->seq_at(lobby, 51, 1, 6) == 7u);
   CHECK(db->seq_at(lobby, 0, 4, 6) == 4u);  // retention dropped what is before
   CHECK(db->seq_at(lobby, 99, 7, 6) == 7u); // an empty room
-  CHECK(db->seq_at(lobby, 99, 1, 9).error().code == errc::internal);
+  CHECK(is_damage(db->seq_at(lobby, 99, 1, 9)));
 }
 
 TEST_CASE_METHOD(store_fixture, "effects of a shard wait until they are erased", "[store]") {
@@ -252,6 +258,7 @@ TEST_CASE_METHOD(store_fixture, "below the reserve of free space a commit is ref
   options.min_free_bytes = UINT64_MAX;
   db = store::open(options).value();
   auto refused = commit(*db, {&x});
+  REQUIRE_FALSE(refused);
   CHECK(refused.error().code == errc::unavailable);
   CHECK(db->healthy());
   CHECK(db->events_after(lobby, 0, 10, 1'000).value().events.empty());

@@ -45,11 +45,11 @@ public:
     if (kind_ == fault::none)
       return IOStatus::OK();
     failed_ = true;
-    if (kind_ == fault::no_space)
-      return IOStatus::NoSpace("injected");
-    if (kind_ == fault::io_error)
+    auto kind = kind_;
+    if (kind == fault::io_error || kind == fault::no_space_once)
       kind_ = fault::none;
-    return IOStatus::IOError("injected");
+    bool full = kind == fault::no_space || kind == fault::no_space_once;
+    return full ? IOStatus::NoSpace("injected") : IOStatus::IOError("injected");
   }
 
   void synced(const std::string& name) {

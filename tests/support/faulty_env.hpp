@@ -20,6 +20,8 @@ enum class fault : uint8_t {
   none,
   /// One operation fails with an input/output error; an append has written half of its bytes then.
   io_error,
+  /// One operation finds no space left.
+  no_space_once,
   /// From one operation on there is no space left, until heal().
   no_space,
   /// From one operation on nothing works, until lose_power() has been called.
