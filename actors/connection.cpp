@@ -51,9 +51,11 @@ connection_actor::behavior_type connection_actor::make_behavior() {
       [this](const incoming& x) { receive(x); },
       [this](const garbled& x) { garble(x); },
       [this](const connection::drained&) {
+        slow_since_ = 0;
         for (auto& s : subscriptions_)
-          if (std::exchange(s.stuck, false))
+          if (phase_ == phase::live && std::exchange(s.stuck, false))
             pull(s);
+        next_requests();
       },
       [this](const gone&) { end(); },
       [this](const reply& x) { take(x); },
@@ -76,10 +78,11 @@ void connection_actor::receive(const incoming& x) {
   next_requests();
 }
 
-/// Takes what waits, as far as the window allows; beyond it, the socket is not read.
+/// Takes what waits, as far as the window and the outbox allow; beyond it, the socket is not read.
 void connection_actor::next_requests() {
   auto bound = house_.limits_now()->in_flight;
-  while (!waiting_.empty() && phase_ != phase::greeting && phase_ != phase::over && in_flight_.size() < bound) {
+  while (!waiting_.empty() && phase_ != phase::greeting && phase_ != phase::over && in_flight_.size() < bound &&
+         !outbox_is_high()) {
     auto r = std::move(waiting_.front());
     waiting_.pop_front();
     process(r);
@@ -358,6 +361,10 @@ void connection_actor::look_after() {
     arrive(static_cast<uint64_t>(id));
     respond(id, fail(errc::unavailable, "limits.request_ms: no answer in time"));
   }
+  if (slow_since_ != 0 && house_.steady_ms() - slow_since_ > house_.limits_now()->slow_ms) {
+    close(close_code::slow_consumer, "limits.slow_ms: the client does not read");
+    return;
+  }
   bool stuck = false;
   for (auto& s : subscriptions_) {
     if (s.pulling && ++s.waits > pull_waits)
@@ -368,7 +375,7 @@ void connection_actor::look_after() {
   }
   if (!overdue.empty())
     next_requests();
-  if ((stuck || !in_flight_.empty()) && phase_ == phase::live)
+  if ((stuck || slow_since_ != 0 || !in_flight_.empty()) && phase_ == phase::live)
     here().timers().arm(care_, care_ms);
 }
 

@@ -9,7 +9,8 @@
 // Invariants
 // - Each request with an id is answered exactly once, unless the connection ends before.
 // - A live event is handed over only if its seq is cursor + 1. If it is further on, the connection is behind and pulls
-//   pages from the room until it meets the live stream; nothing is buffered meanwhile.
+//   pages from the room until it meets the live stream; nothing is buffered meanwhile. The same when its outbox is more
+//   than half full; if that lasts for limits.slow_ms, the client is closed as a slow consumer.
 // - Nothing of a room is handed over before the answer that names it, or before a `subscribed` event.
 // - At most limits.in_flight requests are under way; what was read beyond that waits, and reading stops.
 #pragma once
@@ -158,6 +159,8 @@ private:
   void subscribe(const room_id& room, std::optional<position> from, uint64_t ticket);
   std::optional<approach> arrive(uint64_t ticket);
   void pull(subscription& s);
+  bool outbox_is_high() const;
+  void stick(subscription& s);
   void name(const room_id& room);
 
   house& house_;
@@ -175,7 +178,8 @@ private:
   size_t room_count_ = 0; // on the user's list
   std::list<request_ptr> waiting_;
   bool holding_ = false;
-  bool warned_ = false; // `expiring` has been sent
+  int64_t slow_since_ = 0; // since when the outbox is more than half full; 0: it is not
+  bool warned_ = false;    // `expiring` has been sent
   uint32_t bad_frames_ = 0;
   uint32_t refusals_ = 0; // rate_limited in the present window
   int64_t window_ = 0;    // when it began

@@ -38,6 +38,11 @@ struct house {
   /// Shards that have read their effects; the node is ready when all have.
   std::atomic<uint32_t> shards_started{0};
 
+  /// Commits under way to the storage actor; nothing is admitted over storage.queue.
+  std::atomic<uint32_t> commits_waiting{0};
+  bool storage_is_full() const noexcept {
+    return commits_waiting.load(std::memory_order_relaxed) >= config.storage.queue;
+  }
   /// Passwords under way to the hasher.
   std::atomic<uint32_t> hashes_waiting{0};
 

@@ -174,20 +174,17 @@ bool node::stop() {
     if (late)
       spdlog::error("what=stop_late shards={}", left);
   }
+  // The rest has nothing to wait for. Connections that are just ending may still tell the shards' handles, which are
+  // kept until nobody is left; those of detached actors must go first (handbook 3.5), or the system never ends.
   tell(h.storage, persist::stop{});
   tell(h.hasher, hasher::stop{});
   for (const auto& r : h.readers)
     tell(r, reader::stop{});
   for (const auto& l : h.relay_lanes)
     tell(l, relay_lane::stop{});
-  // No handle to a detached actor may be left (handbook 3.5), or the actor system never ends.
   h.storage = persist::handle{};
   h.hasher = hasher::handle{};
   h.readers.clear();
-  h.relay_lanes.clear();
-  h.shards.clear();
-  impl_->requesters.clear();
-  impl_->clock = clock_handle{};
   // Waits on another thread, because CAF's own wait has no limit.
   auto done = std::make_shared<std::promise<void>>();
   auto ended = done->get_future();
@@ -196,9 +193,15 @@ bool node::stop() {
     done->set_value();
   }).detach();
   impl_->stopped = ended.wait_until(deadline) == std::future_status::ready;
-  if (!impl_->stopped)
+  if (!impl_->stopped) {
     spdlog::error("what=stop_incomplete actors={}", impl_->system.registry().running());
-  return impl_->stopped;
+    return false;
+  }
+  h.relay_lanes.clear();
+  h.shards.clear();
+  impl_->requesters.clear();
+  impl_->clock = clock_handle{};
+  return true;
 }
 
 } // namespace greenroom

@@ -231,6 +231,12 @@ void room_actor::on_tick() {
 // -----------------------------------------------------------------------------------------------
 
 void room_actor::perform(const command_ptr& c) {
+  bool writes = std::holds_alternative<op::send>(c->what) || std::holds_alternative<op::create>(c->what) ||
+                std::holds_alternative<op::join>(c->what) || std::holds_alternative<op::leave>(c->what);
+  if (writes && house_.storage_is_full()) { // before a seq is drawn: what is admitted is never skipped
+    refuse(*c, fail(errc::unavailable, "storage.queue: too many writes wait for the disk"));
+    return;
+  }
   // A page or a read position takes account of what was sent before it, so it waits until that is durable.
   bool looks_back = std::holds_alternative<op::history>(c->what) || std::holds_alternative<op::read>(c->what);
   if (looks_back && !pending_.empty()) {
@@ -467,6 +473,7 @@ storage::event room_actor::next_event(event_kind kind, const user_id& from) {
 void room_actor::commit(std::shared_ptr<const storage::batch> batch, pending p) {
   p.token = ++next_token_;
   pending_.push_back(std::move(p));
+  house_.commits_waiting.fetch_add(1);
   if (auto& last = pending_.back(); last.key)
     keys_in_flight_[*last.key] = &last;
   tell(house_.storage, persist::commit{std::move(batch), era_, next_token_, self()});
@@ -527,7 +534,7 @@ void room_actor::finish(const command_ptr& c, uint64_t seq) {
   else if (std::holds_alternative<op::leave>(c->what))
     c->from.answer(ok::any{ok::left{seq}});
   else if (const auto* j = std::get_if<op::join>(&c->what))
-    let_in(c->from, j->resume);
+    let_in(c->from, j->resume, seq);
   else if (const auto* s = std::get_if<op::subscribe>(&c->what))
     let_in(c->from, s->resume);
 }

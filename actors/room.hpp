@@ -189,7 +189,7 @@ private:
   storage::member_role role_of(const user_id& user) const;
   std::optional<failure> refusal_to_see(const user_id& user) const;
   standing stand(const user_id& user, const std::optional<position>& resume) const;
-  void let_in(const caller& from, const std::optional<position>& resume);
+  void let_in(const caller& from, const std::optional<position>& resume, std::optional<uint64_t> at = std::nullopt);
   void refuse_listener(const caller& from, failure why);
   void refuse(const command& c, const failure& why);
   void change_member(const command_ptr& c, storage::member_change change, storage::member_role role,

@@ -62,8 +62,11 @@ standing room_actor::stand(const user_id& user, const std::optional<position>& r
   return s;
 }
 
-void room_actor::let_in(const caller& from, const std::optional<position>& resume) {
+/// `at`: the caller's own event, after which its stream begins whatever has been said since.
+void room_actor::let_in(const caller& from, const std::optional<position>& resume, std::optional<uint64_t> at) {
   auto s = stand(from.user, resume);
+  if (at && !resume)
+    s.cursor = *at;
   if (relay_)
     tell(relay_, relay::admit{from, std::move(s)});
   else // through REST, and nobody listens here

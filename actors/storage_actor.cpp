@@ -57,6 +57,7 @@ void storage_actor::flush() {
       spdlog::error("what=commit_failed batches={} reason=\"{}\"", batches.size(), result.error().message);
     }
   }
+  house_.commits_waiting.fetch_sub(static_cast<uint32_t>(group_.size()));
   for (const auto& c : group_)
     tell(c.to, committed{c.token, ok && c.era == era});
   group_.clear();

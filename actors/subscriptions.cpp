@@ -60,8 +60,9 @@ void connection_actor::take(const stands& x) {
   if (asked && land(x.ticket)) {
     auto id = static_cast<int64_t>(x.ticket);
     if (x.where)
-      respond(id, ok::any{ok::joined{x.where->epoch, x.where->head, x.where->role, x.where->member_count,
-                                     x.where->online_count, x.where->recovered}});
+      respond(id,
+              ok::any{ok::joined{x.where->epoch, x.where->recovered.value_or(false) ? x.where->head : x.where->cursor,
+                                 x.where->role, x.where->member_count, x.where->online_count, x.where->recovered}});
     else
       respond(id, x.where.error());
   }
@@ -151,13 +152,19 @@ void connection_actor::take(const room::pulled& x) {
   }
 }
 
-/// Passes one event on if it is the next one. False: the subscription or the connection is over.
+/// Passes one event on if it is the next one. False: no more of this room at present: the subscription or the
+/// connection is over, or the outbox is full enough.
 bool connection_actor::hand_over(uint64_t relay, const storage::event& e, const frame& bytes) {
   auto* s = find(relay);
   if (!s)
     return false;
   if (e.seq != s->cursor + 1)
-    return true; // had before, or of the future: `seen` knows, and a pull will bring it
+    return true;          // had before, or of the future: `seen` knows, and a pull will bring it
+  if (outbox_is_high()) { // the rest is pulled when the client has read
+    s->seen = std::max(s->seen, e.seq);
+    stick(*s);
+    return false;
+  }
   if (!std::exchange(s->named, true)) {
     --unnamed_;
     write(house_.encode.subscribed(s->face->room, {s->face->epoch, s->cursor}), delivery::reliable);
@@ -174,11 +181,23 @@ bool connection_actor::hand_over(uint64_t relay, const storage::event& e, const 
   return true;
 }
 
+bool connection_actor::outbox_is_high() const {
+  return socket_->queued_bytes() > house_.limits_now()->outbox_bytes / 2;
+}
+
+/// Goes on when the outbox has drained; if it does not for long, the client is too slow to keep.
+void connection_actor::stick(subscription& s) {
+  s.stuck = true;
+  if (slow_since_ == 0)
+    slow_since_ = house_.steady_ms();
+  look_after_soon();
+}
+
 void connection_actor::pull(subscription& s) {
   if (s.pulling)
     return;
-  if (socket_->queued_bytes() > house_.limits_now()->outbox_bytes / 2) {
-    s.stuck = true; // drained() brings it back
+  if (outbox_is_high()) {
+    stick(s);
     return;
   }
   s.pulling = true;

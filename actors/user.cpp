@@ -114,6 +114,7 @@ bool user_actor::stale() const noexcept { return era_ != house_.era.load(std::me
 
 void user_actor::commit(std::shared_ptr<storage::batch> batch, const command_ptr& cause, std::function<void()> then) {
   pending_.push_back({++next_token_, cause, std::move(then)});
+  house_.commits_waiting.fetch_add(1);
   tell(house_.storage, persist::commit{std::move(batch), era_, next_token_, self()});
 }
 
@@ -193,6 +194,10 @@ void user_actor::perform(const command_ptr& c, const vouch& x) {
 // -------------------------------------------------------------------------------------------------------------
 
 void user_actor::perform(const command_ptr& c, const mark_read& x) {
+  if (house_.storage_is_full()) {
+    c->from.refuse(errc::unavailable, "storage.queue: too many writes wait for the disk");
+    return;
+  }
   auto [i, is_new] = rooms_.try_emplace(x.room);
   auto& entry = i->second;
   room_count_ += is_new ? 1 : 0;

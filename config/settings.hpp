@@ -42,6 +42,7 @@ struct limits {
   uint32_t ping_ms = 25'000;
   uint32_t pong_ms = 20'000;
   uint32_t request_ms = 10'000;
+  uint32_t slow_ms = 10'000;
   uint32_t keep_alive_ms = 60'000;
   // Counts per node.
   uint32_t connections = 15'000;

@@ -159,6 +159,41 @@ TEST_CASE("a client that does not read is closed with 3008 and loses nothing: it
   CHECK(again.heard() == lines{"1 hello bob lobby#3 lobby=recovered", "lobby#3 ada: too much"});
 }
 
+TEST_CASE("a slow client is not fed but pulls when it has read; only one that never reads is closed", "[connection]") {
+  scene s;
+  auto ada = s.enter("ada"), bob = s.enter("bob", 1);
+  ada.hello().create("lobby");
+  bob.hello().join("lobby");
+  bob.heard();
+  bob.socket().queued = s.config.limits.outbox_bytes;
+  ada.say("lobby", "one").say("lobby", "two");
+  CHECK(bob.heard().empty());
+  s.pass(9s);
+  CHECK_FALSE(bob.socket().closed);
+  bob.socket().queued = 0;
+  bob.drained();
+  CHECK(bob.heard() == lines{"lobby#3 ada: one", "lobby#4 ada: two"});
+  ada.say("lobby", "three");
+  CHECK(bob.heard() == lines{"lobby#5 ada: three"});
+  bob.socket().queued = s.config.limits.outbox_bytes;
+  ada.say("lobby", "four");
+  s.pass(12s);
+  CHECK(bob.socket().closed == close_code::slow_consumer);
+}
+
+TEST_CASE("a join's stream begins at its own event, whatever was sent behind it at once", "[connection]") {
+  scene s;
+  auto ada = s.enter("ada");
+  ada.hello().ask_later(2, op::create{s.room("lobby"), {}, {}, 0}).ask_later(3, op::join{s.room("lobby"), {}});
+  ada.say_later("lobby", "one").say_later("lobby", "two");
+  s.run();
+  lines events;
+  for (const auto& f : ada.heard())
+    if (f.starts_with("lobby#") || f.starts_with("3 "))
+      events.push_back(f);
+  CHECK(events == lines{"3 joined #1 1/1", "lobby#2 ada: one", "lobby#3 ada: two"});
+}
+
 TEST_CASE("resume continues where it stopped, or says that it can't", "[connection]") {
   scene s{[](settings& c) {
     c.limits.resume_events = 6;

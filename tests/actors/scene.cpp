@@ -179,6 +179,11 @@ void person::garble(bool not_an_object) {
   scene_.run();
 }
 
+void person::drained() {
+  client_->drained();
+  scene_.run();
+}
+
 void person::hang_up() {
   std::exchange(client_, nullptr)->closed();
   scene_.run();

@@ -77,6 +77,7 @@ public:
   person& say(std::string room, std::string text, std::string key = {});
   person& say_later(std::string room, std::string text, std::string key = {});
   void garble(bool not_an_object);
+  void drained();
   void hang_up();
   int64_t last_id() const { return next_id_ - 1; }
 
