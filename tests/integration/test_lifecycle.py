@@ -163,6 +163,7 @@ def test_sighup_takes_a_new_certificate_and_keeps_the_old_when_it_is_bad(make_se
     fresh.leave(), kept.leave()
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")  # that is the point of it
 def test_old_tls_is_refused(make_server):
     server = make_server(tls=True)
     context = server.tls()
