@@ -48,7 +48,9 @@ connection_actor::connection_actor(caf::actor_config& cfg, house& in, lane& on, 
 
 connection_actor::behavior_type connection_actor::make_behavior() {
   return {
-      [this](const incoming& x) { receive(x); },
+      [this](const incoming& x) { receive(x); }, // the frequent ones first: CAF tries one after the other
+      [this](const delivered& x) { take(x); },
+      [this](const reply& x) { take(x); },
       [this](const garbled& x) { garble(x); },
       [this](const connection::drained&) {
         slow_since_ = 0;
@@ -58,10 +60,8 @@ connection_actor::behavior_type connection_actor::make_behavior() {
         next_requests();
       },
       [this](const gone&) { end(); },
-      [this](const reply& x) { take(x); },
       [this](const stands& x) { take(x); },
       [this](const room::pulled& x) { take(x); },
-      [this](const delivered& x) { take(x); },
       [this](const user::welcome& x) { take(x); },
       [this](const user::listed& x) { take(x); },
       [this](const user::ended& x) { close(x.code, x.reason); },

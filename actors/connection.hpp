@@ -49,9 +49,9 @@ struct gone {
   using local = message_tag;
 };
 
-using handle = caf::typed_actor<caf::reacts_to<incoming>, caf::reacts_to<garbled>, caf::reacts_to<drained>,
-                                caf::reacts_to<gone>, caf::reacts_to<reply>, caf::reacts_to<stands>,
-                                caf::reacts_to<room::pulled>, caf::reacts_to<delivered>, caf::reacts_to<user::welcome>,
+using handle = caf::typed_actor<caf::reacts_to<incoming>, caf::reacts_to<delivered>, caf::reacts_to<reply>,
+                                caf::reacts_to<garbled>, caf::reacts_to<drained>, caf::reacts_to<gone>,
+                                caf::reacts_to<stands>, caf::reacts_to<room::pulled>, caf::reacts_to<user::welcome>,
                                 caf::reacts_to<user::listed>, caf::reacts_to<user::ended>>;
 
 class connection_actor : public lane_actor<handle> {

@@ -20,6 +20,7 @@ bool relay_lane_actor::may_drop(const caf::mailbox_element& e) const { return e.
 
 relay_lane_actor::behavior_type relay_lane_actor::make_behavior() {
   return {
+      [this](const fan_out& x) { hand_out(x); }, // the frequent one first: CAF tries one after the other
       [this](const enter& x) {
         present_[x.connection] = {x.to, x.socket, x.session};
       },
@@ -35,7 +36,6 @@ relay_lane_actor::behavior_type relay_lane_actor::make_behavior() {
         if (auto i = present_.find(x.from.connection); i != present_.end())
           tell(i->second.to, stands{x.from.ticket, x.why, nullptr});
       },
-      [this](const fan_out& x) { hand_out(x); },
       [this](const stop&) { this->quit(); },
   };
 }

@@ -146,8 +146,8 @@ struct stop {
 };
 
 using handle =
-    caf::typed_actor<caf::reacts_to<enter>, caf::reacts_to<leave>, caf::reacts_to<unlisten>, caf::reacts_to<list>,
-                     caf::reacts_to<admit>, caf::reacts_to<refuse>, caf::reacts_to<fan_out>, caf::reacts_to<stop>>;
+    caf::typed_actor<caf::reacts_to<fan_out>, caf::reacts_to<enter>, caf::reacts_to<leave>, caf::reacts_to<unlisten>,
+                     caf::reacts_to<list>, caf::reacts_to<admit>, caf::reacts_to<refuse>, caf::reacts_to<stop>>;
 
 class relay_lane_actor : public lane_actor<handle> {
 public:

@@ -44,7 +44,8 @@ room_actor::~room_actor() { house_.metrics.rooms_active.add(-1); }
 room_actor::behavior_type room_actor::make_behavior() {
   load();
   return {
-      [this](const ask& x) { receive(x); },
+      [this](const ask& x) { receive(x); }, // the frequent ones first: CAF tries one after the other
+      [this](const committed& x) { settle(x); },
       [this](const effect_done& x) {
         if (auto i = awaiting_effects_.find(x.seq); i != awaiting_effects_.end()) {
           auto causes = std::move(i->second);
@@ -74,7 +75,6 @@ room_actor::behavior_type room_actor::make_behavior() {
         send_with(c, std::get<op::send>(c->what), x.what);
         go_on();
       },
-      [this](const committed& x) { settle(x); },
   };
 }
 

@@ -119,9 +119,9 @@ struct remind {
 using keeper = caf::typed_actor<caf::reacts_to<wants_retire>, caf::reacts_to<retired>, caf::reacts_to<effects>,
                                 caf::reacts_to<remind>>;
 
-using handle = caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<effect_done>, caf::reacts_to<tick>,
-                                caf::reacts_to<retire>, caf::reacts_to<room_loaded>, caf::reacts_to<page_read>,
-                                caf::reacts_to<key_found>, caf::reacts_to<committed>>;
+using handle = caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<committed>, caf::reacts_to<effect_done>,
+                                caf::reacts_to<tick>, caf::reacts_to<retire>, caf::reacts_to<room_loaded>,
+                                caf::reacts_to<page_read>, caf::reacts_to<key_found>>;
 
 using event_ptr = std::shared_ptr<const storage::event>;
 
