@@ -65,7 +65,7 @@ TEST_CASE("a client may vanish while frames wait for it", "[transport]") {
   const bool closing = GENERATE(false, true);
   CAPTURE(held, closing);
   net_house house;
-  peer p{house.port, false, 4'096};
+  peer p{house.port, false, 65'536};
   REQUIRE(p.upgrade().status == 101);
   auto c = house.connection();
   house.at(c, [&](transport& t) { t.hold(held); });

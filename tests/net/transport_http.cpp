@@ -108,14 +108,14 @@ TEST_CASE("an answer that nobody reads is given up", "[transport]") {
   limits l;
   l.keep_alive_ms = 300;
   net_house house{l};
-  peer p{house.port, false, 4'096};
+  peer p{house.port, false, 65'536};
   p.send("GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
   CHECK(eventually([&] { return house.server->connections() == 0; }));
 }
 
 TEST_CASE("a large answer arrives whole", "[transport]") {
   net_house house;
-  peer p{house.port, false, 4'096};
+  peer p{house.port, false, 65'536};
   CHECK(p.request("GET /large HTTP/1.1\r\nHost: h").body.size() == 4'000'000);
 }
 

@@ -113,7 +113,7 @@ TEST_CASE("frames keep their order when the socket takes them in parts", "[trans
   limits l;
   l.outbox_bytes = 64'000'000;
   net_house house{l, &cert};
-  peer p{tls ? house.tls_port : house.port, tls, 4'096};
+  peer p{tls ? house.tls_port : house.port, tls, 65'536};
   REQUIRE(p.upgrade().status == 101);
   auto c = house.connection();
   std::vector<std::string> sent;
@@ -140,7 +140,7 @@ TEST_CASE("a slow consumer loses ephemerals first, then its connection", "[trans
   limits l;
   l.outbox_bytes = 100'000;
   net_house house{l, &cert};
-  peer p{tls ? house.tls_port : house.port, tls, 4'096};
+  peer p{tls ? house.tls_port : house.port, tls, 65'536};
   REQUIRE(p.upgrade().status == 101);
   auto c = house.connection();
   const auto data = net::ws_text(std::string(990, 'd'));
@@ -188,7 +188,7 @@ TEST_CASE("a slow consumer that never reads is gone within the deadline", "[tran
   limits l;
   l.outbox_bytes = 100'000;
   net_house house{l};
-  peer p{house.port, false, 4'096};
+  peer p{house.port, false, 65'536};
   REQUIRE(p.upgrade().status == 101);
   auto c = house.connection();
   house.at(c, [&](transport& t) {
@@ -205,7 +205,7 @@ TEST_CASE("a client that pings and never reads is a slow consumer", "[transport]
   limits l;
   l.outbox_bytes = 50'000;
   net_house house{l};
-  peer p{house.port, false, 4'096};
+  peer p{house.port, false, 65'536};
   REQUIRE(p.upgrade().status == 101);
   p.set_send_patience({0, 200'000});
   std::string pings;
@@ -221,7 +221,7 @@ TEST_CASE("the client is told once that its outbox has drained", "[transport]") 
   limits l;
   l.outbox_bytes = 1'000'000;
   net_house house{l};
-  peer p{house.port, false, 4'096};
+  peer p{house.port, false, 65'536};
   REQUIRE(p.upgrade().status == 101);
   auto c = house.connection();
   house.at(c, [&](transport& t) {
