@@ -12,6 +12,9 @@ std::shared_ptr<const T> share(T x) {
   return std::make_shared<const T>(std::move(x));
 }
 
+/// After a failed write nobody may build on what the store shows until it has been opened anew.
+failure uncertain() { return fail(errc::unavailable, "the store is being opened again"); }
+
 } // namespace
 
 reader_actor::reader_actor(caf::actor_config& cfg, house& in, uint32_t index)
@@ -21,9 +24,14 @@ reader_actor::behavior_type reader_actor::make_behavior() {
   return {
       [this](const load_room& x) {
         const auto& c = house_.config.rooms;
-        tell(x.to, room_loaded{share(house_.store.load_room(x.room, c.ring_events, c.ring_bytes))});
+        using image = outcome<std::optional<storage::room_image>>;
+        tell(x.to, room_loaded{share(certain() ? house_.store.load_room(x.room, c.ring_events, c.ring_bytes)
+                                               : image{uncertain()})});
       },
-      [this](const load_user& x) { tell(x.to, user_loaded{share(house_.store.load_user(x.user))}); },
+      [this](const load_user& x) {
+        using image = outcome<storage::user_image>;
+        tell(x.to, user_loaded{share(certain() ? house_.store.load_user(x.user) : image{uncertain()})});
+      },
       [this](const load_effects& x) { tell(x.to, effects_loaded{share(house_.store.effects(x.shard, effects_max))}); },
       [this](const read_page& x) {
         tell(x.to, page_read{x.token, share(page(x))});
@@ -34,6 +42,8 @@ reader_actor::behavior_type reader_actor::make_behavior() {
       [this](const stop&) { this->quit(); },
   };
 }
+
+bool reader_actor::certain() const { return house_.store.healthy(); }
 
 outcome<storage::event_page> reader_actor::page(const read_page& x) const {
   switch (x.where) {

@@ -94,6 +94,7 @@ public:
   behavior_type make_behavior() override;
 
 private:
+  bool certain() const;
   outcome<storage::event_page> page(const read_page& x) const;
   outcome<storage::event_page> page_around(const read_page& x, uint64_t seq) const;
 

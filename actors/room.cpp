@@ -28,6 +28,12 @@ uint64_t content_of(const op::send& x) {
   return h;
 }
 
+bool only_looks(const command& c) {
+  return std::holds_alternative<op::history>(c.what) || std::holds_alternative<op::members>(c.what) ||
+         std::holds_alternative<op::subscribe>(c.what) || std::holds_alternative<pull>(c.what) ||
+         std::holds_alternative<peek>(c.what);
+}
+
 size_t size_of(const storage::event& e) { return e.text.size() + e.data.size() + e.key.size() + 64; }
 
 } // namespace
@@ -91,8 +97,13 @@ void room_actor::take(const room_loaded& x) {
   if (!*x.what) {
     phase_ = phase::cold;
     auto why = fail(errc::unavailable, "the room can't be read: " + x.what->error().message);
-    for (const auto& c : std::exchange(waiting_, {}))
-      refuse(*c, why);
+    for (const auto& c : std::exchange(waiting_, {})) {
+      // What was committed before the failure stays true: looking goes on.
+      if (head_ > 0 && only_looks(*c))
+        perform(c);
+      else
+        refuse(*c, why);
+    }
     try_to_end();
     return;
   }

@@ -70,6 +70,9 @@ void storage_actor::reopen() {
   if (house_.store.healthy() || reopen_armed_)
     return;
   if (auto result = house_.store.reopen(); result) {
+    // What was read between the failure and now may have held the failed write, which this opening has dropped, or the
+    // other way round.
+    house_.era.fetch_add(1);
     house_.metrics.reopens.add();
     spdlog::warn("what=store_reopened era={}", house_.era.load());
   } else {
