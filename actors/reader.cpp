@@ -2,10 +2,21 @@
 
 #include "actors/house.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 
 namespace greenroom::reader {
 namespace {
+
+/// What the store says of a failure names files: that is for the log, not for clients.
+template <class T>
+outcome<T> discreet(outcome<T> x) {
+  if (x)
+    return x;
+  spdlog::warn("what=read_failed reason=\"{}\"", x.error().message);
+  return fail(x.error().code, "the store can't be read at present");
+}
 
 template <class T>
 std::shared_ptr<const T> share(T x) {
@@ -25,19 +36,19 @@ reader_actor::behavior_type reader_actor::make_behavior() {
       [this](const load_room& x) {
         const auto& c = house_.config.rooms;
         using image = outcome<std::optional<storage::room_image>>;
-        tell(x.to, room_loaded{share(certain() ? house_.store.load_room(x.room, c.ring_events, c.ring_bytes)
+        tell(x.to, room_loaded{share(certain() ? discreet(house_.store.load_room(x.room, c.ring_events, c.ring_bytes))
                                                : image{uncertain()})});
       },
       [this](const load_user& x) {
         using image = outcome<storage::user_image>;
-        tell(x.to, user_loaded{share(certain() ? house_.store.load_user(x.user) : image{uncertain()})});
+        tell(x.to, user_loaded{share(certain() ? discreet(house_.store.load_user(x.user)) : image{uncertain()})});
       },
       [this](const load_effects& x) { tell(x.to, effects_loaded{share(house_.store.effects(x.shard, effects_max))}); },
       [this](const read_page& x) {
-        tell(x.to, page_read{x.token, share(page(x))});
+        tell(x.to, page_read{x.token, share(discreet(page(x)))});
       },
       [this](const find_key& x) {
-        tell(x.to, key_found{house_.store.find_key(x.room, x.key, storage::read_tier::disk)});
+        tell(x.to, key_found{discreet(house_.store.find_key(x.room, x.key, storage::read_tier::disk))});
       },
       [this](const stop&) { this->quit(); },
   };

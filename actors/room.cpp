@@ -96,7 +96,7 @@ void room_actor::load() {
 void room_actor::take(const room_loaded& x) {
   if (!*x.what) {
     phase_ = phase::cold;
-    auto why = fail(errc::unavailable, "the room can't be read: " + x.what->error().message);
+    auto why = fail(errc::unavailable, "the store takes no writes at present: " + x.what->error().message);
     for (const auto& c : std::exchange(waiting_, {})) {
       // What was committed before the failure stays true: looking goes on.
       if (head_ > 0 && only_looks(*c))
@@ -389,7 +389,7 @@ void room_actor::send(const command_ptr& c, const op::send& x) {
 void room_actor::send_with(const command_ptr& c, const op::send& x,
                            const outcome<std::pair<storage::lookup, storage::key_record>>& known) {
   if (!known) {
-    c->from.answer(known.error());
+    c->from.refuse(errc::unavailable, "the store can't be read at present");
     return;
   }
   auto key = storage::hash_of(c->from.user, x.key);

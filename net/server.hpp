@@ -1,8 +1,8 @@
 // server: the transport as a whole: listens, serves HTTP and WebSocket on the I/O threads, reloads its certificate, and
 // stops in order.
 //
-// Stopping goes: stop_accepting(), then the node stops (its connection actors close their sockets; they need the lanes
-// for it), then close_all(), then io_threads::join(), then the server may be destroyed.
+// Stopping goes: stop_accepting(), then close_all(), which tells every client, then the node stops (its actors need the
+// lanes for it), then io_threads::join(), then the server may be destroyed.
 //
 // Threads: one controlling thread.
 #pragma once
