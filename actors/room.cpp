@@ -78,7 +78,8 @@ room_actor::behavior_type room_actor::make_behavior() {
         if (phase_ != phase::looking_up)
           return;
         phase_ = phase::serving;
-        send_with(c, std::get<op::send>(c->what), x.what);
+        const auto& what = std::get<op::send>(c->what);
+        send_with(c, what, storage::hash_of(c->from.user, what.key), x.what);
         go_on();
       },
   };
@@ -375,24 +376,24 @@ void room_actor::send(const command_ptr& c, const op::send& x) {
   } else if (present() && record_->kind == room_kind::announce && role < member_role::moderator) {
     c->from.refuse(errc::forbidden, "room: only owners and moderators send here");
   } else {
-    auto known = house_.store.find_key(room_, storage::hash_of(user, x.key), storage::read_tier::cached);
+    auto key = storage::hash_of(user, x.key);
+    auto known = house_.store.find_key(room_, key, storage::read_tier::cached);
     if (known && known->first == storage::lookup::would_block) {
       phase_ = phase::looking_up;
       looked_up_ = c;
-      tell(house_.reader_of(room_.shard()), reader::find_key{room_, storage::hash_of(user, x.key), self()});
+      tell(house_.reader_of(room_.shard()), reader::find_key{room_, key, self()});
     } else {
-      send_with(c, x, known);
+      send_with(c, x, key, known);
     }
   }
 }
 
-void room_actor::send_with(const command_ptr& c, const op::send& x,
+void room_actor::send_with(const command_ptr& c, const op::send& x, const storage::key_hash& key,
                            const outcome<std::pair<storage::lookup, storage::key_record>>& known) {
   if (!known) {
     c->from.refuse(errc::unavailable, "the store can't be read at present");
     return;
   }
-  auto key = storage::hash_of(c->from.user, x.key);
   auto content = content_of(x);
   auto other = [&] { c->from.refuse(errc::conflict, "key: used before for another content"); };
   if (auto i = keys_in_flight_.find(key); i != keys_in_flight_.end()) {

@@ -173,7 +173,7 @@ private:
   void join(const command_ptr& c, const op::join& x);
   void leave(const command_ptr& c, const op::leave& x);
   void send(const command_ptr& c, const op::send& x);
-  void send_with(const command_ptr& c, const op::send& x,
+  void send_with(const command_ptr& c, const op::send& x, const storage::key_hash& key,
                  const outcome<std::pair<storage::lookup, storage::key_record>>& known);
   void subscribe(const command_ptr& c, const op::subscribe& x);
   void history(const command_ptr& c, const op::history& x);

@@ -1,10 +1,9 @@
 #include "net/codec.hpp"
 
 #include "net/json.hpp"
+#include "net/json_document.hpp"
 #include "net/op_reader.hpp"
 #include "net/ws_frame.hpp"
-
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 
@@ -14,6 +13,9 @@ namespace {
 using json::append_array;
 using json::append_string;
 using json::object;
+
+// What a thread's buffers may keep: a rare long page must not hold on to its memory.
+constexpr size_t kept_bytes = 256 * 1024;
 
 // -- reading ----------------------------------------------------------------------------------------------------------
 
@@ -31,7 +33,6 @@ std::string unknown(std::string_view op) {
 /// Lets `write` append JSON to a buffer that lives on, so that a frame costs one allocation of its exact size.
 template <class Write>
 frame make_frame(Write write) {
-  constexpr size_t kept_bytes = 256 * 1024; // a rare long page must not hold on to its memory
   thread_local std::string scratch;
   scratch.clear();
   write(scratch);
@@ -232,29 +233,29 @@ std::variant<request, bad_frame> decode(std::string_view text, const limits& bou
     return bad_frame{json::peek_id(text),
                      fail(errc::too_large, "frame: " + std::to_string(text.size()) + " bytes, at most " +
                                                std::to_string(bounds.frame_bytes) + " (limits.frame_bytes)")};
-  auto fields = json::parse_object(text, bounds.json_depth);
-  if (!fields) {
-    auto why = fail(fields.error().code, "frame: " + fields.error().message);
+  thread_local json::document fields;
+  fields.shrink(kept_bytes);
+  if (auto parsed = fields.parse(text, bounds.json_depth); !parsed) {
+    auto why = fail(parsed.error().code, "frame: " + parsed.error().message);
     const bool not_an_object = why.code == errc::bad_request;
     return bad_frame{not_an_object ? std::nullopt : json::peek_id(text), std::move(why), not_an_object};
   }
 
   std::optional<int64_t> id;
-  if (auto i = fields->find("id"); i != fields->end() && !i->is_null()) {
-    auto* number = i->get_ptr<const nlohmann::json::number_unsigned_t*>();
-    if (number == nullptr || *number < 1 || *number > json::integer_max)
+  if (auto given = fields.find("id"); given && !given.is_null()) {
+    auto number = given.whole();
+    if (!number || *number < 1 || *number > json::integer_max)
       return bad_frame{std::nullopt, fail(errc::bad_request, "id: must be an integer from 1 to 9007199254740991")};
     id = static_cast<int64_t>(*number);
   }
-  auto op_field = fields->find("op");
-  if (op_field == fields->end() || !op_field->is_string())
+  auto op = fields.find("op").text();
+  if (!op)
     return bad_frame{id, fail(errc::bad_request, "op: required, must be a string")};
-  const auto& op = op_field->get_ref<const std::string&>();
-  if (!knows_op(op))
-    return bad_frame{id, fail(errc::unsupported, unknown(op))};
-  if (!id && !answered_without_id(op))
-    return bad_frame{std::nullopt, fail(errc::bad_request, "id: required for " + op)};
-  auto what = read_op(op, *fields, bounds);
+  if (!knows_op(*op))
+    return bad_frame{id, fail(errc::unsupported, unknown(*op))};
+  if (!id && !answered_without_id(*op))
+    return bad_frame{std::nullopt, fail(errc::bad_request, "id: required for " + std::string(*op))};
+  auto what = read_op(*op, fields, bounds);
   if (!what)
     return bad_frame{id, std::move(what).error()};
   return request{id, std::move(*what)};

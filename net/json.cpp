@@ -1,7 +1,5 @@
 #include "net/json.hpp"
 
-#include <nlohmann/json.hpp>
-
 #include <array>
 #include <charconv>
 #include <utility>
@@ -23,30 +21,6 @@ constexpr auto escapes = [] {
   table['\\'] = '\\';
   return table;
 }();
-
-// One pass without recursion or memory. For text that is no JSON the answer means nothing, but then the parser, which
-// does not recurse either, refuses it.
-bool nested_deeper_than(std::string_view text, uint32_t depth_max) noexcept {
-  uint32_t depth = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\')
-        ++i;
-      else if (c == '"')
-        in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      if (++depth > depth_max)
-        return true;
-    } else if ((c == '}' || c == ']') && depth > 0) {
-      --depth;
-    }
-  }
-  return false;
-}
 
 template <class Int>
 void append_chars(std::string& out, Int value) {
@@ -90,18 +64,6 @@ void append_failure(std::string& out, const failure& why) {
   o.flag("retryable", retryable(why.code));
   if (why.retry_after_ms != 0)
     o.integer("retry_after_ms", why.retry_after_ms);
-}
-
-outcome<nlohmann::json> parse_object(std::string_view text, uint32_t depth_max) {
-  if (nested_deeper_than(text, depth_max))
-    return fail(errc::too_large, "nested deeper than " + std::to_string(depth_max) + " (limits.json_depth)");
-  auto document = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (document.is_discarded())
-    return fail(errc::bad_request, "not valid JSON in UTF-8");
-  if (!document.is_object())
-    return fail(errc::bad_request, "not a JSON object");
-  // nlohmann's values convert from and to anything, which makes a plain return ambiguous.
-  return {boost::system::in_place_value, std::move(document)};
 }
 
 std::optional<int64_t> peek_id(std::string_view text) noexcept {

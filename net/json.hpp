@@ -1,13 +1,8 @@
-// json: writing JSON by appending to a string, and reading one object out of untrusted text.
-//
-// Writing is hot (every event and every answer is encoded once), so it goes without a document tree. Reading is
-// nlohmann's parser behind a bound on nesting. Only net/ knows JSON; files that read documents include
-// <nlohmann/json.hpp> themselves.
+// json: writing JSON by appending to a string. It is hot (every event and every answer is encoded once), so it goes
+// without a document tree. Reading is in json_document.hpp. Only net/ knows JSON.
 #pragma once
 
 #include "config/outcome.hpp"
-
-#include <nlohmann/json_fwd.hpp>
 
 #include <concepts>
 #include <cstdint>
@@ -75,11 +70,6 @@ void append_array(std::string& out, const Range& range, Write write) {
 
 /// Appends what stands behind "error": {"code","message","retryable"} and, where it is said, "retry_after_ms".
 void append_failure(std::string& out, const failure& why);
-
-/// Reads one object. Fails with bad_request where the text is not JSON (wrong UTF-8 and lone surrogates included) or
-/// no object, with too_large where it is nested deeper than `depth_max`. Of repeated keys the last one wins. Never
-/// throws.
-outcome<nlohmann::json> parse_object(std::string_view text, uint32_t depth_max);
 
 /// The member "id" of an object that is not worth parsing, if it is a valid request id within the first 512 bytes.
 std::optional<int64_t> peek_id(std::string_view text) noexcept;

@@ -1,11 +1,10 @@
 #include "net/jwt.hpp"
 
-#include "net/json.hpp"
+#include "net/json_document.hpp"
 #include "net/key_file.hpp"
 #include "net/op_reader.hpp"
 
 #include <jwt.h>
-#include <nlohmann/json.hpp>
 #include <sodium.h>
 
 #include <algorithm>
@@ -17,7 +16,8 @@
 namespace greenroom::net {
 namespace {
 
-using document = nlohmann::json;
+using json::document;
+using json::value;
 
 // A header or payload nested deeper than this says nothing that we would read.
 constexpr uint32_t token_depth_max = 8;
@@ -71,10 +71,10 @@ outcome<document> decode_part(std::string_view text) {
   auto bytes = decode_base64url(text);
   if (!bytes)
     return refused("not base64url");
-  auto parsed = json::parse_object(*bytes, token_depth_max);
-  if (!parsed)
+  document fields;
+  if (auto parsed = fields.parse(*bytes, token_depth_max); !parsed)
     return refused(parsed.error().message);
-  return parsed;
+  return fields;
 }
 
 std::string session_of(std::string_view signed_part) {
@@ -91,24 +91,18 @@ bool is_session_id(std::string_view text) noexcept {
          std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
 }
 
-// nullptr: not there. RFC 7519 gives null no meaning in a registered claim, so a null claim is a wrong one.
-const document* find(const document& claims, std::string_view name) {
-  auto i = claims.find(name);
-  return i == claims.end() ? nullptr : &*i;
-}
-
 /// Milliseconds of a NumericDate, which may have a fraction (RFC 7519 section 2).
-std::optional<int64_t> date(const document& value) {
-  if (!value.is_number())
+std::optional<int64_t> date(value given) {
+  const auto seconds = given.number();
+  if (!seconds || !(*seconds >= 0 && *seconds <= date_max))
     return std::nullopt;
-  const auto seconds = value.get<double>();
-  if (!(seconds >= 0 && seconds <= date_max))
-    return std::nullopt;
-  return static_cast<int64_t>(std::floor(seconds * 1000));
+  return static_cast<int64_t>(std::floor(*seconds * 1000));
 }
 
-bool names_audience(const document& aud, const std::string& wanted) {
-  return aud.is_array() ? std::find(aud.begin(), aud.end(), wanted) != aud.end() : aud == wanted;
+bool names_audience(value aud, std::string_view wanted) {
+  bool found = aud.text() == wanted;
+  aud.each_element([&](value one) { found = found || one.text() == wanted; });
+  return found;
 }
 
 int64_t system_now() {
@@ -151,13 +145,12 @@ outcome<identity> jwt_tokens::verify(std::string_view token) const {
   auto header = decode_part(token.substr(0, first));
   if (!header)
     return std::move(header).error();
-  auto* alg = find(*header, "alg");
-  if (alg == nullptr || *alg != name_of(algorithm_))
+  if (header->find("alg").text() != name_of(algorithm_))
     return refused(std::string("the algorithm must be ").append(name_of(algorithm_)));
-  if (find(*header, "crit") != nullptr)
+  if (header->find("crit"))
     return refused("crit is not supported");
   // libjwt takes no other; without this line it would look like a wrong signature.
-  if (auto* typ = find(*header, "typ"); typ != nullptr && *typ != "JWT")
+  if (auto typ = header->find("typ"); typ && typ.text() != "JWT")
     return refused("typ must be JWT");
 
   jwt_t* decoded = nullptr;
@@ -178,47 +171,46 @@ outcome<identity> jwt_tokens::read_claims(std::string_view payload, std::string_
   const auto now = now_();
 
   identity who;
-  auto* exp = find(*claims, "exp");
-  auto expires = exp == nullptr ? std::nullopt : date(*exp);
+  // RFC 7519 gives null no meaning in a registered claim: a null one is a wrong one, not an absent one.
+  auto expires = date(claims->find("exp"));
   if (!expires)
     return refused("exp: a time is required");
   if (now >= *expires + leeway_ms_)
     return refused("expired");
   who.expires_at = *expires;
   for (auto name : {"nbf", "iat"}) {
-    if (auto* claim = find(*claims, name)) {
-      auto from = date(*claim);
+    if (auto claim = claims->find(name)) {
+      auto from = date(claim);
       if (!from)
         return refused(std::string(name) + ": must be a time");
       if (*from > now + leeway_ms_)
         return refused(std::string(name) + ": not valid yet");
     }
   }
-  if (auto* iss = find(*claims, "iss"); !issuer_.empty() && (iss == nullptr || *iss != issuer_))
+  if (!issuer_.empty() && claims->find("iss").text() != issuer_)
     return refused("iss: must be " + issuer_);
-  if (auto* aud = find(*claims, "aud"); !audience_.empty() && (aud == nullptr || !names_audience(*aud, audience_)))
+  if (!audience_.empty() && !names_audience(claims->find("aud"), audience_))
     return refused("aud: must name " + audience_);
 
-  auto* sub = find(*claims, "sub");
-  if (sub == nullptr || !sub->is_string())
+  auto sub = claims->find("sub").text();
+  if (!sub)
     return refused("sub: a user id is required");
-  auto user = user_id::parse(sub->get_ref<const std::string&>(), "sub");
+  auto user = user_id::parse(*sub, "sub");
   if (!user)
     return refused(user.error().message);
   who.user = std::move(*user);
 
-  auto* session = find(*claims, "sid");
-  if (session == nullptr)
-    session = find(*claims, "jti");
-  if (session == nullptr)
+  auto session = claims->find("sid");
+  if (!session)
+    session = claims->find("jti");
+  if (!session)
     who.session = session_of(signed_part);
-  else if (session->is_string() && is_session_id(session->get_ref<const std::string&>()))
-    who.session = *session;
+  else if (auto text = session.text(); text && is_session_id(*text))
+    who.session = *text;
   else
     return refused("sid, jti: must be 1 to " + std::to_string(session_bytes_max) + " visible ASCII characters");
 
-  if (auto* admin = find(*claims, "admin"); admin != nullptr && algorithm_ == token_algorithm::hs256)
-    who.admin = *admin == true;
+  who.admin = algorithm_ == token_algorithm::hs256 && claims->find("admin").flag() == true;
   return who;
 }
 

@@ -2,8 +2,6 @@
 
 #include "net/json.hpp"
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -12,7 +10,7 @@
 namespace greenroom::net {
 namespace {
 
-using document = nlohmann::json;
+using json::value;
 
 constexpr size_t key_bytes_max = 64;
 constexpr size_t epoch_bytes_max = 64;
@@ -37,7 +35,7 @@ std::string over(uint64_t given, uint64_t most, std::string_view unit, std::stri
 // if nothing ever were. After a failure the values mean nothing.
 class field_reader {
 public:
-  field_reader(const document& object, const limits& in_force) : bounds(in_force), object_(object) {}
+  field_reader(json::value object, const limits& in_force) : bounds(in_force), object_(object) {}
 
   const limits& bounds;
 
@@ -50,23 +48,23 @@ public:
   }
   const std::optional<failure>& why() const noexcept { return why_; }
 
-  /// nullptr: absent or null.
-  const document* find(std::string_view field) const {
-    auto i = object_.find(field);
-    return i == object_.end() || i->is_null() ? nullptr : &*i;
+  /// Nothing: absent or null.
+  value find(std::string_view field) const {
+    auto found = object_.find(field);
+    return found.is_null() ? value{} : found;
   }
-  const document* required(std::string_view field) {
-    auto* value = find(field);
-    if (value == nullptr)
+  value required(std::string_view field) {
+    auto found = find(field);
+    if (!found)
       refuse(errc::bad_request, field, "required");
-    return value;
+    return found;
   }
 
-  std::string string(const document* value, std::string_view field, size_t bytes_max, std::string_view limit = {}) {
-    if (value == nullptr)
+  std::string string(value given, std::string_view field, size_t bytes_max, std::string_view limit = {}) {
+    if (!given)
       return {};
-    auto* text = value->get_ptr<const std::string*>();
-    if (text == nullptr) {
+    auto text = given.text();
+    if (!text) {
       refuse(errc::bad_request, field, "must be a string");
       return {};
     }
@@ -74,16 +72,15 @@ public:
       refuse(errc::too_large, field, over(text->size(), bytes_max, "bytes", limit));
       return {};
     }
-    return *text;
+    return std::string(*text);
   }
 
-  uint64_t integer(const document* value, std::string_view field, uint64_t least, uint64_t most = json::integer_max,
+  uint64_t integer(value given, std::string_view field, uint64_t least, uint64_t most = json::integer_max,
                    std::string_view limit = {}) {
-    if (value == nullptr)
+    if (!given)
       return 0;
-    // Non-negative integers are unsigned to the parser; signed ones are negative, or "-0".
-    auto* number = value->get_ptr<const document::number_unsigned_t*>();
-    if (number == nullptr || *number < least || *number > json::integer_max) {
+    auto number = given.whole();
+    if (!number || *number < least || *number > json::integer_max) {
       refuse(errc::bad_request, field,
              "must be an integer from " + std::to_string(least) + " to " + std::to_string(most));
       return 0;
@@ -96,21 +93,21 @@ public:
     return *number;
   }
 
-  bool flag(const document* value, std::string_view field) {
-    if (value == nullptr)
+  bool flag(value given, std::string_view field) {
+    if (!given)
       return false;
-    auto* on = value->get_ptr<const document::boolean_t*>();
-    if (on == nullptr)
+    auto on = given.flag();
+    if (!on)
       refuse(errc::bad_request, field, "must be true or false");
-    return on != nullptr && *on;
+    return on.value_or(false);
   }
 
   /// Works for user_id and room_id.
   template <class Id>
-  Id id(const document* value, std::string_view field) {
+  Id id(value given, std::string_view field) {
     // Longer than any id: what is wrong with it is said by parse(), not by the bound.
-    auto text = string(value, field, 256);
-    if (value == nullptr || why_)
+    auto text = string(given, field, 256);
+    if (!given || why_)
       return {};
     auto parsed = Id::parse(text, field);
     if (!parsed) {
@@ -122,22 +119,22 @@ public:
   room_id room() { return id<room_id>(required("room"), "room"); }
 
   uint32_t page(uint32_t preset, uint32_t most, std::string_view limit) {
-    auto* value = find("limit");
-    return value == nullptr ? std::min(preset, most) : static_cast<uint32_t>(integer(value, "limit", 1, most, limit));
+    auto given = find("limit");
+    return given ? static_cast<uint32_t>(integer(given, "limit", 1, most, limit)) : std::min(preset, most);
   }
 
   std::optional<position> resume() {
-    auto* value = find("resume");
-    if (value == nullptr)
+    auto given = find("resume");
+    if (!given)
       return std::nullopt;
-    return place(*value, "resume");
+    return place(given, "resume");
   }
-  position place(const document& value, std::string_view field) {
-    if (!value.is_object()) {
+  position place(value given, std::string_view field) {
+    if (!given.is_object()) {
       refuse(errc::bad_request, field, "must be an object with epoch and seq");
       return {};
     }
-    field_reader inner(value, bounds);
+    field_reader inner(given, bounds);
     position result{inner.string(inner.required("epoch"), "epoch", epoch_bytes_max),
                     inner.integer(inner.required("seq"), "seq", 0)};
     if (inner.why_)
@@ -155,49 +152,56 @@ public:
   }
 
 private:
-  const document& object_;
+  const value object_;
   std::optional<failure> why_;
 };
 
 // -- one reader per op ------------------------------------------------------------------------------------------------
 
+void read_resume(field_reader& in, op::hello& x, std::string_view name, value at) {
+  auto room = room_id::parse(name, "resume");
+  if (!room)
+    in.refuse(std::move(room).error());
+  else
+    x.resume.emplace_back(std::move(*room), in.place(at, "resume." + std::string(name)));
+}
+
 op::any read_hello(field_reader& in) {
   op::hello x;
-  if (auto* token = in.find("token"))
+  if (auto token = in.find("token"))
     x.token = in.string(token, "token", token_bytes_max);
   x.device = in.device();
-  if (auto* resume = in.find("resume")) {
-    if (!resume->is_object()) {
+  if (auto resume = in.find("resume")) {
+    if (!resume.is_object()) {
       in.refuse(errc::bad_request, "resume", "must be an object of rooms");
-    } else if (resume->size() > in.bounds.subscriptions) {
+    } else if (resume.size() > in.bounds.subscriptions) {
       in.refuse(errc::too_large, "resume",
-                over(resume->size(), in.bounds.subscriptions, "rooms", "limits.subscriptions"));
+                over(resume.size(), in.bounds.subscriptions, "rooms", "limits.subscriptions"));
     } else {
-      x.resume.reserve(resume->size());
-      for (auto i = resume->begin(); i != resume->end() && !in.why(); ++i) {
-        auto room = room_id::parse(i.key(), "resume");
-        if (!room)
-          in.refuse(std::move(room).error());
-        else
-          x.resume.emplace_back(std::move(*room), in.place(*i, "resume." + i.key()));
-      }
+      x.resume.reserve(resume.size());
+      resume.each_member([&](std::string_view name, value at) { read_resume(in, x, name, at); });
+      // Of a room that is named more than once the last one counts.
+      auto by_room = [](const auto& a, const auto& b) { return a.first < b.first; };
+      std::stable_sort(x.resume.begin(), x.resume.end(), by_room);
+      auto last = std::unique(x.resume.rbegin(), x.resume.rend(),
+                              [](const auto& a, const auto& b) { return a.first == b.first; });
+      x.resume.erase(x.resume.begin(), last.base());
     }
   }
-  if (auto* wanted = in.find("subscribe")) {
-    if (*wanted == "all") {
+  if (auto wanted = in.find("subscribe")) {
+    if (wanted.text() == "all") {
       x.subscribe = op::hello::scope::all;
-    } else if (*wanted == "none") {
+    } else if (wanted.text() == "none") {
       x.subscribe = op::hello::scope::none;
-    } else if (!wanted->is_array()) {
+    } else if (!wanted.is_array()) {
       in.refuse(errc::bad_request, "subscribe", "must be \"all\", \"none\" or a list of rooms");
-    } else if (wanted->size() > in.bounds.subscriptions) {
+    } else if (wanted.size() > in.bounds.subscriptions) {
       in.refuse(errc::too_large, "subscribe",
-                over(wanted->size(), in.bounds.subscriptions, "rooms", "limits.subscriptions"));
+                over(wanted.size(), in.bounds.subscriptions, "rooms", "limits.subscriptions"));
     } else {
       x.subscribe = op::hello::scope::list;
-      x.rooms.reserve(wanted->size());
-      for (auto& room : *wanted)
-        x.rooms.push_back(in.id<room_id>(&room, "subscribe"));
+      x.rooms.reserve(wanted.size());
+      wanted.each_element([&](value room) { x.rooms.push_back(in.id<room_id>(room, "subscribe")); });
     }
   }
   return x;
@@ -214,12 +218,12 @@ op::any read_create(field_reader& in) {
   x.room = in.room();
   if (x.room.is_direct())
     in.refuse(errc::bad_request, "room", "a direct room exists without being created");
-  if (auto* kind = in.find("kind")) {
-    if (*kind == "public")
+  if (auto kind = in.find("kind")) {
+    if (kind.text() == "public")
       x.kind = storage::room_kind::public_;
-    else if (*kind == "private")
+    else if (kind.text() == "private")
       x.kind = storage::room_kind::private_;
-    else if (*kind == "announce")
+    else if (kind.text() == "announce")
       x.kind = storage::room_kind::announce;
     else
       in.refuse(errc::bad_request, "kind", "must be \"public\", \"private\" or \"announce\"");
@@ -240,18 +244,18 @@ op::any read_send(field_reader& in) {
   op::send x;
   if (in.flag(in.find("ephemeral"), "ephemeral"))
     in.refuse(errc::unsupported, "ephemeral", "not served by this server");
-  if (auto* list = in.find("attachments"); list != nullptr && !(list->is_array() && list->empty()))
+  if (auto list = in.find("attachments"); list && !(list.is_array() && list.size() == 0))
     in.refuse(errc::unsupported, "attachments", "not served by this server");
-  if (in.find("at") != nullptr)
+  if (in.find("at"))
     in.refuse(errc::unsupported, "at", "scheduled sends are not served by this server");
 
-  auto* room = in.find("room");
-  auto* to = in.find("to");
-  if ((room == nullptr) == (to == nullptr))
+  auto room = in.find("room");
+  auto to = in.find("to");
+  if (static_cast<bool>(room) == static_cast<bool>(to))
     in.refuse(errc::bad_request, "room", "exactly one of room and to is required");
-  if (room != nullptr)
+  if (room)
     x.room = in.id<room_id>(room, "room");
-  if (to != nullptr)
+  if (to)
     x.to = in.id<user_id>(to, "to");
 
   x.key = in.string(in.required("key"), "key", key_bytes_max);
@@ -259,11 +263,11 @@ op::any read_send(field_reader& in) {
     in.refuse(errc::bad_request, "key", "must be 1 to " + std::to_string(key_bytes_max) + " visible ASCII characters");
 
   x.text = in.string(in.find("text"), "text", in.bounds.text_bytes, "limits.text_bytes");
-  if (auto* data = in.find("data")) {
-    if (!data->is_object()) {
+  if (auto data = in.find("data")) {
+    if (!data.is_object()) {
       in.refuse(errc::bad_request, "data", "must be an object");
     } else {
-      x.data = data->dump();
+      data.append_canonical(x.data);
       if (x.data.size() > in.bounds.data_bytes)
         in.refuse(errc::too_large, "data", over(x.data.size(), in.bounds.data_bytes, "bytes", "limits.data_bytes"));
     }
@@ -283,13 +287,13 @@ op::any read_history(field_reader& in) {
       {"before", from::before}, {"after", from::after}, {"around", from::around}, {"at", from::at}};
   bool found = false;
   for (auto [field, where] : places) {
-    auto* value = in.find(field);
-    if (value == nullptr)
+    auto given = in.find(field);
+    if (!given)
       continue;
     if (std::exchange(found, true))
       in.refuse(errc::bad_request, field, "only one of before, after, around and at may be given");
     x.where = where;
-    const auto number = in.integer(value, field, where == from::before || where == from::around ? 1 : 0);
+    const auto number = in.integer(given, field, where == from::before || where == from::around ? 1 : 0);
     if (where == from::at)
       x.ts = static_cast<int64_t>(number);
     else
@@ -299,7 +303,7 @@ op::any read_history(field_reader& in) {
 }
 
 op::any read_read(field_reader& in) {
-  if (in.find("thread") != nullptr)
+  if (in.find("thread"))
     in.refuse(errc::unsupported, "thread", "not served by this server");
   return op::read{in.room(), in.integer(in.required("seq"), "seq", 1)};
 }
@@ -346,11 +350,11 @@ auto find_reader(std::string_view op) noexcept {
 
 bool knows_op(std::string_view op) noexcept { return find_reader(op) != readers.end(); }
 
-outcome<op::any> read_op(std::string_view op, const nlohmann::json& fields, const limits& bounds) {
+outcome<op::any> read_op(std::string_view op, const json::document& fields, const limits& bounds) {
   auto reader = find_reader(op);
   if (reader == readers.end())
     return fail(errc::unsupported, "op: not served by this server");
-  field_reader in(fields, bounds);
+  field_reader in(fields.root(), bounds);
   auto result = reader->second(in);
   if (in.why())
     return *in.why();
@@ -359,24 +363,24 @@ outcome<op::any> read_op(std::string_view op, const nlohmann::json& fields, cons
 
 // What REST reads outside of any op: fields whose bounds no limit changes.
 template <class Read>
-auto read_one(const nlohmann::json& fields, Read read) -> outcome<decltype(read(std::declval<field_reader&>()))> {
+auto read_one(const json::document& fields, Read read) -> outcome<decltype(read(std::declval<field_reader&>()))> {
   const limits unused;
-  field_reader in(fields, unused);
+  field_reader in(fields.root(), unused);
   auto result = read(in);
   if (in.why())
     return *in.why();
   return result;
 }
 
-outcome<std::string> read_device(const nlohmann::json& fields) {
+outcome<std::string> read_device(const json::document& fields) {
   return read_one(fields, [](field_reader& in) { return in.device(); });
 }
 
-outcome<user_id> read_user(const nlohmann::json& fields) {
+outcome<user_id> read_user(const json::document& fields) {
   return read_one(fields, [](field_reader& in) { return in.id<user_id>(in.required("user"), "user"); });
 }
 
-outcome<std::string> read_secret(const nlohmann::json& fields, std::string_view field, size_t bytes_max) {
+outcome<std::string> read_secret(const json::document& fields, std::string_view field, size_t bytes_max) {
   return read_one(fields, [&](field_reader& in) {
     auto result = in.string(in.required(field), field, bytes_max);
     if (result.empty())

@@ -8,8 +8,7 @@
 
 #include "actors/requests.hpp"
 #include "config/settings.hpp"
-
-#include <nlohmann/json_fwd.hpp>
+#include "net/json_document.hpp"
 
 #include <string>
 #include <string_view>
@@ -27,16 +26,15 @@ inline constexpr size_t token_bytes_max = 4096;
 bool knows_op(std::string_view op) noexcept;
 
 /// Reads the fields of `op` out of `fields`. The failure's message begins with the field and names the limit.
-/// REQUIRES: fields is an object.
-outcome<op::any> read_op(std::string_view op, const nlohmann::json& fields, const limits& bounds);
+outcome<op::any> read_op(std::string_view op, const json::document& fields, const limits& bounds);
 
 /// A device name of up to device_characters_max characters without control characters; absent: empty.
-outcome<std::string> read_device(const nlohmann::json& fields);
+outcome<std::string> read_device(const json::document& fields);
 
 /// The user id that must be there.
-outcome<user_id> read_user(const nlohmann::json& fields);
+outcome<user_id> read_user(const json::document& fields);
 
 /// A string that must be there, of 1 to `bytes_max` bytes; for the passwords and refresh tokens of REST.
-outcome<std::string> read_secret(const nlohmann::json& fields, std::string_view field, size_t bytes_max);
+outcome<std::string> read_secret(const json::document& fields, std::string_view field, size_t bytes_max);
 
 } // namespace greenroom::net

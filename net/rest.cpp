@@ -3,8 +3,6 @@
 #include "net/http_text.hpp"
 #include "net/rest_call.hpp"
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <chrono>
 

@@ -19,9 +19,8 @@
 #include "net/address_throttle.hpp"
 #include "net/codec.hpp"
 #include "net/http.hpp"
+#include "net/json_document.hpp"
 #include "net/jwt.hpp"
-
-#include <nlohmann/json_fwd.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -71,7 +70,7 @@ private:
 
   // -- asking the node
   // -------------------------------------------------------------------------------------------------
-  void ask(const call_ptr& c, std::string_view op, const outcome<nlohmann::json>& fields, unsigned status = 200);
+  void ask(const call_ptr& c, std::string_view op, const outcome<json::document>& fields, unsigned status = 200);
   void ask_account(const call_ptr& c, account::any what, unsigned status);
   void sign_in(const call_ptr& c, outcome<account::any> what, unsigned status);
 

@@ -2,7 +2,6 @@
 
 #include "net/json.hpp"
 
-#include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -103,37 +102,37 @@ outcome<void> rest_call::decode_parts(const std::vector<std::string_view>& encod
   return {};
 }
 
-outcome<nlohmann::json> rest_call::body(presence needed) const {
+outcome<json::document> rest_call::body(presence needed) const {
   if (request.body.empty() && needed == presence::optional)
-    return {boost::system::in_place_value, nlohmann::json::object()};
+    return json::document{};
   if (request.body.size() > bounds->body_bytes)
     return fail(errc::too_large, "body: " + std::to_string(request.body.size()) + " bytes, at most " +
                                      std::to_string(bounds->body_bytes) + " (limits.body_bytes)");
   if (!is_json(request.header("content-type")))
     return fail(errc::unsupported, "content-type: must be application/json");
-  auto parsed = json::parse_object(request.body, bounds->json_depth);
-  if (!parsed)
+  json::document fields;
+  if (auto parsed = fields.parse(request.body, bounds->json_depth); !parsed)
     return fail(parsed.error().code, "body: " + parsed.error().message);
-  return parsed;
+  return fields;
 }
 
-outcome<nlohmann::json> rest_call::query(std::initializer_list<query_field> fields) const {
-  auto out = nlohmann::json::object();
+outcome<json::document> rest_call::query(std::initializer_list<query_field> fields) const {
+  json::document out;
   for (auto& [name, value] : request.query) {
     auto field = std::find_if(fields.begin(), fields.end(), [&](const query_field& f) { return f.name == name; });
     if (field == fields.end())
       continue; // unknown ones are ignored, as unknown fields of a body are
-    if (out.contains(name))
+    if (out.find(name))
       return fail(errc::bad_request, name + ": given more than once");
     uint64_t number = 0;
     const auto* end = value.data() + value.size();
     // What is no number stays text, and is refused by whoever reads the field.
     if (field->number && std::from_chars(value.data(), end, number) == std::from_chars_result{end, std::errc{}})
-      out[name] = number;
+      out.set(name, number);
     else
-      out[name] = value;
+      out.set(name, value);
   }
-  return {boost::system::in_place_value, std::move(out)};
+  return out;
 }
 
 void rest_call::respond(unsigned status, std::string json) {

@@ -10,8 +10,7 @@
 #include "actors/metrics.hpp"
 #include "config/settings.hpp"
 #include "net/http.hpp"
-
-#include <nlohmann/json_fwd.hpp>
+#include "net/json_document.hpp"
 
 #include <chrono>
 #include <functional>
@@ -50,10 +49,10 @@ public:
   enum class presence : uint8_t { required, optional };
   /// The JSON object in the body; an optional body may be missing. Fails with unsupported (the status is 415) where the
   /// content type is another, else with bad_request or too_large.
-  outcome<nlohmann::json> body(presence needed) const;
+  outcome<json::document> body(presence needed) const;
   /// Those parameters that were given, as a JSON object; a number is a JSON number where it is one. Fails with
   /// bad_request where one is given twice.
-  outcome<nlohmann::json> query(std::initializer_list<query_field> fields) const;
+  outcome<json::document> query(std::initializer_list<query_field> fields) const;
 
   void respond(unsigned status, std::string json = {});
   void respond(http_response response);

@@ -5,8 +5,6 @@
 #include "net/rest.hpp"
 #include "net/rest_call.hpp"
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <chrono>
 
@@ -30,14 +28,14 @@ http_response text_page(unsigned status, std::string text) {
 unsigned status_of(const failure& why) { return why.code == errc::unsupported ? 415 : 0; }
 
 /// The fields of a body with the room of the path among them.
-outcome<nlohmann::json> with_room(outcome<nlohmann::json> fields, const call_ptr& c) {
+outcome<json::document> with_room(outcome<json::document> fields, const call_ptr& c) {
   if (fields)
-    (*fields)["room"] = c->parts.at(0);
+    fields->set("room", c->parts.at(0));
   return fields;
 }
 
 template <class Login>
-outcome<account::any> read_login(const outcome<nlohmann::json>& fields) {
+outcome<account::any> read_login(const outcome<json::document>& fields) {
   if (!fields)
     return fields.error();
   auto user = read_user(*fields);
@@ -52,7 +50,7 @@ outcome<account::any> read_login(const outcome<nlohmann::json>& fields) {
   return Login{std::move(*user), std::move(*password), std::move(*device)};
 }
 
-outcome<account::any> read_guest(const outcome<nlohmann::json>& fields) {
+outcome<account::any> read_guest(const outcome<json::document>& fields) {
   if (!fields)
     return fields.error();
   auto device = read_device(*fields);
@@ -61,7 +59,7 @@ outcome<account::any> read_guest(const outcome<nlohmann::json>& fields) {
   return account::guest{std::move(*device)};
 }
 
-outcome<account::any> read_refresh(const outcome<nlohmann::json>& fields) {
+outcome<account::any> read_refresh(const outcome<json::document>& fields) {
   if (!fields)
     return fields.error();
   auto token = read_secret(*fields, "refresh_token", token_bytes_max);
@@ -83,7 +81,7 @@ std::chrono::seconds lifetime(const identity& who, std::chrono::seconds usual) {
 
 // -- asking the node --------------------------------------------------------------------------------------------------
 
-void rest::ask(const call_ptr& c, std::string_view op, const outcome<nlohmann::json>& fields, unsigned status) {
+void rest::ask(const call_ptr& c, std::string_view op, const outcome<json::document>& fields, unsigned status) {
   if (!fields)
     return c->refuse(fields.error(), status_of(fields.error()));
   auto what = read_op(op, *fields, *c->bounds);
@@ -184,7 +182,7 @@ void rest::list_sessions(const call_ptr& c) {
   auto fields = c->query({{"all"}});
   if (!fields)
     return c->refuse(fields.error());
-  const auto all = fields->value("all", std::string("false"));
+  const auto all = fields->find("all").text().value_or("false");
   if (all != "true" && all != "false")
     return c->refuse(fail(errc::bad_request, "all: must be true or false"));
   if (all == "true" && !c->who.admin)
@@ -219,7 +217,7 @@ void rest::send(const call_ptr& c) {
     return c->refuse(fail(errc::bad_request, "idempotency-key: this header is required"));
   auto fields = with_room(c->body(presence::required), c);
   if (fields)
-    (*fields)["key"] = key;
+    fields->set("key", key);
   ask(c, "send", fields, 201);
 }
 

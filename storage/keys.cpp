@@ -5,8 +5,6 @@
 namespace greenroom::storage::keys {
 namespace {
 
-constexpr size_t seq_bytes = 8;
-
 std::string begin(std::string_view id, shard_id shard, tag kind, size_t rest) {
   if (id.empty() || id.find('\0') != std::string_view::npos)
     throw std::logic_error("storage: an id in a key is empty or holds a 0 byte");

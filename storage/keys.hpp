@@ -32,6 +32,8 @@ enum class tag : char {
 /// The column families that the keys are spread over by their tag; each is tuned for how it is read (database.cpp).
 enum class family : uint8_t { state = 0, events = 1, keys = 2 };
 inline constexpr size_t family_count = 3;
+/// With which an event's key ends.
+inline constexpr size_t seq_bytes = 8;
 /// The names on disk.
 inline constexpr std::array<const char*, family_count> family_names = {"default", "events", "keys"};
 
