@@ -1,33 +1,37 @@
 // base: what all actors share, and everything that leans on CAF 0.17's inner workings (handbook 3.6, 3.7, 8): how
 // messages are declared, the two base classes, and sending from outside. A move to CAF 1.x changes this file.
 //
-// - pooled_actor: runs on CAF's scheduler, or on a thread of its own when spawned detached.
-// - lane_actor:   runs on a lane, that is, on an I/O thread, among its sockets.
+// - hosted_actor:   runs on a host, that is, on a lane (among the sockets of an I/O thread) or on a strand (on CAF's
+//                   workers). Nearly all actors; there are two for each idle client, so they are small.
+// - detached_actor: has a thread of its own, because it blocks.
 //
-// Both keep the vital signs. A mailbox of a lane actor is bounded; pooled actors are bounded by who sends to them: the
-// clients' in-flight limit on one side, their own requests on the other.
+// Both keep the vital signs. A hosted actor is one of CAF's actors to everybody else: typed handle, monitors, mailbox
+// elements. But instead of CAF's scheduled_actor it builds on local_actor. That one's behaviors, multiplexed queues and
+// response tables, which we do not use, cost 800 bytes and more an actor, and 3,000 instructions a message against 400.
 #pragma once
 
 #include "actors/lane.hpp"
 #include "actors/vital_signs.hpp"
 
 #include <caf/actor_cast.hpp>
+#include <caf/actor_clock.hpp>
+#include <caf/actor_system.hpp>
 #include <caf/allowed_unsafe_message_type.hpp>
 #include <caf/detail/sync_request_bouncer.hpp>
 #include <caf/event_based_actor.hpp>
-#include <caf/scoped_execution_unit.hpp>
+#include <caf/local_actor.hpp>
 #include <caf/send.hpp>
 #include <caf/typed_actor.hpp>
 #include <caf/typed_event_based_actor.hpp>
 
 #include <chrono>
 #include <concepts>
+#include <exception>
+#include <limits>
 #include <memory>
 #include <mutex>
-#include <span>
 #include <string>
 #include <utility>
-#include <vector>
 
 namespace greenroom {
 
@@ -46,13 +50,6 @@ struct allowed_unsafe_message_type<T> : std::true_type {};
 
 namespace greenroom {
 
-template <class Handle>
-struct base_of_handle;
-template <class... Signatures>
-struct base_of_handle<caf::typed_actor<Signatures...>> {
-  using type = caf::typed_event_based_actor<Signatures...>;
-};
-
 /// Sends from an actor or from any other thread; receiver first, sender unknown: our messages carry their way back.
 template <class Handle, class Message>
 void tell(const Handle& to, Message&& message) {
@@ -60,41 +57,189 @@ void tell(const Handle& to, Message&& message) {
     caf::anon_send(to, std::forward<Message>(message));
 }
 
-/// An actor with the interface `Handle` on CAF's scheduler.
+/// What an exception says, for the vital signs.
+std::string what_of(const std::exception_ptr& e);
+
+// -- hosted -----------------------------------------------------------------------------------------------------------
+
+/// Mailbox elements in order, linked by themselves.
+class mailbox_chain {
+public:
+  mailbox_chain() = default;
+  mailbox_chain(mailbox_chain&& other) noexcept
+      : first_(std::exchange(other.first_, nullptr)), last_(std::exchange(other.last_, nullptr)) {}
+  mailbox_chain& operator=(mailbox_chain&&) = delete;
+  ~mailbox_chain() {
+    while (pop())
+      ;
+  }
+
+  bool empty() const noexcept { return first_ == nullptr; }
+  void push(caf::mailbox_element_ptr x) noexcept {
+    node* n = x.release();
+    n->next = nullptr;
+    (first_ ? last_->next : first_) = n;
+    last_ = n;
+  }
+  /// Null: empty.
+  caf::mailbox_element_ptr pop() noexcept {
+    if (!first_)
+      return nullptr;
+    auto* n = std::exchange(first_, first_->next);
+    return caf::mailbox_element_ptr{static_cast<caf::mailbox_element*>(n)};
+  }
+  /// Puts `earlier` before what is here.
+  void prepend(mailbox_chain&& earlier) noexcept {
+    if (earlier.empty())
+      return;
+    earlier.last_->next = first_;
+    if (!first_)
+      last_ = earlier.last_;
+    first_ = std::exchange(earlier.first_, nullptr);
+  }
+
+private:
+  using node = caf::intrusive::singly_linked<caf::mailbox_element>;
+  node* first_ = nullptr;
+  node* last_ = nullptr;
+};
+
+/// What all hosted actors do alike, whatever their messages.
+class hosted_base : public caf::local_actor, public hosted {
+public:
+  /// When `mailbox_max` messages wait, those that may_drop() names are dropped: the subclass makes sure that their loss
+  /// is noticed. Everything else must be bounded where it comes from.
+  hosted_base(caf::actor_config& cfg, host& on, actor_kind kind, std::string name, directory& living,
+              size_t mailbox_max);
+
+  const char* name() const override { return to_string(kind_); }
+  void launch(caf::execution_unit*, bool, bool hide) override;
+  void enqueue(caf::mailbox_element_ptr element, caf::execution_unit*) override;
+  void drain(clock::time_point& since, size_t turn) override;
+  bool cleanup(caf::error&& reason, caf::execution_unit* unit) override;
+
+protected:
+  /// Before the first message.
+  virtual void start() {}
+  /// A message of ours; false: of another type.
+  virtual bool dispatch(const caf::type_erased_tuple& x) = 0;
+  /// An actor that this one monitors has ended.
+  virtual void on_down(const caf::down_msg&) {}
+  /// Called in the sender's thread.
+  virtual bool may_drop(const caf::mailbox_element&) const { return false; }
+
+  /// Ends after the present message; what waits is dropped.
+  void quit() { ending_ = true; }
+  kept_signs& signs() noexcept { return signs_; }
+  caf::execution_unit* unit() const { return home_system().dummy_execution_unit(); }
+  /// Handed to the actor itself after `wait`.
+  template <class Message>
+  void tell_self_after(std::chrono::nanoseconds wait, Message message) {
+    home_system().clock().schedule_message(
+        home_system().clock().now() + wait, caf::strong_actor_ptr{ctrl()},
+        caf::make_mailbox_element(nullptr, caf::make_message_id(), {}, std::move(message)));
+  }
+
+private:
+  void handle(caf::mailbox_element& x);
+  void close(mailbox_chain rest, caf::error reason);
+
+  host& host_;
+  const actor_kind kind_;
+  bool started_ = false;
+  bool ending_ = false;
+  caf::error failed_;
+  kept_signs signs_;
+  const size_t mailbox_max_;
+  std::mutex mutex_; // guards what follows
+  mailbox_chain queue_;
+  size_t waiting_ = 0;
+  bool listed_ = false;
+  bool closed_ = false;
+};
+
+/// An actor with the interface `Handle`. `Self` has a public `void receive(const X&)` for each of its messages; those
+/// that come first in the interface are found fastest.
+template <class Self, class Handle>
+class hosted_actor : public hosted_base {
+public:
+  using handle_type = Handle;
+  using behavior_type = typename Handle::behavior_type; // tells CAF's spawn() the type of the handle
+  static constexpr size_t unbounded = std::numeric_limits<size_t>::max();
+
+  hosted_actor(caf::actor_config& cfg, host& on, actor_kind kind, std::string name, directory& living,
+               size_t mailbox_max = unbounded)
+      : hosted_base(cfg, on, kind, std::move(name), living, mailbox_max) {}
+
+protected:
+  Handle self() { return caf::actor_cast<Handle>(this->ctrl()); }
+
+private:
+  bool dispatch(const caf::type_erased_tuple& x) final { return dispatch(x, static_cast<const Handle*>(nullptr)); }
+
+  template <class... Messages>
+  bool dispatch(const caf::type_erased_tuple& x,
+                const caf::typed_actor<caf::typed_mpi<caf::detail::type_list<Messages>, caf::output_tuple<void>>...>*) {
+    if (x.size() != 1)
+      return false;
+    const auto* type = x.type(0).second; // of a local message, which has no number
+    return ((type == &typeid(Messages) &&
+             (static_cast<Self*>(this)->receive(*static_cast<const Messages*>(x.get(0))), true)) ||
+            ...);
+  }
+};
+
+/// A hosted actor that needs its lane: the thread's timers and index.
+template <class Self, class Handle>
+class lane_actor : public hosted_actor<Self, Handle> {
+public:
+  lane_actor(caf::actor_config& cfg, lane& on, actor_kind kind, std::string name, directory& living, size_t mailbox_max)
+      : hosted_actor<Self, Handle>(cfg, on, kind, std::move(name), living, mailbox_max), lane_(on) {}
+
+protected:
+  lane& here() noexcept { return lane_; }
+
+private:
+  lane& lane_;
+};
+
+// -- detached ---------------------------------------------------------------------------------------------------------
+
 template <class Handle>
-class pooled_actor : public base_of_handle<Handle>::type {
+struct base_of_handle;
+template <class... Signatures>
+struct base_of_handle<caf::typed_actor<Signatures...>> {
+  using type = caf::typed_event_based_actor<Signatures...>;
+};
+
+/// An actor with the interface `Handle` that is spawned detached, or on CAF's test scheduler.
+template <class Handle>
+class detached_actor : public base_of_handle<Handle>::type {
 public:
   using super = typename base_of_handle<Handle>::type;
   using handle_type = Handle;
 
-  pooled_actor(caf::actor_config& cfg, actor_kind kind, std::string name, directory& living)
-      : super(cfg), living_(living), signs_(std::make_shared<vital_signs>(kind, this->id(), std::move(name))) {
-    living_.add(signs_);
-    this->set_exception_handler([signs = signs_](std::exception_ptr& e) -> caf::error {
-      try {
-        std::rethrow_exception(e);
-      } catch (const std::exception& x) {
-        signs->failed(x.what());
-      } catch (...) {
-        signs->failed("unknown exception");
-      }
+  detached_actor(caf::actor_config& cfg, actor_kind kind, std::string name, directory& living)
+      : super(cfg), kind_(kind), signs_(living, kind, this->id(), std::move(name)) {
+    this->set_exception_handler([this](std::exception_ptr& e) -> caf::error {
+      signs_.failed(what_of(e));
       return caf::sec::runtime_error;
     });
   }
 
-  const char* name() const override { return to_string(signs_->kind); }
+  const char* name() const override { return to_string(kind_); }
 
   void enqueue(caf::mailbox_element_ptr element, caf::execution_unit* unit) override {
     signs_->received.fetch_add(1, std::memory_order_relaxed);
     super::enqueue(std::move(element), unit);
   }
 
+  // Whoever runs the actor holds it until this has returned.
   caf::resumable::resume_result resume(caf::execution_unit* unit, size_t throughput) override {
-    auto signs = signs_; // when resume() returns, another thread may run or have destroyed this actor already
     auto start = std::chrono::steady_clock::now();
     auto result = super::resume(unit, throughput);
     auto spent = std::chrono::steady_clock::now() - start;
-    signs->busy_ns.fetch_add(static_cast<uint64_t>(spent.count()), std::memory_order_relaxed);
+    signs_->busy_ns.fetch_add(static_cast<uint64_t>(spent.count()), std::memory_order_relaxed);
     return result;
   }
 
@@ -107,133 +252,17 @@ public:
   }
 
   bool cleanup(caf::error&& reason, caf::execution_unit* unit) override {
-    living_.remove(signs_);
+    signs_.remove();
     return super::cleanup(std::move(reason), unit);
   }
 
 protected:
   Handle self() { return caf::actor_cast<Handle>(this->ctrl()); }
-  vital_signs& signs() noexcept { return *signs_; }
+  kept_signs& signs() noexcept { return signs_; }
 
 private:
-  directory& living_;
-  std::shared_ptr<vital_signs> signs_;
-};
-
-/// An actor with the interface `Handle` on a lane. When `mailbox_max` messages wait, those that may_drop() names are
-/// dropped: the subclass makes sure that their loss is noticed. Everything else must be bounded where it comes from.
-/// Subclasses neither skip messages nor await.
-template <class Handle>
-class lane_actor : public base_of_handle<Handle>::type, public hosted {
-public:
-  using super = typename base_of_handle<Handle>::type;
-  using handle_type = Handle;
-
-  lane_actor(caf::actor_config& cfg, actor_kind kind, std::string name, directory& living, lane& on, size_t mailbox_max)
-      : super(cfg), living_(living), signs_(std::make_shared<vital_signs>(kind, this->id(), std::move(name))),
-        lane_(on), mailbox_max_(mailbox_max), unit_(&cfg.host->system()) {
-    living_.add(signs_);
-  }
-
-  const char* name() const override { return to_string(signs_->kind); }
-
-  void launch(caf::execution_unit*, bool, bool hide) override {
-    if (!hide)
-      this->register_at_system();
-    push(nullptr);
-  }
-
-  void enqueue(caf::mailbox_element_ptr element, caf::execution_unit*) override { push(std::move(element)); }
-
-  void drain() override {
-    if (!this->activate(&unit_)) {
-      close({});
-      return;
-    }
-    auto start = std::chrono::steady_clock::now();
-    mailbox_queue burst;
-    {
-      std::lock_guard guard{mutex_};
-      burst.swap(queue_);
-      listed_ = false;
-    }
-    size_t count = 0;
-    bool ended = false;
-    while (count < burst.size() && !ended) {
-      auto element = std::move(burst[count++]);
-      ended = this->reactivate(*element) == caf::scheduled_actor::activation_result::terminated;
-    }
-    auto spent = std::chrono::steady_clock::now() - start;
-    signs_->handled.fetch_add(count, std::memory_order_relaxed);
-    signs_->busy_ns.fetch_add(static_cast<uint64_t>(spent.count()), std::memory_order_relaxed);
-    if (ended)
-      close(std::span{burst}.subspan(count));
-  }
-
-  bool cleanup(caf::error&& reason, caf::execution_unit* unit) override {
-    living_.remove(signs_);
-    return super::cleanup(std::move(reason), unit);
-  }
-
-protected:
-  Handle self() { return caf::actor_cast<Handle>(this->ctrl()); }
-  vital_signs& signs() noexcept { return *signs_; }
-  /// Called in the sender's thread.
-  virtual bool may_drop(const caf::mailbox_element&) const { return false; }
-  lane& here() noexcept { return lane_; }
-  caf::execution_unit* unit() noexcept { return &unit_; }
-
-private:
-  using mailbox_queue = std::vector<caf::mailbox_element_ptr>; // a deque would hold 576 bytes when idle
-
-  void push(caf::mailbox_element_ptr element) {
-    bool list = false;
-    {
-      std::lock_guard guard{mutex_};
-      if (!closed_ && (!element || queue_.size() < mailbox_max_ || !may_drop(*element))) {
-        if (element) {
-          queue_.push_back(std::move(element));
-          signs_->received.fetch_add(1, std::memory_order_relaxed);
-        }
-        list = !listed_;
-        listed_ = true;
-      }
-    }
-    if (element) { // full or ended
-      bounce(*element);
-      return;
-    }
-    if (list)
-      lane_.add(caf::strong_actor_ptr{this->ctrl()}, *this);
-  }
-
-  void close(std::span<caf::mailbox_element_ptr> rest) {
-    mailbox_queue later;
-    {
-      std::lock_guard guard{mutex_};
-      closed_ = true;
-      later.swap(queue_);
-    }
-    for (auto& e : rest)
-      bounce(*e);
-    for (auto& e : later)
-      bounce(*e);
-  }
-
-  static void bounce(const caf::mailbox_element& e) {
-    caf::detail::sync_request_bouncer bouncer{caf::exit_reason::unknown};
-    bouncer(e);
-  }
-
-  directory& living_;
-  std::shared_ptr<vital_signs> signs_;
-  lane& lane_;
-  const size_t mailbox_max_;
-  caf::scoped_execution_unit unit_;
-  std::mutex mutex_; // guards what follows
-  mailbox_queue queue_;
-  bool listed_ = false;
-  bool closed_ = false;
+  const actor_kind kind_;
+  kept_signs signs_;
 };
 
 } // namespace greenroom

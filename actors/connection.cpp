@@ -38,34 +38,12 @@ std::unique_ptr<client> make_client(handle to) { return std::make_unique<actor_c
 
 connection_actor::connection_actor(caf::actor_config& cfg, house& in, lane& on, std::shared_ptr<transport> socket,
                                    std::optional<identity> who)
-    : lane_actor(cfg, actor_kind::connection, {}, in.living, on, mailbox_max), house_(in), socket_(std::move(socket)),
+    : lane_actor(cfg, on, actor_kind::connection, {}, in.living, mailbox_max), house_(in), socket_(std::move(socket)),
       who_(std::move(who)), care_([this] { look_after(); }), expiry_([this] { expire(); }) {
   auto l = house_.limits_now();
   tokens_ = l->sends_burst;
   tokens_at_ = window_ = house_.steady_ms();
   here().timers().arm(care_, l->hello_ms);
-}
-
-connection_actor::behavior_type connection_actor::make_behavior() {
-  return {
-      [this](const incoming& x) { receive(x); }, // the frequent ones first: CAF tries one after the other
-      [this](const delivered& x) { take(x); },
-      [this](const reply& x) { take(x); },
-      [this](const garbled& x) { garble(x); },
-      [this](const connection::drained&) {
-        slow_since_ = 0;
-        for (auto& s : subscriptions_)
-          if (phase_ == phase::live && std::exchange(s.stuck, false))
-            pull(s);
-        next_requests();
-      },
-      [this](const gone&) { end(); },
-      [this](const stands& x) { take(x); },
-      [this](const room::pulled& x) { take(x); },
-      [this](const user::welcome& x) { take(x); },
-      [this](const user::listed& x) { take(x); },
-      [this](const user::ended& x) { close(x.code, x.reason); },
-  };
 }
 
 // -- requests
@@ -270,7 +248,7 @@ caller connection_actor::as_caller(uint64_t ticket) {
   return c;
 }
 
-void connection_actor::garble(const garbled& x) {
+void connection_actor::receive(const garbled& x) {
   if (phase_ == phase::over)
     return;
   respond(x.what.id, x.what.why);
@@ -292,7 +270,7 @@ bool connection_actor::land(uint64_t ticket) {
   return true;
 }
 
-void connection_actor::take(const reply& x) {
+void connection_actor::receive(const reply& x) {
   auto arrived = arrive(x.ticket);
   if (phase_ == phase::over || !land(x.ticket))
     return;
@@ -423,7 +401,7 @@ void connection_actor::end() {
     tell(house_.shard_of(who_->user), user::ask{std::move(depart)});
   }
   socket_.reset();
-  this->quit();
+  quit();
 }
 
 } // namespace greenroom::connection

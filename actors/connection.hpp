@@ -54,13 +54,24 @@ using handle = caf::typed_actor<caf::reacts_to<incoming>, caf::reacts_to<deliver
                                 caf::reacts_to<stands>, caf::reacts_to<room::pulled>, caf::reacts_to<user::welcome>,
                                 caf::reacts_to<user::listed>, caf::reacts_to<user::ended>>;
 
-class connection_actor : public lane_actor<handle> {
+class connection_actor : public lane_actor<connection_actor, handle> {
 public:
   connection_actor(caf::actor_config& cfg, house& in, lane& on, std::shared_ptr<transport> socket,
                    std::optional<identity> who);
-  behavior_type make_behavior() override;
   void on_exit() override;
-  bool may_drop(const caf::mailbox_element& e) const override;
+
+  // Messages. In connection.cpp: of requests; in greeting.cpp and subscriptions.cpp: the others.
+  void receive(const incoming& x);
+  void receive(const delivered& x);
+  void receive(const reply& x);
+  void receive(const garbled& x);
+  void receive(const drained&);
+  void receive(const gone&) { end(); }
+  void receive(const stands& x);
+  void receive(const room::pulled& x);
+  void receive(const user::welcome& x);
+  void receive(const user::listed& x);
+  void receive(const user::ended& x) { close(x.code, x.reason); }
 
 private:
   /// Tickets of commands that no request stands behind; request ids end at 2^53.
@@ -107,7 +118,7 @@ private:
   };
 
   // connection.cpp: requests and answers.
-  void receive(const incoming& x);
+  bool may_drop(const caf::mailbox_element& e) const override;
   void process(const request_ptr& r);
   void perform(const client_request& r);
   void refresh(const client_request& r, const op::refresh& x);
@@ -120,8 +131,6 @@ private:
   void ask_room(const client_request& r, const room_id& room, Operation what);
   void ask_user(const client_request& r, decltype(user::command::what) what);
   bool admit_send(const client_request& r);
-  void garble(const garbled& x);
-  void take(const reply& x);
   bool land(uint64_t ticket);
   void respond(std::optional<int64_t> re, const answer& what);
   void refuse(const client_request& r, errc code, std::string message);
@@ -137,7 +146,6 @@ private:
 
   // greeting.cpp: hello.
   void hello(const request_ptr& r);
-  void take(const user::welcome& x);
   void plan(const std::vector<std::pair<room_id, storage::listed_room>>& rooms);
   void start_visits();
   void visited(size_t index, const outcome<standing>& found);
@@ -146,10 +154,6 @@ private:
   void fail_greeting(const failure& why, close_code code);
 
   // subscriptions.cpp: the streams of events.
-  void take(const stands& x);
-  void take(const delivered& x);
-  void take(const room::pulled& x);
-  void take(const user::listed& x);
   subscription& add_subscription(const stands& x);
   subscription* find(uint64_t relay);
   subscription* find(const room_id& room);

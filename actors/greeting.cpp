@@ -41,7 +41,7 @@ void connection_actor::hello(const request_ptr& r) {
   tell(house_.shard_of(who_->user), user::ask{std::move(arrive)});
 }
 
-void connection_actor::take(const user::welcome& x) {
+void connection_actor::receive(const user::welcome& x) {
   if (phase_ == phase::live) { // after a refresh with another session
     if (!x.rooms && x.rooms.error().code != errc::unavailable)
       close(x.otherwise, x.rooms.error().message);
@@ -193,7 +193,7 @@ void connection_actor::finish_greeting() {
     if (subscriptions_[i].behind())
       pull(subscriptions_[i]);
   for (const auto& l : g->later)
-    take(l);
+    receive(l);
   next_requests();
 }
 

@@ -7,7 +7,7 @@
 namespace greenroom::hasher {
 
 hasher_actor::hasher_actor(caf::actor_config& cfg, house& in)
-    : pooled_actor(cfg, actor_kind::hasher, "passwords", in.living), house_(in) {}
+    : detached_actor(cfg, actor_kind::hasher, "passwords", in.living), house_(in) {}
 
 hasher_actor::behavior_type hasher_actor::make_behavior() {
   return {

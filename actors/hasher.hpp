@@ -47,7 +47,7 @@ struct stop {
 };
 using handle = caf::typed_actor<caf::reacts_to<hash>, caf::reacts_to<verify>, caf::reacts_to<stop>>;
 
-class hasher_actor : public pooled_actor<handle> {
+class hasher_actor : public detached_actor<handle> {
 public:
   hasher_actor(caf::actor_config& cfg, house& in);
   behavior_type make_behavior() override;

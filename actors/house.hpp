@@ -10,6 +10,7 @@
 #include "actors/relay_lane.hpp"
 #include "actors/shard.hpp"
 #include "actors/storage_actor.hpp"
+#include "actors/strand.hpp"
 #include "actors/vital_signs.hpp"
 #include "config/settings.hpp"
 #include "storage/store.hpp"
@@ -46,6 +47,7 @@ struct house {
   /// Passwords under way to the hasher.
   std::atomic<uint32_t> hashes_waiting{0};
 
+  std::vector<std::unique_ptr<strand>> strands; // by shard id
   persist::handle storage;
   hasher::handle hasher;
   std::vector<reader::handle> readers;

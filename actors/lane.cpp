@@ -1,6 +1,7 @@
 #include "actors/lane.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace greenroom {
 namespace {
@@ -11,32 +12,6 @@ constexpr int rounds_max = 8;
 
 } // namespace
 
-void lane::add(caf::strong_actor_ptr keep, hosted& who) {
-  {
-    std::lock_guard guard{mutex_};
-    ready_.push_back({std::move(keep), &who});
-    if (scheduled_)
-      return;
-    scheduled_ = true;
-  }
-  schedule_();
-}
-
-bool lane::run_ready() {
-  {
-    std::lock_guard guard{mutex_};
-    running_.swap(ready_);
-    if (running_.empty()) {
-      scheduled_ = false;
-      return false;
-    }
-  }
-  for (auto& r : running_)
-    r.who->drain();
-  running_.clear();
-  return true;
-}
-
 void lane::run() {
   in_run_ = true;
   int rounds = 0;
@@ -45,19 +20,13 @@ void lane::run() {
   flush();
   in_run_ = false;
   if (rounds == rounds_max)
-    schedule_(); // still marked as scheduled
+    schedule(); // still marked as scheduled
 }
 
 void lane::flush_later(flushable& f) {
   dirty_.push_back(&f);
-  if (in_run_)
-    return;
-  {
-    std::lock_guard guard{mutex_};
-    if (std::exchange(scheduled_, true))
-      return;
-  }
-  schedule_();
+  if (!in_run_)
+    wake();
 }
 
 void lane::forget(flushable& f) noexcept {

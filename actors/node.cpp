@@ -62,18 +62,16 @@ struct clock_stop {
   using local = message_tag;
 };
 using clock_handle = caf::typed_actor<caf::reacts_to<clock_stop>>;
-class clock_actor : public lane_actor<clock_handle> {
+class clock_actor : public lane_actor<clock_actor, clock_handle> {
 public:
   clock_actor(caf::actor_config& cfg, house& in, lane& on)
-      : lane_actor(cfg, actor_kind::clock, {}, in.living, on, 16), house_(in), tick_([this] { tick(); }) {}
+      : lane_actor(cfg, on, actor_kind::clock, {}, in.living, 16), house_(in), tick_([this] { tick(); }) {}
 
-  behavior_type make_behavior() override {
-    tick();
-    return {[this](const clock_stop&) { this->quit(); }};
-  }
+  void receive(const clock_stop&) { quit(); }
   void on_exit() override { tick_.cancel(); }
 
 private:
+  void start() override { tick(); }
   void tick() {
     for (const auto& s : house_.shards)
       tell(s, shard::tick{});
@@ -116,6 +114,8 @@ node::node(parts p) {
     h.relay_lanes.push_back(system.spawn<relay_lane::relay_lane_actor>(h, *l));
   for (auto* l : p.lanes)
     impl_->requesters.push_back(system.spawn<requester::requester_actor>(h, *l));
+  for (unsigned s = 0; s < shard_count; ++s)
+    h.strands.push_back(std::make_unique<strand>(system, p.config.scheduler.throughput));
   for (unsigned s = 0; s < shard_count; ++s)
     h.shards.push_back(system.spawn<shard::shard_actor>(h, static_cast<shard_id>(s)));
   impl_->clock = system.spawn<clock_actor>(h, *p.lanes.front());

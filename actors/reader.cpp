@@ -29,7 +29,7 @@ failure uncertain() { return fail(errc::unavailable, "the store is being opened 
 } // namespace
 
 reader_actor::reader_actor(caf::actor_config& cfg, house& in, uint32_t index)
-    : pooled_actor(cfg, actor_kind::reader, std::to_string(index), in.living), house_(in) {}
+    : detached_actor(cfg, actor_kind::reader, std::to_string(index), in.living), house_(in) {}
 
 reader_actor::behavior_type reader_actor::make_behavior() {
   return {

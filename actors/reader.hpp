@@ -88,7 +88,7 @@ struct stop {
 using handle = caf::typed_actor<caf::reacts_to<load_room>, caf::reacts_to<load_user>, caf::reacts_to<load_effects>,
                                 caf::reacts_to<read_page>, caf::reacts_to<find_key>, caf::reacts_to<stop>>;
 
-class reader_actor : public pooled_actor<handle> {
+class reader_actor : public detached_actor<handle> {
 public:
   reader_actor(caf::actor_config& cfg, house& in, uint32_t index);
   behavior_type make_behavior() override;

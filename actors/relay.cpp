@@ -6,52 +6,15 @@
 
 namespace greenroom::relay {
 
-relay_actor::relay_actor(caf::actor_config& cfg, house& in, room_id room, keeper shard)
-    : pooled_actor(cfg, actor_kind::relay, room.str(), in.living), house_(in), room_(std::move(room)),
+relay_actor::relay_actor(caf::actor_config& cfg, house& in, host& on, room_id room, keeper shard)
+    : hosted_actor(cfg, on, actor_kind::relay, room.str(), in.living), house_(in), room_(std::move(room)),
       shard_(std::move(shard)), lanes_(in.relay_lanes.size()) {
   house_.metrics.relays_active.add();
 }
 
 relay_actor::~relay_actor() { house_.metrics.relays_active.add(-1); }
 
-relay_actor::behavior_type relay_actor::make_behavior() {
-  return {
-      [this](const publish& x) { take(x); },
-      [this](const admit& x) { take(x); },
-      [this](const refuse& x) {
-        ++attaches_;
-        if (x.from.connection == 0)
-          x.from.answer(x.why);
-        else
-          tell(house_.relay_lanes[x.from.lane], relay_lane::refuse{x.from, x.why});
-        check_idle();
-      },
-      [this](const typing& x) { send_ephemeral(house_.encode.typing(room_, x.user, x.on), x.user); },
-      [this](const receipt& x) { send_ephemeral(house_.encode.read(room_, x.user, x.seq), user_id{}); },
-      [this](const announce& x) {
-        auto p = std::make_shared<publication>();
-        p->relay = this->id();
-        p->head = x.head;
-        flush();
-        fan_out(std::move(p));
-      },
-      [this](const who& x) {
-        auto page = x.page;
-        for (auto& m : page.list)
-          m.online = users_.count(m.user) > 0;
-        x.from.answer(ok::any{std::move(page)});
-      },
-      [this](const end&) { this->quit(); },
-      [this](const gather_due&) {
-        gather_armed_ = false;
-        flush();
-      },
-      [this](const relay_lane::confirmed& x) { confirm(x); },
-      [this](const relay_lane::gone& x) { release(x); },
-  };
-}
-
-void relay_actor::take(const publish& x) {
+void relay_actor::receive(const publish& x) {
   gathered_.push_back(x.what);
   auto gather = std::chrono::milliseconds(house_.config.rooms.gather_ms);
   auto since = std::chrono::steady_clock::now() - last_fan_out_;
@@ -59,11 +22,11 @@ void relay_actor::take(const publish& x) {
     flush();
   } else if (!gather_armed_) {
     gather_armed_ = true;
-    this->delayed_send(this, gather - since, gather_due{});
+    tell_self_after(gather - since, gather_due{});
   }
 }
 
-void relay_actor::take(const admit& x) {
+void relay_actor::receive(const admit& x) {
   ++attaches_;
   auto where = x.where;
   bool member = where.role != storage::member_role::none;
@@ -80,6 +43,39 @@ void relay_actor::take(const admit& x) {
   ++lanes_[x.from.lane].unconfirmed;
   tell(house_.relay_lanes[x.from.lane],
        relay_lane::admit{x.from, std::move(where), face_, caf::actor_cast<relay_lane::relay_handle>(this->ctrl())});
+}
+
+void relay_actor::receive(const refuse& x) {
+  ++attaches_;
+  if (x.from.connection == 0)
+    x.from.answer(x.why);
+  else
+    tell(house_.relay_lanes[x.from.lane], relay_lane::refuse{x.from, x.why});
+  check_idle();
+}
+
+void relay_actor::receive(const typing& x) { send_ephemeral(house_.encode.typing(room_, x.user, x.on), x.user); }
+
+void relay_actor::receive(const receipt& x) { send_ephemeral(house_.encode.read(room_, x.user, x.seq), user_id{}); }
+
+void relay_actor::receive(const announce& x) {
+  auto p = std::make_shared<publication>();
+  p->relay = this->id();
+  p->head = x.head;
+  flush();
+  fan_out(std::move(p));
+}
+
+void relay_actor::receive(const who& x) {
+  auto page = x.page;
+  for (auto& m : page.list)
+    m.online = users_.count(m.user) > 0;
+  x.from.answer(ok::any{std::move(page)});
+}
+
+void relay_actor::receive(const gather_due&) {
+  gather_armed_ = false;
+  flush();
 }
 
 bool relay_actor::online(const user_id& user) const {
@@ -117,7 +113,7 @@ void relay_actor::fan_out(std::shared_ptr<const publication> what) {
       tell(house_.relay_lanes[i], relay_lane::fan_out{what});
 }
 
-void relay_actor::confirm(const relay_lane::confirmed& x) {
+void relay_actor::receive(const relay_lane::confirmed& x) {
   auto& l = lanes_[x.lane];
   --l.unconfirmed;
   if (x.entered) {
@@ -132,7 +128,7 @@ void relay_actor::confirm(const relay_lane::confirmed& x) {
   check_idle();
 }
 
-void relay_actor::release(const relay_lane::gone& x) {
+void relay_actor::receive(const relay_lane::gone& x) {
   --lanes_[x.lane].listeners;
   if (auto i = users_.find(x.user); i != users_.end() && --i->second.connections == 0) {
     if (i->second.member)

@@ -85,11 +85,23 @@ using handle = caf::typed_actor<caf::reacts_to<publish>, caf::reacts_to<admit>, 
                                 caf::reacts_to<who>, caf::reacts_to<end>, caf::reacts_to<gather_due>,
                                 caf::reacts_to<relay_lane::confirmed>, caf::reacts_to<relay_lane::gone>>;
 
-class relay_actor : public pooled_actor<handle> {
+class relay_actor : public hosted_actor<relay_actor, handle> {
 public:
-  relay_actor(caf::actor_config& cfg, house& in, room_id room, keeper shard);
+  relay_actor(caf::actor_config& cfg, house& in, host& on, room_id room, keeper shard);
   ~relay_actor() override;
-  behavior_type make_behavior() override;
+
+  // Messages.
+  void receive(const publish& x);
+  void receive(const admit& x);
+  void receive(const refuse& x);
+  void receive(const typing& x);
+  void receive(const receipt& x);
+  void receive(const announce& x);
+  void receive(const who& x);
+  void receive(const end&) { quit(); }
+  void receive(const gather_due&);
+  void receive(const relay_lane::confirmed& x);
+  void receive(const relay_lane::gone& x);
 
 private:
   struct lane_state {
@@ -101,13 +113,9 @@ private:
     uint32_t connections = 0;
     bool member = false;
   };
-  void take(const publish& x);
-  void take(const admit& x);
   void flush();
   void send_ephemeral(frame bytes, const user_id& except);
   void fan_out(std::shared_ptr<const publication> what);
-  void confirm(const relay_lane::confirmed& x);
-  void release(const relay_lane::gone& x);
   bool wanted() const;
   bool online(const user_id& user) const;
   void check_idle();

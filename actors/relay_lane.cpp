@@ -14,33 +14,26 @@ constexpr size_t mailbox_max = 1 << 20;
 } // namespace
 
 relay_lane_actor::relay_lane_actor(caf::actor_config& cfg, house& in, lane& on)
-    : lane_actor(cfg, actor_kind::relay_lane, std::to_string(on.index()), in.living, on, mailbox_max), house_(in) {}
+    : lane_actor(cfg, on, actor_kind::relay_lane, std::to_string(on.index()), in.living, mailbox_max), house_(in) {}
 
 bool relay_lane_actor::may_drop(const caf::mailbox_element& e) const { return e.content().match_elements<fan_out>(); }
 
-relay_lane_actor::behavior_type relay_lane_actor::make_behavior() {
-  return {
-      [this](const fan_out& x) { hand_out(x); }, // the frequent one first: CAF tries one after the other
-      [this](const enter& x) {
-        present_[x.connection] = {x.to, x.socket, x.session};
-      },
-      [this](const leave& x) {
-        present_.erase(x.connection);
-        for (auto relay : x.relays)
-          drop(relay, x.connection, x.user);
-      },
-      [this](const unlisten& x) { drop(x.relay, x.connection, x.user); },
-      [this](const list& x) { list_sessions(x); },
-      [this](const admit& x) { take(x); },
-      [this](const refuse& x) {
-        if (auto i = present_.find(x.from.connection); i != present_.end())
-          tell(i->second.to, stands{x.from.ticket, x.why, nullptr});
-      },
-      [this](const stop&) { this->quit(); },
-  };
+void relay_lane_actor::receive(const enter& x) { present_[x.connection] = {x.to, x.socket, x.session}; }
+
+void relay_lane_actor::receive(const leave& x) {
+  present_.erase(x.connection);
+  for (auto relay : x.relays)
+    drop(relay, x.connection, x.user);
 }
 
-void relay_lane_actor::take(const admit& x) {
+void relay_lane_actor::receive(const unlisten& x) { drop(x.relay, x.connection, x.user); }
+
+void relay_lane_actor::receive(const refuse& x) {
+  if (auto i = present_.find(x.from.connection); i != present_.end())
+    tell(i->second.to, stands{x.from.ticket, x.why, nullptr});
+}
+
+void relay_lane_actor::receive(const admit& x) {
   auto member = x.where.role != storage::member_role::none;
   auto i = present_.find(x.from.connection);
   if (i == present_.end()) {
@@ -73,7 +66,7 @@ void relay_lane_actor::drop(uint64_t relay, uint64_t connection, const user_id& 
     audiences_.erase(i);
 }
 
-void relay_lane_actor::hand_out(const fan_out& x) {
+void relay_lane_actor::receive(const fan_out& x) {
   auto i = audiences_.find(x.what->relay);
   if (i == audiences_.end())
     return;
@@ -82,7 +75,7 @@ void relay_lane_actor::hand_out(const fan_out& x) {
     to->enqueue(nullptr, caf::make_message_id(), message, unit());
 }
 
-void relay_lane_actor::list_sessions(const list& x) const {
+void relay_lane_actor::receive(const list& x) {
   ok::sessions found;
   for (const auto& [id, p] : present_) {
     if (!x.user.empty() && p.session->user != x.user)

@@ -149,11 +149,19 @@ using handle =
     caf::typed_actor<caf::reacts_to<fan_out>, caf::reacts_to<enter>, caf::reacts_to<leave>, caf::reacts_to<unlisten>,
                      caf::reacts_to<list>, caf::reacts_to<admit>, caf::reacts_to<refuse>, caf::reacts_to<stop>>;
 
-class relay_lane_actor : public lane_actor<handle> {
+class relay_lane_actor : public lane_actor<relay_lane_actor, handle> {
 public:
   relay_lane_actor(caf::actor_config& cfg, house& in, lane& on);
-  behavior_type make_behavior() override;
-  bool may_drop(const caf::mailbox_element& e) const override;
+
+  // Messages.
+  void receive(const fan_out& x);
+  void receive(const enter& x);
+  void receive(const leave& x);
+  void receive(const unlisten& x);
+  void receive(const list& x);
+  void receive(const admit& x);
+  void receive(const refuse& x);
+  void receive(const stop&) { quit(); }
 
 private:
   struct present {
@@ -165,10 +173,8 @@ private:
     relay_handle relay;
     std::vector<listener> listeners;
   };
-  void take(const admit& x);
+  bool may_drop(const caf::mailbox_element& e) const override;
   void drop(uint64_t relay, uint64_t connection, const user_id& user);
-  void hand_out(const fan_out& x);
-  void list_sessions(const list& x) const;
 
   house& house_;
   std::unordered_map<uint64_t, present> present_;    // by connection

@@ -22,19 +22,13 @@ bool is_one_more_room(const std::variant<op::any, account::any>& what) {
 } // namespace
 
 requester_actor::requester_actor(caf::actor_config& cfg, house& in, lane& on)
-    : lane_actor(cfg, actor_kind::requester, std::to_string(on.index()), in.living, on, calls_max), house_(in),
+    : lane_actor(cfg, on, actor_kind::requester, std::to_string(on.index()), in.living, calls_max), house_(in),
       sweep_([this] { sweep(); }) {}
 
-requester_actor::behavior_type requester_actor::make_behavior() {
-  return {
-      [this](const perform& x) { begin(x); },
-      [this](const reply& x) { take(x); },
-      [this](const stop&) {
-        for (auto& [ticket, c] : std::exchange(calls_, {}))
-          c.what->done(fail(errc::unavailable, "the server is going down"));
-        this->quit();
-      },
-  };
+void requester_actor::receive(const stop&) {
+  for (auto& [ticket, c] : std::exchange(calls_, {}))
+    c.what->done(fail(errc::unavailable, "the server is going down"));
+  quit();
 }
 
 void requester_actor::on_exit() { sweep_.cancel(); }
@@ -47,7 +41,7 @@ caller requester_actor::as_caller(uint64_t ticket, const user_id& user) {
   return c;
 }
 
-void requester_actor::begin(const perform& x) {
+void requester_actor::receive(const perform& x) {
   if (calls_.size() >= calls_max) {
     x.what->done(fail(errc::unavailable, "too many requests under way"));
     return;
@@ -140,7 +134,7 @@ void requester_actor::ask_user(uint64_t ticket, const user_id& user, Command wha
   tell(house_.shard_of(user), user::ask{std::move(c)});
 }
 
-void requester_actor::take(const reply& x) {
+void requester_actor::receive(const reply& x) {
   auto i = calls_.find(x.ticket);
   if (i == calls_.end())
     return; // too late

@@ -37,11 +37,15 @@ struct stop {
 };
 using handle = caf::typed_actor<caf::reacts_to<perform>, caf::reacts_to<reply>, caf::reacts_to<stop>>;
 
-class requester_actor : public lane_actor<handle> {
+class requester_actor : public lane_actor<requester_actor, handle> {
 public:
   requester_actor(caf::actor_config& cfg, house& in, lane& on);
-  behavior_type make_behavior() override;
   void on_exit() override;
+
+  // Messages.
+  void receive(const perform& x);
+  void receive(const reply& x);
+  void receive(const stop&);
 
 private:
   struct open_call {
@@ -51,14 +55,12 @@ private:
     ok::sessions sessions; // gathered from the lanes
     int64_t deadline = 0;  // of house::steady_ms
   };
-  void begin(const perform& x);
   void go(uint64_t ticket, open_call& c);
   void go(uint64_t ticket, open_call& c, const op::any& what);
   void go(uint64_t ticket, open_call& c, const account::any& what);
   void list(uint64_t ticket, open_call& c, const account::list_sessions& x);
   template <class Command>
   void ask_user(uint64_t ticket, const user_id& user, Command what);
-  void take(const reply& x);
   void finish(uint64_t ticket, answer what);
   void sweep();
   caller as_caller(uint64_t ticket, const user_id& user);

@@ -38,52 +38,14 @@ size_t size_of(const storage::event& e) { return e.text.size() + e.data.size() +
 
 } // namespace
 
-room_actor::room_actor(caf::actor_config& cfg, house& in, room_id room, keeper shard, relay::handle relay)
-    : pooled_actor(cfg, actor_kind::room, room.str(), in.living), house_(in), room_(std::move(room)),
+room_actor::room_actor(caf::actor_config& cfg, house& in, host& on, room_id room, keeper shard, relay::handle relay)
+    : hosted_actor(cfg, on, actor_kind::room, room.str(), in.living), house_(in), room_(std::move(room)),
       shard_(std::move(shard)), relay_(std::move(relay)) {
   house_.metrics.rooms_active.add();
   house_.metrics.rooms_activated.add();
 }
 
 room_actor::~room_actor() { house_.metrics.rooms_active.add(-1); }
-
-room_actor::behavior_type room_actor::make_behavior() {
-  load();
-  return {
-      [this](const ask& x) { receive(x); }, // the frequent ones first: CAF tries one after the other
-      [this](const committed& x) { settle(x); },
-      [this](const effect_done& x) {
-        if (auto i = awaiting_effects_.find(x.seq); i != awaiting_effects_.end()) {
-          auto causes = std::move(i->second);
-          awaiting_effects_.erase(i);
-          for (const auto& c : causes)
-            finish(c, x.seq);
-        }
-        try_to_end();
-      },
-      [this](const tick&) { on_tick(); },
-      [this](const retire& x) {
-        retiring_ = true;
-        if (x.stopping)
-          finish_awaiting();
-        try_to_end();
-      },
-      [this](const room_loaded& x) { take(x); },
-      [this](const page_read& x) {
-        answer_page(x);
-        try_to_end();
-      },
-      [this](const key_found& x) {
-        auto c = std::exchange(looked_up_, nullptr);
-        if (phase_ != phase::looking_up)
-          return;
-        phase_ = phase::serving;
-        const auto& what = std::get<op::send>(c->what);
-        send_with(c, what, storage::hash_of(c->from.user, what.key), x.what);
-        go_on();
-      },
-  };
-}
 
 // -- life
 // --------------------------------------------------------------------------------------------------------------
@@ -94,7 +56,7 @@ void room_actor::load() {
   tell(house_.reader_of(room_.shard()), reader::load_room{room_, self()});
 }
 
-void room_actor::take(const room_loaded& x) {
+void room_actor::receive(const room_loaded& x) {
   if (!*x.what) {
     phase_ = phase::cold;
     auto why = fail(errc::unavailable, "the store takes no writes at present: " + x.what->error().message);
@@ -202,6 +164,13 @@ void room_actor::refuse(const command& c, const failure& why) {
     c.from.answer(why);
 }
 
+void room_actor::receive(const retire& x) {
+  retiring_ = true;
+  if (x.stopping)
+    finish_awaiting();
+  try_to_end();
+}
+
 void room_actor::ask_to_retire() {
   if (!std::exchange(asked_to_retire_, true))
     tell(shard_, wants_retire{room_, this->id()});
@@ -214,7 +183,7 @@ void room_actor::try_to_end() {
     return;
   tell(shard_, retired{room_, this->id()});
   retiring_ = false;
-  this->quit();
+  quit();
 }
 
 void room_actor::ask_for_tick() {
@@ -222,7 +191,7 @@ void room_actor::ask_for_tick() {
     tell(shard_, remind{room_});
 }
 
-void room_actor::on_tick() {
+void room_actor::receive(const tick&) {
   reminded_ = false;
   auto now = house_.now_ms();
   for (auto i = typing_.begin(); i != typing_.end();) {
@@ -388,6 +357,16 @@ void room_actor::send(const command_ptr& c, const op::send& x) {
   }
 }
 
+void room_actor::receive(const key_found& x) {
+  auto c = std::exchange(looked_up_, nullptr);
+  if (phase_ != phase::looking_up)
+    return;
+  phase_ = phase::serving;
+  const auto& what = std::get<op::send>(c->what);
+  send_with(c, what, storage::hash_of(c->from.user, what.key), x.what);
+  go_on();
+}
+
 void room_actor::send_with(const command_ptr& c, const op::send& x, const storage::key_hash& key,
                            const outcome<std::pair<storage::lookup, storage::key_record>>& known) {
   if (!known) {
@@ -491,7 +470,7 @@ void room_actor::commit(std::shared_ptr<const storage::batch> batch, pending p) 
   tell(house_.storage, persist::commit{std::move(batch), era_, next_token_, self()});
 }
 
-void room_actor::settle(const committed& x) {
+void room_actor::receive(const committed& x) {
   if (pending_.empty() || pending_.front().token != x.token)
     return; // of a time before a failure: refused already
   if (!x.ok) {
@@ -530,6 +509,16 @@ void room_actor::succeed(pending& p) {
   } else {
     awaiting_effects_[p.what->seq] = std::move(p.causes);
   }
+}
+
+void room_actor::receive(const effect_done& x) {
+  if (auto i = awaiting_effects_.find(x.seq); i != awaiting_effects_.end()) {
+    auto causes = std::move(i->second);
+    awaiting_effects_.erase(i);
+    for (const auto& c : causes)
+      finish(c, x.seq);
+  }
+  try_to_end();
 }
 
 /// These are durable; only the users' lists lag behind, and the shard sees to them.

@@ -125,11 +125,20 @@ using handle = caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<committed>, 
 
 using event_ptr = std::shared_ptr<const storage::event>;
 
-class room_actor : public pooled_actor<handle> {
+class room_actor : public hosted_actor<room_actor, handle> {
 public:
-  room_actor(caf::actor_config& cfg, house& in, room_id room, keeper shard, relay::handle relay);
+  room_actor(caf::actor_config& cfg, house& in, host& on, room_id room, keeper shard, relay::handle relay);
   ~room_actor() override;
-  behavior_type make_behavior() override;
+
+  // Messages.
+  void receive(const ask& x);
+  void receive(const committed& x);
+  void receive(const effect_done& x);
+  void receive(const tick&);
+  void receive(const retire& x);
+  void receive(const room_loaded& x);
+  void receive(const page_read& x);
+  void receive(const key_found& x);
 
 private:
   enum class phase : uint8_t {
@@ -156,15 +165,13 @@ private:
   };
 
   // Life.
+  void start() override { load(); }
   void load();
-  void take(const room_loaded& x);
-  void receive(const ask& x);
   void go_on();
   bool stale() const noexcept;
   void fail_pending();
   void ask_to_retire();
   void try_to_end();
-  void on_tick();
   void ask_for_tick();
 
   // Commands. In room.cpp: those that write; in room_reads.cpp: those that look.
@@ -200,13 +207,11 @@ private:
                                    storage::member_role role) const;
   storage::event next_event(storage::event_kind kind, const user_id& from);
   void commit(std::shared_ptr<const storage::batch> batch, pending p);
-  void settle(const committed& x);
   void succeed(pending& p);
   void finish(const command_ptr& c, uint64_t seq);
   void finish_awaiting();
   void publish(const event_ptr& e);
   void read_from_store(const command_ptr& c, reader::read_page page);
-  void answer_page(const page_read& x);
   bool from_ring(uint64_t after, uint32_t limit, uint32_t bytes, std::vector<event_ptr>& into) const;
 
   house& house_;

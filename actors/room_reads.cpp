@@ -210,7 +210,7 @@ void room_actor::read_from_store(const command_ptr& c, reader::read_page page) {
   tell(house_.reader_of(room_.shard()), std::move(page));
 }
 
-void room_actor::answer_page(const page_read& x) {
+void room_actor::receive(const page_read& x) {
   auto i = reading_.find(x.token);
   if (i == reading_.end())
     return;

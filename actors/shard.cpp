@@ -17,28 +17,27 @@ size_t share_of(uint32_t bound) { return (bound + shard_count - 1) / shard_count
 } // namespace
 
 shard_actor::shard_actor(caf::actor_config& cfg, house& in, shard_id id)
-    : pooled_actor(cfg, actor_kind::shard, std::to_string(id), in.living), house_(in), id_(id),
+    : hosted_actor(cfg, *in.strands[id], actor_kind::shard, std::to_string(id), in.living), house_(in), id_(id),
       rooms_({share_of(in.config.rooms.active), in.config.rooms.hold, int64_t{in.config.rooms.idle_s} * 1'000},
              room_hooks()),
       users_({share_of(in.config.users.active), in.config.rooms.hold, int64_t{in.config.users.idle_s} * 1'000},
-             user_hooks()) {
-  this->set_down_handler([this](caf::down_msg& x) { died(x); });
-}
+             user_hooks()) {}
 
 shard_actor::room_activations::hooks shard_actor::room_hooks() {
   return {
       [this](const room_id& room) {
         auto r = relays_.find(room);
-        auto to = this->template spawn<room::room_actor>(house_, room, caf::actor_cast<room::keeper>(self()),
-                                                         r == relays_.end() ? relay::handle{} : r->second.to);
-        this->monitor(to);
+        auto to = spawn<room::room_actor>(house_, *house_.strands[id_], room, caf::actor_cast<room::keeper>(self()),
+                                          r == relays_.end() ? relay::handle{} : r->second.to);
+        monitor(to);
         return room::handle{to};
       },
       [this](const room_id& room, const room::handle& to, room::ask x) {
         if (room::listens(*x.what) && (x.what->from.connection != 0 || relays_.count(room) > 0)) {
           auto& slot = relays_[room];
           if (!slot.to)
-            slot.to = this->template spawn<relay::relay_actor>(house_, room, caf::actor_cast<relay::keeper>(self()));
+            slot.to =
+                spawn<relay::relay_actor>(house_, *house_.strands[id_], room, caf::actor_cast<relay::keeper>(self()));
           ++slot.attaches;
           x.relay = slot.to;
         }
@@ -61,8 +60,8 @@ shard_actor::room_activations::hooks shard_actor::room_hooks() {
 shard_actor::user_activations::hooks shard_actor::user_hooks() {
   return {
       [this](const user_id& user) {
-        auto to = this->template spawn<user::user_actor>(house_, user, caf::actor_cast<user::keeper>(self()));
-        this->monitor(to);
+        auto to = spawn<user::user_actor>(house_, *house_.strands[id_], user, caf::actor_cast<user::keeper>(self()));
+        monitor(to);
         return user::handle{to};
       },
       [](const user_id&, const user::handle& to, user::ask x) { tell(to, std::move(x)); },
@@ -78,37 +77,17 @@ shard_actor::user_activations::hooks shard_actor::user_hooks() {
   };
 }
 
-shard_actor::behavior_type shard_actor::make_behavior() {
-  begin();
-  return {
-      [this](const room::ask& x) { rooms_.take(x.what->room, x); },
-      [this](const user::ask& x) { users_.take(x.what->user, x); },
-      [this](const room::wants_retire& x) { rooms_.retire(x.room); },
-      [this](const room::retired& x) {
-        rooms_.ended(x.room, x.actor);
-        try_to_end();
-      },
-      [this](const room::effects& x) {
-        for (const auto& e : x.list)
-          add(e);
-      },
-      [this](const room::remind& x) { reminders_.push_back(x.room); },
-      [this](const user::busy& x) { users_.set_busy(x.user, x.on); },
-      [this](const user::retired& x) {
-        users_.ended(x.user, x.actor);
-        try_to_end();
-      },
-      [this](const user::stays& x) { users_.stays(x.user, x.actor); },
-      [this](const user::effect_applied& x) { applied(x.what); },
-      [this](const relay::idle& x) { check_relay(x); },
-      [this](const effects_loaded& x) { take(x); },
-      [](const committed&) {}, // an effect that could not be erased is sent again after the next start
-      [this](const tick&) { on_tick(); },
-      [this](const stop&) { stop_all(); },
-  };
+void shard_actor::receive(const room::retired& x) {
+  rooms_.ended(x.room, x.actor);
+  try_to_end();
 }
 
-void shard_actor::on_tick() {
+void shard_actor::receive(const user::retired& x) {
+  users_.ended(x.user, x.actor);
+  try_to_end();
+}
+
+void shard_actor::receive(const tick&) {
   for (const auto& room : std::exchange(reminders_, {}))
     if (const auto* to = rooms_.find(room))
       tell(*to, room::tick{});
@@ -124,7 +103,7 @@ void shard_actor::on_tick() {
 }
 
 /// A room or user that ended without `retired` has died of a mistake of ours; the next command wakes it afresh.
-void shard_actor::died(const caf::down_msg& x) {
+void shard_actor::on_down(const caf::down_msg& x) {
   auto actor = x.source.id();
   if (auto room = rooms_.id_of(actor)) {
     spdlog::error("what=room_died room={}", room->str());
@@ -144,7 +123,7 @@ void shard_actor::begin() {
     tell(house_.reader_of(id_), reader::load_effects{id_, self()});
 }
 
-void shard_actor::take(const effects_loaded& x) {
+void shard_actor::receive(const effects_loaded& x) {
   loading_effects_ = false;
   if (!*x.what)
     return; // the next tick tries again
@@ -152,6 +131,11 @@ void shard_actor::take(const effects_loaded& x) {
     house_.shards_started.fetch_add(1);
   effects_known_ = (*x.what)->size() < reader::effects_max; // else there are more: once these are done
   for (const auto& e : **x.what)
+    add(e);
+}
+
+void shard_actor::receive(const room::effects& x) {
+  for (const auto& e : x.list)
     add(e);
 }
 
@@ -165,7 +149,8 @@ void shard_actor::dispatch(const storage::effect_record& e) {
   tell(house_.shard_of(e.user), user::ask{std::move(c)});
 }
 
-void shard_actor::applied(const storage::effect_record& e) {
+void shard_actor::receive(const user::effect_applied& x) {
+  const auto& e = x.what;
   auto i = effects_.find({e.room, e.seq, e.user});
   if (i == effects_.end() || i->second.what.epoch != e.epoch)
     return;
@@ -183,7 +168,7 @@ void shard_actor::applied(const storage::effect_record& e) {
 // -- relays and the end
 // ------------------------------------------------------------------------------------------------
 
-void shard_actor::check_relay(const relay::idle& x) {
+void shard_actor::receive(const relay::idle& x) {
   auto i = relays_.find(x.room);
   if (i == relays_.end() || i->second.to.id() != x.relay || i->second.attaches != x.attaches)
     return;
@@ -191,7 +176,7 @@ void shard_actor::check_relay(const relay::idle& x) {
   relays_.erase(i);
 }
 
-void shard_actor::stop_all() {
+void shard_actor::receive(const stop&) {
   stopping_ = true;
   rooms_.stop();
   users_.stop();
@@ -204,7 +189,7 @@ void shard_actor::try_to_end() {
   for (auto& [room, slot] : relays_)
     tell(slot.to, relay::end{});
   relays_.clear();
-  this->quit();
+  quit();
 }
 
 } // namespace greenroom::shard

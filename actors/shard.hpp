@@ -37,10 +37,26 @@ using handle =
                      caf::reacts_to<user::effect_applied>, caf::reacts_to<relay::idle>, caf::reacts_to<effects_loaded>,
                      caf::reacts_to<committed>, caf::reacts_to<tick>, caf::reacts_to<stop>>;
 
-class shard_actor : public pooled_actor<handle> {
+class shard_actor : public hosted_actor<shard_actor, handle> {
 public:
   shard_actor(caf::actor_config& cfg, house& in, shard_id id);
-  behavior_type make_behavior() override;
+
+  // Messages.
+  void receive(const room::ask& x) { rooms_.take(x.what->room, x); }
+  void receive(const user::ask& x) { users_.take(x.what->user, x); }
+  void receive(const room::wants_retire& x) { rooms_.retire(x.room); }
+  void receive(const room::retired& x);
+  void receive(const room::effects& x);
+  void receive(const room::remind& x) { reminders_.push_back(x.room); }
+  void receive(const user::busy& x) { users_.set_busy(x.user, x.on); }
+  void receive(const user::retired& x);
+  void receive(const user::stays& x) { users_.stays(x.user, x.actor); }
+  void receive(const user::effect_applied& x);
+  void receive(const relay::idle& x);
+  void receive(const effects_loaded& x);
+  void receive(const committed&) {} // an effect that could not be erased is sent again after the next start
+  void receive(const tick&);
+  void receive(const stop&);
 
 private:
   using room_activations = activations<room_id, room::handle, room::ask>;
@@ -57,15 +73,11 @@ private:
 
   room_activations::hooks room_hooks();
   user_activations::hooks user_hooks();
-  void on_tick();
-  void died(const caf::down_msg& x);
+  void start() override { begin(); }
+  void on_down(const caf::down_msg& x) override;
   void begin();
-  void take(const effects_loaded& x);
   void add(const storage::effect_record& e);
   void dispatch(const storage::effect_record& e);
-  void applied(const storage::effect_record& e);
-  void check_relay(const relay::idle& x);
-  void stop_all();
   void try_to_end();
 
   house& house_;

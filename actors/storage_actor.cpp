@@ -7,7 +7,7 @@
 namespace greenroom::persist {
 
 storage_actor::storage_actor(caf::actor_config& cfg, house& in)
-    : pooled_actor(cfg, actor_kind::storage, "store", in.living), house_(in) {}
+    : detached_actor(cfg, actor_kind::storage, "store", in.living), house_(in) {}
 
 storage_actor::behavior_type storage_actor::make_behavior() {
   return {
@@ -53,7 +53,7 @@ void storage_actor::flush() {
       // Whatever was prepared on top of this group is void, too, whether it waits in the mailbox already or not.
       house_.era.store(era + 1);
       house_.metrics.commit_failures.add();
-      this->signs().failed(result.error().message);
+      signs().failed(result.error().message);
       spdlog::error("what=commit_failed batches={} reason=\"{}\"", batches.size(), result.error().message);
     }
   }
@@ -76,7 +76,7 @@ void storage_actor::reopen() {
     house_.metrics.reopens.add();
     spdlog::warn("what=store_reopened era={}", house_.era.load());
   } else {
-    this->signs().failed(result.error().message);
+    signs().failed(result.error().message);
     spdlog::error("what=reopen_failed reason=\"{}\"", result.error().message);
     reopen_armed_ = true;
     this->delayed_send(this, std::chrono::milliseconds(house_.config.storage.reopen_ms), reopen_due{});

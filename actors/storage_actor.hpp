@@ -52,7 +52,7 @@ struct stop {
 };
 using handle = caf::typed_actor<caf::reacts_to<commit>, caf::reacts_to<reopen_due>, caf::reacts_to<stop>>;
 
-class storage_actor : public pooled_actor<handle> {
+class storage_actor : public detached_actor<handle> {
 public:
   storage_actor(caf::actor_config& cfg, house& in);
   behavior_type make_behavior() override;

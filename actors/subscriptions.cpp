@@ -39,7 +39,7 @@ std::optional<connection_actor::approach> connection_actor::arrive(uint64_t tick
 }
 
 /// The answer of a room to a subscription, or to a look.
-void connection_actor::take(const stands& x) {
+void connection_actor::receive(const stands& x) {
   if (phase_ == phase::over)
     return;
   if (x.ticket >= visit_tickets && x.ticket < own_tickets) {
@@ -109,7 +109,7 @@ void connection_actor::name(const room_id& room) {
     --unnamed_;
 }
 
-void connection_actor::take(const delivered& x) {
+void connection_actor::receive(const delivered& x) {
   const auto& p = *x.what;
   auto* s = find(p.relay);
   if (!s || phase_ == phase::over)
@@ -129,7 +129,7 @@ void connection_actor::take(const delivered& x) {
     pull(*s);
 }
 
-void connection_actor::take(const room::pulled& x) {
+void connection_actor::receive(const room::pulled& x) {
   auto* s = find(x.ticket);
   if (!s || phase_ != phase::live)
     return;
@@ -193,6 +193,14 @@ void connection_actor::stick(subscription& s) {
   look_after_soon();
 }
 
+void connection_actor::receive(const drained&) {
+  slow_since_ = 0;
+  for (auto& s : subscriptions_)
+    if (phase_ == phase::live && std::exchange(s.stuck, false))
+      pull(s);
+  next_requests();
+}
+
 void connection_actor::pull(subscription& s) {
   if (s.pulling)
     return;
@@ -209,7 +217,7 @@ void connection_actor::pull(subscription& s) {
 }
 
 /// The user is in a new room, by whatever device or invitation; or in one less, which the room's own event tells.
-void connection_actor::take(const user::listed& x) {
+void connection_actor::receive(const user::listed& x) {
   room_count_ = x.rooms;
   if (!x.joined)
     return;

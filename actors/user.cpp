@@ -19,34 +19,14 @@ storage::listed_room not_listed(std::string epoch) {
 
 } // namespace
 
-user_actor::user_actor(caf::actor_config& cfg, house& in, user_id user, keeper shard)
-    : pooled_actor(cfg, actor_kind::user, user.str(), in.living), house_(in), user_(std::move(user)),
+user_actor::user_actor(caf::actor_config& cfg, house& in, host& on, user_id user, keeper shard)
+    : hosted_actor(cfg, on, actor_kind::user, user.str(), in.living), house_(in), user_(std::move(user)),
       shard_(std::move(shard)) {
   house_.metrics.users_active.add();
   house_.metrics.users_activated.add();
 }
 
 user_actor::~user_actor() { house_.metrics.users_active.add(-1); }
-
-user_actor::behavior_type user_actor::make_behavior() {
-  load();
-  return {
-      [this](const ask& x) { receive(x); },
-      [this](const retire& x) {
-        if (!x.stopping && !connections_.empty()) {
-          tell(shard_, stays{user_, this->id()});
-          return;
-        }
-        retiring_ = true;
-        try_to_end();
-      },
-      [this](const user_loaded& x) { take(x); },
-      [this](const committed& x) { settle(x); },
-      [this](const stands& x) { gather(x); },
-      [this](const hashed& x) { take(x); },
-      [this](const verified& x) { take(x); },
-  };
-}
 
 // -- life
 // --------------------------------------------------------------------------------------------------------------
@@ -57,7 +37,7 @@ void user_actor::load() {
   tell(house_.reader_of(user_.shard()), reader::load_user{user_, self()});
 }
 
-void user_actor::take(const user_loaded& x) {
+void user_actor::receive(const user_loaded& x) {
   if (!*x.what) {
     phase_ = phase::cold;
     auto why = fail(errc::unavailable, "the account can't be read: " + x.what->error().message);
@@ -118,7 +98,7 @@ void user_actor::commit(std::shared_ptr<storage::batch> batch, const command_ptr
   tell(house_.storage, persist::commit{std::move(batch), era_, next_token_, self()});
 }
 
-void user_actor::settle(const committed& x) {
+void user_actor::receive(const committed& x) {
   if (pending_.empty() || pending_.front().token != x.token)
     return; // of a time before a failure: refused already
   if (!x.ok) {
@@ -143,12 +123,21 @@ void user_actor::refuse(const command& c, const failure& why) {
     c.from.answer(why); // an effect has no caller: its shard sends it again
 }
 
+void user_actor::receive(const retire& x) {
+  if (!x.stopping && !connections_.empty()) {
+    tell(shard_, stays{user_, this->id()});
+    return;
+  }
+  retiring_ = true;
+  try_to_end();
+}
+
 void user_actor::try_to_end() {
   if (!retiring_ || phase_ == phase::loading || !pending_.empty() || !hashing_.empty() || !waiting_.empty())
     return;
   retiring_ = false;
   tell(shard_, retired{user_, this->id()});
-  this->quit();
+  quit();
 }
 
 // -- connections
@@ -301,7 +290,7 @@ void user_actor::perform(const command_ptr& c, const op::rooms& x) {
   }
 }
 
-void user_actor::gather(const stands& x) {
+void user_actor::receive(const stands& x) {
   auto p = peeks_.find(x.ticket);
   if (p == peeks_.end())
     return;

@@ -131,11 +131,19 @@ using handle = caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<retire>, caf
                                 caf::reacts_to<committed>, caf::reacts_to<stands>, caf::reacts_to<hashed>,
                                 caf::reacts_to<verified>>;
 
-class user_actor : public pooled_actor<handle> {
+class user_actor : public hosted_actor<user_actor, handle> {
 public:
-  user_actor(caf::actor_config& cfg, house& in, user_id user, keeper shard);
+  user_actor(caf::actor_config& cfg, house& in, host& on, user_id user, keeper shard);
   ~user_actor() override;
-  behavior_type make_behavior() override;
+
+  // Messages.
+  void receive(const ask& x);
+  void receive(const retire& x);
+  void receive(const user_loaded& x);
+  void receive(const committed& x);
+  void receive(const stands& x);
+  void receive(const hashed& x);
+  void receive(const verified& x);
 
 private:
   enum class phase : uint8_t { cold, loading, serving };
@@ -156,13 +164,11 @@ private:
   };
 
   // Life.
+  void start() override { load(); }
   void load();
-  void take(const user_loaded& x);
-  void receive(const ask& x);
   void go_on();
   bool stale() const noexcept;
   void commit(std::shared_ptr<storage::batch> batch, const command_ptr& cause, std::function<void()> then);
-  void settle(const committed& x);
   void refuse(const command& c, const failure& why);
   void try_to_end();
 
@@ -179,12 +185,9 @@ private:
   void perform(const command_ptr& c, const account::guest& x);
   void perform(const command_ptr& c, const account::refresh& x);
   void perform(const command_ptr& c, const end_session& x);
-  void gather(const stands& x);
   void finish(gathering& g);
   bool start_hash(const command_ptr& c, std::function<void(uint64_t token)> start);
   command_ptr end_hash(uint64_t token);
-  void take(const hashed& x);
-  void take(const verified& x);
 
   // Pieces of accounts.
   bool is_revoked(const std::string& session) const;

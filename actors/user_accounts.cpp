@@ -92,7 +92,7 @@ void user_actor::perform(const command_ptr& c, const account::register_user& x) 
   }
 }
 
-void user_actor::take(const hashed& x) {
+void user_actor::receive(const hashed& x) {
   auto c = end_hash(x.token);
   if (!c)
     return;
@@ -144,7 +144,7 @@ void user_actor::perform(const command_ptr& c, const account::log_in& x) {
   });
 }
 
-void user_actor::take(const verified& x) {
+void user_actor::receive(const verified& x) {
   auto c = end_hash(x.token);
   if (!c)
     return;

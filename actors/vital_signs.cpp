@@ -30,40 +30,37 @@ const char* to_string(actor_kind kind) noexcept {
   return "?";
 }
 
-std::string vital_signs::name() const { return *std::atomic_load(&name_); }
-
-void vital_signs::rename(std::string name) {
-  std::atomic_store(&name_, std::make_shared<const std::string>(std::move(name)));
-}
-
-void vital_signs::failed(std::string what) {
-  std::atomic_store(&last_error_, std::make_shared<const std::string>(std::move(what)));
-}
-
-std::string vital_signs::last_error() const {
-  auto p = std::atomic_load(&last_error_);
-  return p ? *p : std::string{};
-}
-
-void directory::add(std::shared_ptr<vital_signs> signs) {
-  counts_[static_cast<size_t>(signs->kind)].fetch_add(1);
-  auto& p = parts_[signs->id % parts];
+void directory::add(vital_signs& signs) {
+  counts_[static_cast<size_t>(signs.kind)].fetch_add(1);
+  auto& p = part_of(signs);
   std::lock_guard guard{p.mutex};
-  p.living.insert(std::move(signs));
+  p.living.push_back(signs);
 }
 
-void directory::remove(const std::shared_ptr<vital_signs>& signs) {
-  auto& p = parts_[signs->id % parts];
+void directory::remove(vital_signs& signs) noexcept {
+  auto& p = part_of(signs);
   std::lock_guard guard{p.mutex};
-  if (p.living.erase(signs) > 0)
-    counts_[static_cast<size_t>(signs->kind)].fetch_sub(1);
+  if (!signs.is_linked())
+    return;
+  p.living.erase(p.living.iterator_to(signs));
+  counts_[static_cast<size_t>(signs.kind)].fetch_sub(1);
+}
+
+void directory::rename(vital_signs& signs, std::string name) {
+  std::lock_guard guard{part_of(signs).mutex};
+  signs.name_ = std::move(name);
+}
+
+void directory::failed(vital_signs& signs, std::string what) {
+  std::lock_guard guard{part_of(signs).mutex};
+  signs.last_error_ = std::make_unique<std::string>(std::move(what));
 }
 
 void directory::each(const std::function<void(const vital_signs&)>& f) const {
   for (const auto& p : parts_) {
     std::lock_guard guard{p.mutex};
     for (const auto& signs : p.living)
-      f(*signs);
+      f(signs);
   }
 }
 

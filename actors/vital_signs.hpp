@@ -1,6 +1,10 @@
 // vital_signs: what every actor shows of itself to the outside, and the directory in which all of them can be found.
-// The actor writes, anybody may read: everything is atomic or behind a lock that is taken rarely.
+// The actor writes, anybody may read through the directory: what changes often is atomic, the rest behind the
+// directory's locks, which are taken rarely. Part of the actor, without memory of their own: there are two for each
+// idle client.
 #pragma once
+
+#include <boost/intrusive/list.hpp>
 
 #include <array>
 #include <atomic>
@@ -10,7 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <unordered_set>
+#include <string_view>
 
 namespace greenroom {
 
@@ -30,9 +34,9 @@ enum class actor_kind : uint8_t {
 inline constexpr size_t actor_kinds = 11;
 const char* to_string(actor_kind kind) noexcept;
 
-struct vital_signs {
-  vital_signs(actor_kind k, uint64_t i, std::string n)
-      : kind(k), id(i), name_(std::make_shared<const std::string>(std::move(n))) {}
+class vital_signs : public boost::intrusive::list_base_hook<> {
+public:
+  vital_signs(actor_kind k, uint64_t i, std::string name) : kind(k), id(i), name_(std::move(name)) {}
 
   const actor_kind kind;
   const uint64_t id; // CAF's actor id: unique in this process
@@ -46,22 +50,24 @@ struct vital_signs {
     auto in = received.load(std::memory_order_relaxed);
     return in > done ? in - done : 0;
   }
-  /// What it is about: the room's or the user's id, the shard's number.
-  std::string name() const;
-  void rename(std::string name);
-  void failed(std::string what);
-  std::string last_error() const;
+  /// What it is about: the room's or the user's id, the shard's number. Within directory::each only, as last_error().
+  const std::string& name() const noexcept { return name_; }
+  std::string_view last_error() const noexcept { return last_error_ ? std::string_view(*last_error_) : ""; }
 
 private:
-  std::shared_ptr<const std::string> name_;       // by atomic_load and atomic_store
-  std::shared_ptr<const std::string> last_error_; // by atomic_load and atomic_store
+  friend class directory;
+  std::string name_;
+  std::unique_ptr<std::string> last_error_;
 };
 
 /// All living actors of a node.
 class directory {
 public:
-  void add(std::shared_ptr<vital_signs> signs);
-  void remove(const std::shared_ptr<vital_signs>& signs);
+  void add(vital_signs& signs);
+  /// Any number of times. Afterwards nobody reads them any more.
+  void remove(vital_signs& signs) noexcept;
+  void rename(vital_signs& signs, std::string name);
+  void failed(vital_signs& signs, std::string what);
   /// Calls `f` for each, one lock per part held meanwhile: `f` must be short.
   void each(const std::function<void(const vital_signs&)>& f) const;
   size_t count(actor_kind kind) const noexcept { return counts_[static_cast<size_t>(kind)].load(); }
@@ -70,10 +76,33 @@ private:
   static constexpr size_t parts = 16;
   struct part {
     mutable std::mutex mutex;
-    std::unordered_set<std::shared_ptr<vital_signs>> living;
+    boost::intrusive::list<vital_signs> living;
   };
+  part& part_of(const vital_signs& signs) noexcept { return parts_[signs.id % parts]; }
+
   std::array<part, parts> parts_;
   std::array<std::atomic<size_t>, actor_kinds> counts_{};
+};
+
+/// Keeps an actor's signs in the directory as long as it lives: from its construction to its cleanup.
+class kept_signs {
+public:
+  kept_signs(directory& in, actor_kind kind, uint64_t id, std::string name)
+      : in_(in), signs_(kind, id, std::move(name)) {
+    in_.add(signs_);
+  }
+  ~kept_signs() { remove(); }
+  kept_signs(const kept_signs&) = delete;
+  kept_signs& operator=(const kept_signs&) = delete;
+
+  vital_signs* operator->() noexcept { return &signs_; }
+  void rename(std::string name) { in_.rename(signs_, std::move(name)); }
+  void failed(std::string what) { in_.failed(signs_, std::move(what)); }
+  void remove() noexcept { in_.remove(signs_); }
+
+private:
+  directory& in_;
+  vital_signs signs_;
 };
 
 } // namespace greenroom

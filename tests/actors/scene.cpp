@@ -251,6 +251,8 @@ void scene::start() {
   for (auto& l : lanes)
     requesters_.push_back(system_->spawn<requester::requester_actor>(h, *l));
   for (unsigned s = 0; s < shard_count; ++s)
+    h.strands.push_back(std::make_unique<strand>(*system_, config.scheduler.throughput));
+  for (unsigned s = 0; s < shard_count; ++s)
     h.shards.push_back(system_->spawn<shard::shard_actor>(h, static_cast<shard_id>(s)));
   run();
 }

@@ -1,0 +1,129 @@
+#include "actors/base.hpp"
+
+#include <caf/system_messages.hpp>
+
+namespace greenroom {
+
+std::string what_of(const std::exception_ptr& e) {
+  try {
+    std::rethrow_exception(e);
+  } catch (const std::exception& x) {
+    return x.what();
+  } catch (...) {
+    return "unknown exception";
+  }
+}
+
+namespace {
+
+/// Whoever sent a request hears that it was not handled; our own messages are none.
+void send_back(const caf::mailbox_element& x) {
+  caf::detail::sync_request_bouncer bouncer{caf::exit_reason::unknown};
+  bouncer(x);
+}
+
+} // namespace
+
+hosted_base::hosted_base(caf::actor_config& cfg, host& on, actor_kind kind, std::string name, directory& living,
+                         size_t mailbox_max)
+    : caf::local_actor(cfg), host_(on), kind_(kind), signs_(living, kind, this->id(), std::move(name)),
+      mailbox_max_(mailbox_max) {}
+
+void hosted_base::launch(caf::execution_unit*, bool, bool hide) {
+  if (!hide)
+    register_at_system();
+  {
+    std::lock_guard guard{mutex_};
+    listed_ = true;
+  }
+  host_.add(caf::strong_actor_ptr{ctrl()}, *this); // for start()
+}
+
+void hosted_base::enqueue(caf::mailbox_element_ptr element, caf::execution_unit*) {
+  {
+    std::lock_guard guard{mutex_};
+    if (!closed_ && (waiting_ < mailbox_max_ || !may_drop(*element))) {
+      queue_.push(std::move(element));
+      ++waiting_;
+      signs_->received.fetch_add(1, std::memory_order_relaxed);
+      if (std::exchange(listed_, true))
+        return;
+    }
+  }
+  if (element) // full, or the actor has ended
+    send_back(*element);
+  else
+    host_.add(caf::strong_actor_ptr{ctrl()}, *this);
+}
+
+void hosted_base::drain(clock::time_point& since, size_t turn) {
+  bool ended = getf(is_cleaned_up_flag); // a last message crossed the end
+  mailbox_chain burst = [this] {
+    std::lock_guard guard{mutex_};
+    waiting_ = 0;
+    return std::move(queue_);
+  }();
+  size_t count = 0;
+  if (!ended) {
+    try {
+      if (!std::exchange(started_, true))
+        start();
+      for (; count < turn && !ending_ && !burst.empty(); ++count)
+        handle(*burst.pop());
+    } catch (...) {
+      signs_.failed(what_of(std::current_exception()));
+      failed_ = caf::sec::runtime_error;
+      ending_ = true;
+    }
+  }
+  auto now = clock::now();
+  signs_->handled.fetch_add(count, std::memory_order_relaxed);
+  signs_->busy_ns.fetch_add(static_cast<uint64_t>((now - since).count()), std::memory_order_relaxed);
+  since = now;
+  if (ended || ending_) {
+    close(std::move(burst), std::move(failed_));
+    return;
+  }
+  {
+    std::lock_guard guard{mutex_};
+    queue_.prepend(std::move(burst));
+    listed_ = !queue_.empty();
+    if (!listed_)
+      return;
+  }
+  host_.add(caf::strong_actor_ptr{ctrl()}, *this);
+}
+
+void hosted_base::handle(caf::mailbox_element& x) {
+  const auto& content = x.content();
+  if (dispatch(content))
+    return;
+  if (content.match_elements<caf::down_msg>())
+    on_down(content.get_as<caf::down_msg>(0));
+  else if (content.match_elements<caf::exit_msg>())
+    quit();
+  else
+    send_back(x);
+}
+
+void hosted_base::close(mailbox_chain rest, caf::error reason) {
+  mailbox_chain later = [this] {
+    std::lock_guard guard{mutex_};
+    closed_ = true;
+    return std::move(queue_);
+  }();
+  if (!getf(is_cleaned_up_flag)) {
+    on_exit();
+    cleanup(std::move(reason), unit());
+  }
+  for (auto* chain : {&rest, &later})
+    while (auto x = chain->pop())
+      send_back(*x);
+}
+
+bool hosted_base::cleanup(caf::error&& reason, caf::execution_unit* unit) {
+  signs_.remove();
+  return caf::local_actor::cleanup(std::move(reason), unit);
+}
+
+} // namespace greenroom

@@ -1,0 +1,31 @@
+// strand: a host on CAF's scheduler. One per shard: the shard's actor, its rooms, users and relays run on whatever
+// worker is free, one at a time, so that a room's event reaches its relay in the same burst, in a warm cache. Workers
+// steal strands from each other: a busy shard does not hold up the others.
+//
+// Outlives the scheduler: the house owns it.
+#pragma once
+
+#include "actors/host.hpp"
+
+#include <caf/fwd.hpp>
+#include <caf/resumable.hpp>
+
+namespace greenroom {
+
+class strand final : public host, public caf::resumable {
+public:
+  /// `turn`: messages of one actor before the next has its turn.
+  strand(caf::actor_system& system, size_t turn) : host(turn), system_(system) {}
+
+  subtype_t subtype() const override { return resumable::function_object; }
+  resume_result resume(caf::execution_unit*, size_t) override;
+  void intrusive_ptr_add_ref_impl() override {}
+  void intrusive_ptr_release_impl() override {}
+
+private:
+  void schedule() override;
+
+  caf::actor_system& system_;
+};
+
+} // namespace greenroom
