@@ -155,7 +155,10 @@ void user_actor::perform(const command_ptr&, const arrive& x) {
   }
   if (connections_.empty())
     tell(shard_, busy{user_, true});
-  connections_[x.connection] = {x.to, x.session};
+  auto c = find(x.connection);
+  if (c == connections_.end())
+    c = connections_.insert(c, {x.connection, x.to, {}});
+  c->session = x.session;
   std::vector<std::pair<room_id, storage::listed_room>> rooms;
   rooms.reserve(rooms_.size());
   for (const auto& [room, entry] : rooms_)
@@ -165,9 +168,16 @@ void user_actor::perform(const command_ptr&, const arrive& x) {
 }
 
 void user_actor::perform(const command_ptr&, const depart& x) {
-  if (connections_.erase(x.connection) > 0 && connections_.empty())
-    tell(shard_, busy{user_, false});
+  if (auto c = find(x.connection); c != connections_.end()) {
+    connections_.erase(c);
+    if (connections_.empty())
+      tell(shard_, busy{user_, false});
+  }
   try_to_end();
+}
+
+std::vector<user_actor::connection>::iterator user_actor::find(uint64_t id) {
+  return std::find_if(connections_.begin(), connections_.end(), [id](const connection& c) { return c.id == id; });
 }
 
 void user_actor::perform(const command_ptr& c, const vouch& x) {
@@ -239,7 +249,7 @@ void user_actor::perform(const command_ptr& c, const effect& x) {
   auto batch = std::make_shared<storage::batch>(user_.shard());
   batch->put(user_, e.room, entry);
   commit(std::move(batch), c, [this, e, joined, applied] {
-    for (const auto& [id, device] : connections_)
+    for (const auto& device : connections_)
       tell(device.to, listed{e.room, {e.epoch, e.seq - 1}, joined, room_count_});
     applied();
   });
@@ -254,7 +264,6 @@ void user_actor::perform(const command_ptr& c, const op::rooms& x) {
     c->from.refuse(errc::unavailable, "too many inbox pages under way");
     return;
   }
-  auto id = ++next_token_;
   gathering g;
   g.cause = c;
   auto i = x.after.empty() ? rooms_.begin() : rooms_.upper_bound(room_id::trusted(x.after));
@@ -272,34 +281,29 @@ void user_actor::perform(const command_ptr& c, const op::rooms& x) {
   if (i != rooms_.end() && !g.page.list.empty())
     g.page.next = g.page.list.back().summary.room.str();
   g.missing = g.page.list.size();
-  auto& kept = gatherings_.emplace(id, std::move(g)).first->second;
-  if (kept.missing == 0) {
-    finish(kept);
-    gatherings_.erase(id);
+  if (g.missing == 0) {
+    finish(g);
     return;
   }
-  for (size_t n = 0; n < kept.page.list.size(); ++n) {
-    auto ticket = ++next_token_;
-    peeks_[ticket] = {id, n};
-    const auto& room = kept.page.list[n].summary.room;
+  g.first_ticket = next_token_ + 1;
+  for (const auto& r : g.page.list) {
+    const auto& room = r.summary.room;
     caller from;
     from.user = user_;
-    from.ticket = ticket;
+    from.ticket = ++next_token_;
     auto look = std::make_shared<const room::command>(room::command{room, from, room::peek{std::nullopt, self()}});
     tell(house_.shard_of(room), room::ask{std::move(look), {}});
   }
+  gatherings_.push_back(std::move(g));
 }
 
 void user_actor::receive(const stands& x) {
-  auto p = peeks_.find(x.ticket);
-  if (p == peeks_.end())
-    return;
-  auto [id, n] = p->second;
-  peeks_.erase(p);
-  auto g = gatherings_.find(id);
+  auto g = std::find_if(gatherings_.begin(), gatherings_.end(), [&](const gathering& c) {
+    return x.ticket >= c.first_ticket && x.ticket - c.first_ticket < c.page.list.size();
+  });
   if (g == gatherings_.end())
     return;
-  auto& entry = g->second.page.list[n];
+  auto& entry = g->page.list[x.ticket - g->first_ticket];
   if (x.where) {
     auto& s = entry.summary;
     s.epoch = x.where->epoch;
@@ -313,9 +317,9 @@ void user_actor::receive(const stands& x) {
   } else {
     entry.summary.room = room_id{}; // the list is behind: the room is gone, or the user from it
   }
-  if (--g->second.missing > 0)
+  if (--g->missing > 0)
     return;
-  finish(g->second);
+  finish(*g);
   gatherings_.erase(g);
 }
 

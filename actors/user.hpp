@@ -148,6 +148,7 @@ public:
 private:
   enum class phase : uint8_t { cold, loading, serving };
   struct connection {
+    uint64_t id = 0; // of its actor
     member_connection to;
     std::string session;
   };
@@ -156,8 +157,9 @@ private:
     command_ptr cause;
     std::function<void()> then; // once durable
   };
-  /// An inbox page whose rooms are being asked.
+  /// An inbox page whose rooms are being asked: with the tickets from `first_ticket` on, in the order of the page.
   struct gathering {
+    uint64_t first_ticket = 0;
     command_ptr cause;
     ok::rooms page;
     size_t missing = 0;
@@ -185,6 +187,7 @@ private:
   void perform(const command_ptr& c, const account::guest& x);
   void perform(const command_ptr& c, const account::refresh& x);
   void perform(const command_ptr& c, const end_session& x);
+  std::vector<connection>::iterator find(uint64_t id);
   void finish(gathering& g);
   bool start_hash(const command_ptr& c, std::function<void(uint64_t token)> start);
   command_ptr end_hash(uint64_t token);
@@ -208,12 +211,12 @@ private:
   std::map<room_id, storage::listed_room> rooms_; // tombstones included
   size_t room_count_ = 0;                         // without them
 
-  std::unordered_map<uint64_t, connection> connections_; // by actor id
-  std::list<command_ptr> waiting_;                       // lists, because an empty deque holds 576 bytes
+  // Most users have one connection and nothing under way: containers that are small when empty.
+  std::vector<connection> connections_;
+  std::list<command_ptr> waiting_;
   std::list<pending> pending_;
-  std::map<uint64_t, gathering> gatherings_;
-  std::unordered_map<uint64_t, std::pair<uint64_t, size_t>> peeks_; // ticket -> gathering, position in its page
-  std::unordered_map<uint64_t, command_ptr> hashing_;
+  std::list<gathering> gatherings_;
+  std::vector<std::pair<uint64_t, command_ptr>> hashing_; // by token
   uint64_t next_token_ = 0;
   // Logins in the last minute, so that a password can't be tried out.
   std::list<int64_t> logins_;

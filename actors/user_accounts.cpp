@@ -55,13 +55,13 @@ bool user_actor::start_hash(const command_ptr& c, std::function<void(uint64_t to
     return false;
   }
   auto token = ++next_token_;
-  hashing_[token] = c;
+  hashing_.emplace_back(token, c);
   start(token);
   return true;
 }
 
 command_ptr user_actor::end_hash(uint64_t token) {
-  auto i = hashing_.find(token);
+  auto i = std::find_if(hashing_.begin(), hashing_.end(), [token](const auto& h) { return h.first == token; });
   if (i == hashing_.end())
     return nullptr;
   house_.hashes_waiting.fetch_sub(1);
@@ -215,7 +215,7 @@ void user_actor::perform(const command_ptr& c, const account::refresh& x) {
 
 void user_actor::perform(const command_ptr& c, const end_session& x) {
   bool connected = std::any_of(connections_.begin(), connections_.end(),
-                               [&](const auto& entry) { return entry.second.session == x.session; });
+                               [&](const connection& device) { return device.session == x.session; });
   auto i = sessions_.find(x.session);
   if (i == sessions_.end() && !connected && x.expires_at == 0) {
     c->from.refuse(errc::not_found, "session: no such session");
@@ -252,7 +252,7 @@ void user_actor::forget_expired(storage::batch& batch) {
 }
 
 void user_actor::close_connections(const std::string& session, const std::string& reason) {
-  for (const auto& [id, device] : connections_)
+  for (const auto& device : connections_)
     if (device.session == session)
       tell(device.to, ended{close_code::revoked, reason});
 }

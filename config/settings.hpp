@@ -132,6 +132,7 @@ struct settings {
   struct {
     uint32_t threads = 0;      // 0: one per core
     uint32_t throughput = 100; // messages that an actor handles in one go
+    bool batch = true;
   } scheduler;
 
   struct {
