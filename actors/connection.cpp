@@ -52,15 +52,22 @@ connection_actor::connection_actor(caf::actor_config& cfg, house& in, lane& on, 
 void connection_actor::receive(const incoming& x) {
   if (phase_ == phase::over)
     return;
+  if (waiting_.empty() && has_room()) {
+    process(x.what); // the usual way
+    return;
+  }
   waiting_.push_back(x.what);
   next_requests();
 }
 
+bool connection_actor::has_room() const {
+  return phase_ != phase::greeting && phase_ != phase::over && in_flight_.size() < house_.limits_now()->in_flight &&
+         !outbox_is_high();
+}
+
 /// Takes what waits, as far as the window and the outbox allow; beyond it, the socket is not read.
 void connection_actor::next_requests() {
-  auto bound = house_.limits_now()->in_flight;
-  while (!waiting_.empty() && phase_ != phase::greeting && phase_ != phase::over && in_flight_.size() < bound &&
-         !outbox_is_high()) {
+  while (!waiting_.empty() && has_room()) {
     auto r = std::move(waiting_.front());
     waiting_.pop_front();
     process(r);

@@ -134,6 +134,7 @@ private:
   bool land(uint64_t ticket);
   void respond(std::optional<int64_t> re, const answer& what);
   void refuse(const client_request& r, errc code, std::string message);
+  bool has_room() const;
   void next_requests();
   void look_after();
   void look_after_soon();

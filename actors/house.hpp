@@ -18,6 +18,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,9 @@ namespace greenroom {
 
 struct house {
   house(const settings& c, storage::store& s, const encoder& e, const token_verifier& t, greenroom::metrics& m)
-      : config(c), store(s), encode(e), tokens(t), metrics(m), limits_(std::make_shared<const limits>(c.limits)) {}
+      : config(c), store(s), encode(e), tokens(t), metrics(m) {
+    reload(std::make_shared<const limits>(c.limits));
+  }
 
   const settings& config;
   storage::store& store;
@@ -64,11 +67,18 @@ struct house {
   const reader::handle& reader_of(shard_id s) const { return readers[s % readers.size()]; }
   const shard::handle& shard_of(const room_id& r) const { return shards[r.shard()]; }
   const shard::handle& shard_of(const user_id& u) const { return shards[u.shard()]; }
-  std::shared_ptr<const limits> limits_now() const { return std::atomic_load(&limits_); }
-  void reload(std::shared_ptr<const limits> l) { std::atomic_store(&limits_, std::move(l)); }
+  /// Valid as long as the house: looked at many times for each message, so without a count of who does.
+  const limits* limits_now() const noexcept { return limits_.load(std::memory_order_acquire); }
+  void reload(std::shared_ptr<const limits> l) {
+    std::lock_guard guard{limits_mutex_};
+    limits_ = l.get();
+    all_limits_.push_back(std::move(l));
+  }
 
 private:
-  std::shared_ptr<const limits> limits_;
+  std::mutex limits_mutex_;
+  std::vector<std::shared_ptr<const limits>> all_limits_; // one more with each reload: a few hundred bytes
+  std::atomic<const limits*> limits_{nullptr};
 };
 
 } // namespace greenroom

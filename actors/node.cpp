@@ -144,7 +144,7 @@ void node::perform(lane& on, const identity& who, account::any what, std::functi
 
 void node::reload(std::shared_ptr<const limits> l) { impl_->home.reload(std::move(l)); }
 
-std::shared_ptr<const limits> node::limits_now() const { return impl_->home.limits_now(); }
+const limits* node::limits_now() const { return impl_->home.limits_now(); }
 
 bool node::ready() const {
   const auto& h = impl_->home;

@@ -49,7 +49,7 @@ public:
   /// New limits for everything that happens from now on. Any thread.
   void reload(std::shared_ptr<const limits> l);
   /// The limits in force. Any thread.
-  std::shared_ptr<const limits> limits_now() const;
+  const limits* limits_now() const;
   /// Whether requests can be served: every shard has started, and the store takes writes. Any thread; for /readyz.
   bool ready() const;
   /// Finishes what is in flight and ends all actors. Call it when no connection is open any more, and not from a lane's

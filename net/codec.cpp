@@ -92,7 +92,7 @@ void append(std::string& out, const ok::resumption& x) {
 /// The "ok" object of each kind of answer.
 struct ok_writer {
   std::string& out;
-  const std::function<std::shared_ptr<const limits>()>& limits_in_force;
+  const std::function<const limits*()>& limits_in_force;
 
   void operator()(const ok::none&) const { object{out}; }
 

@@ -25,10 +25,10 @@ struct document::builder {
   static constexpr size_t max_key_size = static_cast<size_t>(-1);
 
   document& to;
-  std::vector<uint32_t> open; // objects and arrays around what comes next
-  uint32_t part_begin = 0;    // of a text that comes in parts
+  std::vector<uint32_t>& open; // objects and arrays around what comes next
+  uint32_t part_begin = 0;     // of a text that comes in parts
 
-  explicit builder(document& d) : to(d) {}
+  explicit builder(document& d) : to(d), open(d.open_) {}
 
   bool begin(kind what) {
     open.push_back(static_cast<uint32_t>(to.nodes_.size()));
@@ -98,6 +98,7 @@ document::document() { nodes_.push_back({kind::object, false, 1}); }
 outcome<void> document::parse(std::string_view text, uint32_t depth_max) {
   nodes_.clear();
   text_.clear();
+  open_.clear();
   boost::json::parse_options strict;
   strict.max_depth = depth_max;
   boost::json::basic_parser<builder> parser(strict, *this);

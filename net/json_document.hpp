@@ -91,6 +91,7 @@ private:
 
   std::vector<node> nodes_; // depth first; an object's members are a key and a value each
   std::string text_;
+  std::vector<uint32_t> open_; // for parse()
 };
 
 template <class F>

@@ -40,7 +40,7 @@ struct rest_hooks {
   std::function<void(lane&, const identity&, op::any, std::function<void(answer)>)> perform;
   std::function<void(lane&, const identity&, account::any, std::function<void(answer)>)> perform_account;
   std::function<bool()> ready;
-  std::function<std::shared_ptr<const greenroom::limits>()> limits; // never null
+  std::function<const greenroom::limits*()> limits; // never null
   std::function<std::vector<std::pair<std::string, uint64_t>>()> store_figures;
 };
 

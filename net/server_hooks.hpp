@@ -27,7 +27,7 @@ struct server_hooks {
   const token_verifier* tokens = nullptr; // outlives the server
   greenroom::metrics* metrics = nullptr;  // outlives the server
   /// The limits in force; never null. Called for each new connection and each heartbeat, from any I/O thread.
-  std::function<std::shared_ptr<const greenroom::limits>()> limits;
+  std::function<const greenroom::limits*()> limits;
   /// Which web pages may connect: empty: only those of the same host; "*": all. Clients that are no browsers send no
   /// Origin and are not asked.
   std::vector<std::string> allowed_origins;

@@ -5,11 +5,9 @@
 #include "actors/encoder.hpp"
 
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
 
 namespace greenroom::net {
 
@@ -45,16 +43,6 @@ inline std::string ws_bytes(ws_opcode what, std::string_view payload) {
 
 inline frame ws_text(std::string_view payload) {
   return std::make_shared<const std::string>(ws_bytes(ws_opcode::text, payload));
-}
-
-/// The same for a payload that was written behind ws_header_max bytes of room at the start of `bytes`: no second
-/// allocation, the unused room is closed up. REQUIRES: bytes.size() >= ws_header_max.
-inline frame ws_text_in_place(std::string bytes) {
-  char header[ws_header_max];
-  const auto n = write_ws_header(header, ws_opcode::text, bytes.size() - ws_header_max);
-  bytes.erase(0, ws_header_max - n);
-  std::memcpy(bytes.data(), header, n);
-  return std::make_shared<const std::string>(std::move(bytes));
 }
 
 } // namespace greenroom::net

@@ -98,7 +98,7 @@ private:
   const std::shared_ptr<stream> stream_;
   websocket::stream<lower_layer, false> beast_;
   std::unique_ptr<client> client_;
-  std::shared_ptr<const greenroom::limits> limits_; // looked up again at each heartbeat
+  const greenroom::limits* limits_; // looked up again at each heartbeat
   timer_wheel::entry timer_;                        // heartbeat, then the deadline of the end
   std::string long_message_;                        // empty unless the message outgrew short_message_
   std::array<char, short_message_bytes> short_message_;

@@ -11,12 +11,15 @@ namespace {
 constexpr uint8_t batch_version = 1;
 constexpr uint8_t op_put = 1;
 constexpr uint8_t op_erase = 2;
+// A message of a line or two with the record of its key.
+constexpr size_t usual_bytes = 320;
 
 } // namespace
 
 batch::batch(shard_id shard) : shard_(shard) {
   if (shard >= shard_count)
     throw std::logic_error("storage: a batch for a shard that does not exist");
+  bytes_.reserve(usual_bytes);
   bytes_.push_back(static_cast<char>(batch_version));
   bytes_.push_back(static_cast<char>(shard));
 }

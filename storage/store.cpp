@@ -47,17 +47,21 @@ outcome<void> store::commit(std::span<const batch* const> batches) {
   for (auto* x : batches)
     bytes += x->bytes().size();
   rocksdb::WriteBatch all(bytes + 64);
-  rocksdb::Status added;
-  auto note = [&added](const rocksdb::Status& status) {
-    if (!status.ok())
-      added = status;
-  };
+  struct {
+    database& db;
+    rocksdb::WriteBatch& all;
+    rocksdb::Status status;
+    void note(const rocksdb::Status& s) {
+      if (!s.ok())
+        status = s;
+    }
+  } into{*self.db, all, {}};
   for (auto* x : batches)
-    x->replay([&](std::string_view key,
-                  std::string_view value) { note(all.Put(self.db->family(keys::family_of(key)), key, value)); },
-              [&](std::string_view key) { note(all.Delete(self.db->family(keys::family_of(key)), key)); });
-  if (!added.ok())
-    return self.broken(added.ToString());
+    x->replay([&into](std::string_view key,
+                      std::string_view value) { into.note(into.all.Put(into.db.family(keys::family_of(key)), key, value)); },
+              [&into](std::string_view key) { into.note(into.all.Delete(into.db.family(keys::family_of(key)), key)); });
+  if (!into.status.ok())
+    return self.broken(into.status.ToString());
   if (all.Count() == 0)
     return {};
   rocksdb::WriteOptions synced;

@@ -10,7 +10,8 @@ using namespace greenroom;
 
 namespace {
 
-const net::json_encoder encode{[] { return std::make_shared<const limits>(); }};
+const limits bounds;
+const net::json_encoder encode{[] { return &bounds; }};
 
 // The payload of an unmasked text message, after its header was checked byte by byte.
 std::string payload(const frame& f) {

@@ -19,7 +19,7 @@ struct rest_fixture {
   metrics figures;
   lane home{0, [] {}};
   std::unique_ptr<net::jwt_tokens> tokens;
-  net::json_encoder encode{[this] { return std::make_shared<const limits>(bounds); }};
+  net::json_encoder encode{[this] { return &bounds; }};
   std::unique_ptr<net::rest> api;
   std::string token;
   std::string admin_token;
@@ -60,7 +60,7 @@ struct rest_fixture {
       note(who, std::move(done));
     };
     hooks.ready = [this] { return is_ready; };
-    hooks.limits = [this] { return std::make_shared<const limits>(bounds); };
+    hooks.limits = [this] { return &bounds; };
     hooks.store_figures = [] {
       return std::vector<std::pair<std::string, uint64_t>>{{"rocksdb.estimate-num-keys", 42}};
     };

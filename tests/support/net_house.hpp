@@ -88,7 +88,8 @@ public:
   /// TLS as well, when a certificate is given; then tls_port is set.
   explicit net_house(greenroom::limits l = {}, const certificate* tls = nullptr, uint32_t io_threads = 2,
                      std::vector<std::string> origins = {})
-      : limits_(std::make_shared<const greenroom::limits>(l)), threads(io_threads, metrics) {
+      : threads(io_threads, metrics) {
+    set_limits(l);
     net::server_hooks hooks;
     hooks.connect = [this](lane& on, std::shared_ptr<transport> socket, std::optional<identity> who,
                            std::string address) {
@@ -115,7 +116,7 @@ public:
     hooks.metrics = &metrics;
     hooks.limits = [this] {
       std::lock_guard guard{mutex};
-      return limits_;
+      return limits_.back().get();
     };
     hooks.allowed_origins = std::move(origins);
     net::server_options options;
@@ -139,7 +140,7 @@ public:
 
   void set_limits(greenroom::limits l) {
     std::lock_guard guard{mutex};
-    limits_ = std::make_shared<const greenroom::limits>(l);
+    limits_.push_back(std::make_unique<const greenroom::limits>(l));
   }
   /// The connection that was accepted as the n-th, waiting for it.
   record_ptr connection(size_t n = 0) {
@@ -226,7 +227,7 @@ private:
     done(std::move(a));
   }
 
-  std::shared_ptr<const greenroom::limits> limits_;
+  std::vector<std::unique_ptr<const greenroom::limits>> limits_; // the old ones may still be looked at
 
 public:
   std::mutex mutex; // guards the limits, the connections and what is in them
