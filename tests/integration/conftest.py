@@ -1,6 +1,8 @@
-"""Fixtures: servers that end with their test, and what they logged when the test fails."""
+"""Fixtures: servers that end with their test, and what they logged when the test fails. What a sanitizer reports fails it,
+too."""
 
 import itertools
+import os
 import sys
 from pathlib import Path
 
@@ -8,7 +10,30 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 pytest.register_assert_rewrite("support.client", "support.server", "support.websocket")
+from support.sanitizers import Reports  # noqa: E402
 from support.server import GREENROOMD, Server  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def sanitizers():
+    """What the programs that tests start report; they inherit where to write it."""
+    reports = Reports()
+    os.environ.update(reports.environment())
+    yield reports
+    reports.remove()
+
+
+# Set up before and looked at after all other fixtures of its scope, so that servers have ended by then.
+@pytest.fixture(autouse=True)
+def no_report_of_this_test(sanitizers):
+    yield
+    sanitizers.check()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_report_at_the_end_of_this_file(sanitizers):
+    yield
+    sanitizers.check()
 
 
 @pytest.hookimpl(hookwrapper=True)
