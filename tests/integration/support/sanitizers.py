@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-SUPPRESSIONS = Path(__file__).resolve().parents[3] / "scripts" / "tsan.suppressions"
+SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 
 # What each sanitizer is told besides where to write. A finding ends the process, so that the test sees it, too.
 # g++'s undefined behaviour sanitizer writes to stderr whatever it is told when the address sanitizer is there, too. So it
@@ -16,7 +16,8 @@ SUPPRESSIONS = Path(__file__).resolve().parents[3] / "scripts" / "tsan.suppressi
 OPTIONS = {
     "ASAN_OPTIONS": "handle_abort=1",
     "UBSAN_OPTIONS": "print_stacktrace=1:abort_on_error=1",
-    "TSAN_OPTIONS": f"halt_on_error=1:suppressions={SUPPRESSIONS}",
+    "LSAN_OPTIONS": f"suppressions={SCRIPTS}/lsan.suppressions:print_suppressions=0",
+    "TSAN_OPTIONS": f"suppressions={SCRIPTS}/tsan.suppressions:halt_on_error=1",
 }
 
 
@@ -28,7 +29,7 @@ class Reports:
 
     def environment(self):
         # What the caller set comes later and so has the last word; except for the place of the reports.
-        return {name: f"{options}:{os.environ.get(name, '')}:log_path={self.directory}/report"
+        return {name: ":".join([options, os.environ.get(name, ""), f"log_path={self.directory}/report"])
                 for name, options in OPTIONS.items()}
 
     def take(self):
