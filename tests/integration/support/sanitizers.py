@@ -20,6 +20,9 @@ OPTIONS = {
     "TSAN_OPTIONS": f"suppressions={SCRIPTS}/tsan.suppressions:halt_on_error=1",
 }
 
+# Freed memory is given back, not kept to catch who still uses it: for tests that look at how much a process holds.
+FREES_AT_ONCE = "quarantine_size_mb=0:thread_local_quarantine_size_kb=0"
+
 
 class Reports:
     """Collects the reports of all processes that are started with `environment`."""

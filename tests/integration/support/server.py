@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from . import client, tokens
+from .sanitizers import FREES_AT_ONCE
 from .waiting import LIMIT_S, until
 from .websocket import tls_context
 
@@ -87,12 +88,14 @@ def to_toml(settings):
 class Server:
     """A greenroomd process. Started by `start()`, which returns when it is ready; usable again after `kill()`."""
 
-    def __init__(self, directory, tls=False, defaults=FAST, **settings):
-        """`settings` are keys with `__` for the dot: limits__hello_ms=500."""
+    def __init__(self, directory, tls=False, defaults=FAST, frees_at_once=False, **settings):
+        """`settings` are keys with `__` for the dot: limits__hello_ms=500. `frees_at_once` for tests that look at
+        resident_bytes()."""
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.tls_port = 0
+        self.frees_at_once = frees_at_once
         self.settings = dict(defaults)
         self.settings.update({"node.data_dir": str(self.directory / "data"), "listen.port": self.port})
         if tls:
@@ -116,6 +119,8 @@ class Server:
         self.write_config()
         self.starts += 1
         environment = {k: v for k, v in os.environ.items() if not k.startswith("GREENROOM_")}
+        if self.frees_at_once:
+            environment["ASAN_OPTIONS"] = f"{environment.get('ASAN_OPTIONS', '')}:{FREES_AT_ONCE}"
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([str(GREENROOMD), "--config", str(self.config)], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, cwd=self.directory, env=environment)
