@@ -191,7 +191,8 @@ const field table[] = {
      "Messages that one actor handles before the next has its turn.",
      "Too low: more switching. Too high: quiet rooms wait for busy ones."},
     {AT(scheduler, batch), restart, "", 0, 0,
-     "Whether threads let each other finish (Linux's SCHED_BATCH) instead of taking the core at each message. Where all "
+     "Whether threads let each other finish (Linux's SCHED_BATCH) instead of taking the core at each message. Where "
+     "all "
      "cores are busy a send then costs a quarter less CPU, because more of them share one write to the disk.",
      "true where other programs keep the cores busy: the node waits longer for its turn. false: more switching."},
 

@@ -28,8 +28,7 @@ std::variant<request, bad_frame> decode(std::string_view frame, const limits& bo
 class json_encoder : public encoder {
 public:
   /// `limits_in_force` is asked for every answer to hello, which tells the client its limits. Called on any thread.
-  explicit json_encoder(std::function<const limits*()> limits_in_force)
-      : limits_(std::move(limits_in_force)) {}
+  explicit json_encoder(std::function<const limits*()> limits_in_force) : limits_(std::move(limits_in_force)) {}
 
   frame answer(std::optional<int64_t> re, const greenroom::answer& what) const override;
   frame event(const room_id& room, const storage::event& e) const override;

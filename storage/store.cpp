@@ -57,9 +57,11 @@ outcome<void> store::commit(std::span<const batch* const> batches) {
     }
   } into{*self.db, all, {}};
   for (auto* x : batches)
-    x->replay([&into](std::string_view key,
-                      std::string_view value) { into.note(into.all.Put(into.db.family(keys::family_of(key)), key, value)); },
-              [&into](std::string_view key) { into.note(into.all.Delete(into.db.family(keys::family_of(key)), key)); });
+    x->replay(
+        [&into](std::string_view key, std::string_view value) {
+          into.note(into.all.Put(into.db.family(keys::family_of(key)), key, value));
+        },
+        [&into](std::string_view key) { into.note(into.all.Delete(into.db.family(keys::family_of(key)), key)); });
   if (!into.status.ok())
     return self.broken(into.status.ToString());
   if (all.Count() == 0)

@@ -55,8 +55,9 @@ public:
   void drop();
 
 private:
-  using plain_socket = boost::beast::websocket::stream<plain_stream>;
-  using tls_socket = boost::beast::websocket::stream<tls_stream>;
+  using plain_socket = boost::beast::websocket::stream<plain_stream, false>; // false: no permessage-deflate, which the
+                                                                             // node does not offer
+  using tls_socket = boost::beast::websocket::stream<tls_stream, false>;
 
   template <class Socket>
   boost::asio::awaitable<void> converse(Socket& socket, link_end& end);
