@@ -1,5 +1,7 @@
 #include "actors/lane.hpp"
 
+#include "actors/strand.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -15,8 +17,12 @@ constexpr int rounds_max = 8;
 void lane::run() {
   in_run_ = true;
   int rounds = 0;
-  while (rounds < rounds_max && run_ready())
-    ++rounds;
+  for (; rounds < rounds_max; ++rounds) {
+    strand::alone woken;
+    if (!run_ready())
+      break;
+    woken.run();
+  }
   flush();
   in_run_ = false;
   if (rounds == rounds_max)

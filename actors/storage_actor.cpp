@@ -1,6 +1,7 @@
 #include "actors/storage_actor.hpp"
 
 #include "actors/house.hpp"
+#include "actors/strand.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -58,10 +59,12 @@ void storage_actor::flush() {
     }
   }
   house_.commits_waiting.fetch_sub(static_cast<uint32_t>(group_.size()));
+  strand::alone woken;
   for (const auto& c : group_)
     tell(c.to, committed{c.token, ok && c.era == era});
   group_.clear();
   group_bytes_ = 0;
+  woken.run();
   if (!house_.store.healthy())
     reopen();
 }

@@ -3,6 +3,8 @@
 #include <caf/actor_system.hpp>
 #include <caf/scheduler/abstract_coordinator.hpp>
 
+#include <utility>
+
 namespace greenroom {
 namespace {
 
@@ -18,6 +20,31 @@ caf::resumable::resume_result strand::resume(caf::execution_unit*, size_t) {
   return resume_later;
 }
 
-void strand::schedule() { system_.scheduler().enqueue(this); }
+thread_local strand::alone* strand::alone::current = nullptr;
+
+void strand::schedule() {
+  auto* a = alone::current;
+  if (a && !a->first_) {
+    a->first_ = this;
+    return;
+  }
+  if (a)
+    a->release(); // two: the workers take turns better
+  send_to_workers();
+}
+
+void strand::send_to_workers() { system_.scheduler().enqueue(this); }
+
+void strand::alone::run() {
+  current = nullptr;
+  if (auto* s = std::exchange(first_, nullptr); s && s->resume(nullptr, 0) == resume_later)
+    s->send_to_workers();
+}
+
+void strand::alone::release() noexcept {
+  current = nullptr;
+  if (auto* s = std::exchange(first_, nullptr))
+    s->send_to_workers();
+}
 
 } // namespace greenroom

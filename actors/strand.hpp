@@ -2,6 +2,9 @@
 // worker is free, one at a time, so that a room's event reaches its relay in the same burst, in a warm cache. Workers
 // steal strands from each other: a busy shard does not hold up the others.
 //
+// Where a thread wakes just one strand, by a lone request or a lone commit, it runs it itself (see `alone`): two thread
+// switches less on the way to an acknowledgement.
+//
 // Outlives the scheduler: the house owns it.
 #pragma once
 
@@ -22,8 +25,27 @@ public:
   void intrusive_ptr_add_ref_impl() override {}
   void intrusive_ptr_release_impl() override {}
 
+  /// Keeps back the first strand that this thread wakes in its lifetime. If it stays the only one, run() runs it here;
+  /// else all of them go to the workers. Not for threads of CAF's scheduler, and not nested.
+  class alone {
+  public:
+    alone() noexcept { current = this; }
+    ~alone() { release(); }
+    alone(const alone&) = delete;
+    alone& operator=(const alone&) = delete;
+    /// Ends keeping back.
+    void run();
+
+  private:
+    friend class strand;
+    void release() noexcept;
+    static thread_local alone* current;
+    strand* first_ = nullptr;
+  };
+
 private:
   void schedule() override;
+  void send_to_workers();
 
   caf::actor_system& system_;
 };
