@@ -45,7 +45,7 @@ void hosted_base::enqueue(caf::mailbox_element_ptr element, caf::execution_unit*
     if (!closed_ && (waiting_ < mailbox_max_ || !may_drop(*element))) {
       queue_.push(std::move(element));
       ++waiting_;
-      signs_->received.fetch_add(1, std::memory_order_relaxed);
+      vital_signs::count(signs_->received, 1); // under the lock
       if (std::exchange(listed_, true))
         return;
     }
@@ -77,8 +77,8 @@ void hosted_base::drain(clock::time_point& since, size_t turn) {
     }
   }
   auto now = clock::now();
-  signs_->handled.fetch_add(count, std::memory_order_relaxed);
-  signs_->busy_ns.fetch_add(static_cast<uint64_t>((now - since).count()), std::memory_order_relaxed);
+  vital_signs::count(signs_->handled, count);
+  vital_signs::count(signs_->busy_ns, static_cast<uint64_t>((now - since).count()));
   since = now;
   if (ended || ending_) {
     close(std::move(burst), std::move(failed_));

@@ -230,7 +230,7 @@ public:
   const char* name() const override { return to_string(kind_); }
 
   void enqueue(caf::mailbox_element_ptr element, caf::execution_unit* unit) override {
-    signs_->received.fetch_add(1, std::memory_order_relaxed);
+    signs_->received.fetch_add(1, std::memory_order_relaxed); // by several senders at once
     super::enqueue(std::move(element), unit);
   }
 
@@ -239,7 +239,7 @@ public:
     auto start = std::chrono::steady_clock::now();
     auto result = super::resume(unit, throughput);
     auto spent = std::chrono::steady_clock::now() - start;
-    signs_->busy_ns.fetch_add(static_cast<uint64_t>(spent.count()), std::memory_order_relaxed);
+    vital_signs::count(signs_->busy_ns, static_cast<uint64_t>(spent.count()));
     return result;
   }
 
@@ -247,7 +247,7 @@ public:
   caf::invoke_message_result consume(caf::mailbox_element& x) override {
     auto result = super::consume(x);
     if (result != caf::invoke_message_result::skipped)
-      signs_->handled.fetch_add(1, std::memory_order_relaxed);
+      vital_signs::count(signs_->handled, 1);
     return result;
   }
 

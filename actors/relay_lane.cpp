@@ -70,8 +70,13 @@ void relay_lane_actor::receive(const fan_out& x) {
   auto i = audiences_.find(x.what->relay);
   if (i == audiences_.end())
     return;
-  auto message = caf::make_message(delivered{x.what});
-  for (const auto& to : i->second.listeners)
+  const auto& listeners = i->second.listeners;
+  if (listeners.size() == 1) {
+    tell(listeners.front(), delivered{x.what});
+    return;
+  }
+  auto message = caf::make_message(delivered{x.what}); // one for all, instead of a copy each
+  for (const auto& to : listeners)
     to->enqueue(nullptr, caf::make_message_id(), message, unit());
 }
 

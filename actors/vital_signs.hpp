@@ -41,9 +41,13 @@ public:
   const actor_kind kind;
   const uint64_t id; // CAF's actor id: unique in this process
   const std::chrono::steady_clock::time_point born = std::chrono::steady_clock::now();
+  // Mostly one thread writes each at a time, and then counts up without a locked instruction.
   std::atomic<uint64_t> received{0};
   std::atomic<uint64_t> handled{0};
   std::atomic<uint64_t> busy_ns{0}; // in handlers, measured once per burst
+  static void count(std::atomic<uint64_t>& figure, uint64_t more) noexcept {
+    figure.store(figure.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
+  }
 
   uint64_t mailbox_depth() const noexcept {
     auto done = handled.load(std::memory_order_relaxed); // first: received only grows
