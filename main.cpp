@@ -86,8 +86,9 @@ net::rest_hooks rest_hooks_of(node& actors, const storage::store& store) {
 net::server_hooks server_hooks_of(node& actors, net::rest& rest, const net::jwt_tokens& tokens, metrics& figures,
                                   const settings& config) {
   net::server_hooks h;
-  h.connect = [&actors](lane& on, std::shared_ptr<transport> socket, std::optional<identity> who, std::string address) {
-    return actors.connect(on, std::move(socket), std::move(who), std::move(address));
+  h.connect = [&actors](lane& on, std::shared_ptr<transport> socket, std::optional<identity> who,
+                        const std::string& address) {
+    return actors.connect(on, std::move(socket), std::move(who), address);
   };
   h.decode = [&actors](std::string_view line, client& to) {
     std::visit([&to](auto&& x) { to.receive(std::forward<decltype(x)>(x)); }, net::decode(line, *actors.limits_now()));

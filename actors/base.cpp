@@ -40,19 +40,22 @@ void hosted_base::launch(caf::execution_unit*, bool, bool hide) {
 }
 
 void hosted_base::enqueue(caf::mailbox_element_ptr element, caf::execution_unit*) {
+  const auto& x = *element;
+  bool refused = false;
+  bool list = false;
   {
     std::lock_guard guard{mutex_};
-    if (!closed_ && (waiting_ < mailbox_max_ || !may_drop(*element))) {
+    refused = closed_ || (waiting_ >= mailbox_max_ && may_drop(x));
+    if (!refused) {
       queue_.push(std::move(element));
       ++waiting_;
       vital_signs::count(signs_->received, 1); // under the lock
-      if (std::exchange(listed_, true))
-        return;
+      list = !std::exchange(listed_, true);
     }
   }
-  if (element) // full, or the actor has ended
-    send_back(*element);
-  else
+  if (refused)
+    send_back(x);
+  if (list)
     host_.add(caf::strong_actor_ptr{ctrl()}, *this);
 }
 

@@ -15,11 +15,6 @@ constexpr uint8_t pull_waits = 10;     // in care_ms
 constexpr int64_t warning_ms = 60'000; // `expiring` comes that long before the token ends
 constexpr int64_t flood_window_ms = 10'000;
 
-template <class... Fs>
-struct overloaded : Fs... {
-  using Fs::operator()...;
-};
-
 class actor_client : public client {
 public:
   explicit actor_client(handle to) : to_(std::move(to)) {}
@@ -272,7 +267,7 @@ bool connection_actor::land(uint64_t ticket) {
                         [&](const flight& f) { return f.id == static_cast<int64_t>(ticket); });
   if (i == in_flight_.end())
     return false;
-  *i = std::move(in_flight_.back());
+  *i = in_flight_.back();
   in_flight_.pop_back();
   return true;
 }
@@ -297,7 +292,7 @@ void connection_actor::receive(const reply& x) {
       follow(created->room, position{created->epoch, created->seq}, true);
     }
     if (const auto* sent = std::get_if<ok::sent>(&*x.what); sent && unnamed_ > 0)
-      name(sent->room);
+      mark_named(sent->room);
   }
   next_requests();
 }

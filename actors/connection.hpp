@@ -166,7 +166,7 @@ private:
   void pull(subscription& s);
   bool outbox_is_high() const;
   void stick(subscription& s);
-  void name(const room_id& room);
+  void mark_named(const room_id& room);
 
   house& house_;
   std::shared_ptr<transport> socket_;

@@ -127,7 +127,7 @@ node::~node() {
 }
 
 std::unique_ptr<client> node::connect(lane& on, std::shared_ptr<transport> socket, std::optional<identity> who,
-                                      std::string) {
+                                      const std::string&) {
   return connection::make_client(
       impl_->system.spawn<connection::connection_actor>(impl_->home, on, std::move(socket), std::move(who)));
 }

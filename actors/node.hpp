@@ -38,7 +38,7 @@ public:
   /// A new connection, from its lane's thread. `who` is set when the upgrade request carried a good token. The
   /// transport stays alive until client::closed().
   std::unique_ptr<client> connect(lane& on, std::shared_ptr<transport> socket, std::optional<identity> who,
-                                  std::string address);
+                                  const std::string& address);
   /// Performs one operation for REST, after asking the user actor whether the session was revoked; `done` is called
   /// once, later, on the lane's thread, at the latest after limits.request_ms (then with unavailable). Only create,
   /// join, leave, send, history, read, members and rooms.

@@ -63,7 +63,7 @@ void relay_actor::receive(const announce& x) {
   p->relay = this->id();
   p->head = x.head;
   flush();
-  fan_out(std::move(p));
+  fan_out(p);
 }
 
 void relay_actor::receive(const who& x) {
@@ -96,7 +96,7 @@ void relay_actor::flush() {
   p->head = gathered_.back()->seq;
   gathered_.clear();
   last_fan_out_ = std::chrono::steady_clock::now();
-  fan_out(std::move(p));
+  fan_out(p);
 }
 
 void relay_actor::send_ephemeral(frame bytes, const user_id& except) {
@@ -104,10 +104,10 @@ void relay_actor::send_ephemeral(frame bytes, const user_id& except) {
   p->relay = this->id();
   p->ephemeral = std::move(bytes);
   p->except = except;
-  fan_out(std::move(p));
+  fan_out(p);
 }
 
-void relay_actor::fan_out(std::shared_ptr<const publication> what) {
+void relay_actor::fan_out(const std::shared_ptr<const publication>& what) {
   for (size_t i = 0; i < lanes_.size(); ++i)
     if (lanes_[i].wanted())
       tell(house_.relay_lanes[i], relay_lane::fan_out{what});

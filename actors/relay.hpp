@@ -115,7 +115,7 @@ private:
   };
   void flush();
   void send_ephemeral(frame bytes, const user_id& except);
-  void fan_out(std::shared_ptr<const publication> what);
+  void fan_out(const std::shared_ptr<const publication>& what);
   bool wanted() const;
   bool online(const user_id& user) const;
   void check_idle();

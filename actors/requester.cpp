@@ -9,11 +9,6 @@ constexpr size_t calls_max = 16'384; // under way at once
 constexpr uint64_t sweep_ms = 1'000;
 constexpr size_t guest_characters = 16; // 80 bits: two guests never meet
 
-template <class... Fs>
-struct overloaded : Fs... {
-  using Fs::operator()...;
-};
-
 bool is_one_more_room(const std::variant<op::any, account::any>& what) {
   const auto* x = std::get_if<op::any>(&what);
   return x && (std::holds_alternative<op::create>(*x) || std::holds_alternative<op::join>(*x));
@@ -139,17 +134,18 @@ void requester_actor::receive(const reply& x) {
   if (i == calls_.end())
     return; // too late
   auto& c = i->second;
-  if (!x.what) {
-    finish(x.ticket, x.what);
-  } else if (!c.vouched) {
+  if (x.what && !c.vouched) {
     go(x.ticket, c);
-  } else if (const auto* s = std::get_if<ok::sessions>(&*x.what)) {
-    c.sessions.list.insert(c.sessions.list.end(), s->list.begin(), s->list.end());
-    if (--c.missing == 0)
-      finish(x.ticket, ok::any{std::move(c.sessions)});
-  } else {
-    finish(x.ticket, x.what);
+    return;
   }
+  const auto* s = x.what ? std::get_if<ok::sessions>(&*x.what) : nullptr;
+  if (!s) {
+    finish(x.ticket, x.what);
+    return;
+  }
+  c.sessions.list.insert(c.sessions.list.end(), s->list.begin(), s->list.end());
+  if (--c.missing == 0)
+    finish(x.ticket, ok::any{std::move(c.sessions)});
 }
 
 void requester_actor::finish(uint64_t ticket, answer what) {

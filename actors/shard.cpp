@@ -98,7 +98,7 @@ void shard_actor::receive(const tick&) {
   for (auto& [key, e] : effects_)
     if (++e.age >= resend_ticks) {
       e.age = 0;
-      dispatch(e.what);
+      send_effect(e.what);
     }
 }
 
@@ -141,10 +141,10 @@ void shard_actor::receive(const room::effects& x) {
 
 void shard_actor::add(const storage::effect_record& e) {
   effects_[{e.room, e.seq, e.user}] = {e, 0};
-  dispatch(e);
+  send_effect(e);
 }
 
-void shard_actor::dispatch(const storage::effect_record& e) {
+void shard_actor::send_effect(const storage::effect_record& e) {
   auto c = std::make_shared<const user::command>(user::command{e.user, caller{}, user::effect{e, self()}});
   tell(house_.shard_of(e.user), user::ask{std::move(c)});
 }

@@ -77,7 +77,7 @@ private:
   void on_down(const caf::down_msg& x) override;
   void begin();
   void add(const storage::effect_record& e);
-  void dispatch(const storage::effect_record& e);
+  void send_effect(const storage::effect_record& e);
   void try_to_end();
 
   house& house_;

@@ -104,7 +104,7 @@ void connection_actor::drop(subscription& s) {
 }
 
 /// An answer has named the room: no `subscribed` is needed any more.
-void connection_actor::name(const room_id& room) {
+void connection_actor::mark_named(const room_id& room) {
   if (auto* s = find(room); s && !std::exchange(s->named, true))
     --unnamed_;
 }

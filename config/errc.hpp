@@ -80,23 +80,19 @@ constexpr unsigned http_status(errc code) noexcept {
   case errc::unauthenticated:
     return 401;
   case errc::forbidden:
+  case errc::not_member:
+  case errc::muted:
+  case errc::banned:
     return 403;
   case errc::not_found:
     return 404;
   case errc::exists:
+  case errc::conflict:
     return 409;
   case errc::too_large:
     return 413;
   case errc::rate_limited:
     return 429;
-  case errc::not_member:
-    return 403;
-  case errc::muted:
-    return 403;
-  case errc::banned:
-    return 403;
-  case errc::conflict:
-    return 409;
   case errc::unavailable:
     return 503;
   case errc::unsupported:

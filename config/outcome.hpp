@@ -33,6 +33,14 @@ struct failure {
 template <class T>
 using outcome = boost::system::result<T, failure>;
 
+/// One function object out of several lambdas, for std::visit.
+template <class... Fs>
+struct overloaded : Fs... {
+  using Fs::operator()...;
+};
+template <class... Fs>
+overloaded(Fs...) -> overloaded<Fs...>;
+
 inline failure fail(errc code, std::string message) { return failure{code, std::move(message), 0}; }
 
 } // namespace greenroom

@@ -1,5 +1,7 @@
 #include "config/schema.hpp"
 
+#include "config/outcome.hpp"
+
 #include <algorithm>
 #include <charconv>
 #include <numeric>
@@ -7,13 +9,6 @@
 
 namespace greenroom::config {
 namespace {
-
-template <class... F>
-struct overloaded : F... {
-  using F::operator()...;
-};
-template <class... F>
-overloaded(F...) -> overloaded<F...>;
 
 using list = std::vector<std::string>;
 

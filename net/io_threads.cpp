@@ -16,14 +16,30 @@ using namespace std::chrono_literals;
 
 session::session(io_thread& home) : home_(home) {
   home_.sessions_.push_back(*this);
-  home_.live_sessions_.fetch_add(1, std::memory_order_relaxed);
+  home_.live_sessions_.add();
 }
 
 void session::retire() noexcept {
   if (!is_linked())
     return;
   unlink();
-  home_.live_sessions_.fetch_sub(1, std::memory_order_release);
+  home_.live_sessions_.remove();
+}
+
+void session_count::add() {
+  std::lock_guard guard{mutex_};
+  ++count_;
+}
+
+void session_count::remove() noexcept {
+  std::lock_guard guard{mutex_};
+  if (--count_ == 0)
+    none_.notify_all(); // under the lock: whoever waits may end us as soon as it is free
+}
+
+bool session_count::wait_for_none(std::chrono::milliseconds patience) {
+  std::unique_lock lock{mutex_};
+  return none_.wait_for(lock, patience, [this] { return count_ == 0; });
 }
 
 struct io_thread::clock {
@@ -35,7 +51,7 @@ struct io_thread::clock {
   bool stopped = false;
 };
 
-io_thread::io_thread(uint32_t index, greenroom::metrics& m, std::atomic<int64_t>& sessions)
+io_thread::io_thread(uint32_t index, greenroom::metrics& m, session_count& sessions)
     : metrics_(m), live_sessions_(sessions), context_(std::make_unique<asio::io_context>(1)),
       clock_(std::make_unique<clock>(*context_)),
       lane_(index, [this] { asio::post(*context_, [this] { lane_.run(); }); }), scratch_(new char[scratch_bytes]) {
@@ -111,16 +127,6 @@ void io_threads::on_each(const std::function<void(io_thread&)>& f) {
     t->call([&] { f(*t); });
 }
 
-bool io_threads::wait_for_none(std::chrono::milliseconds patience) {
-  const auto deadline = std::chrono::steady_clock::now() + patience;
-  while (live_sessions_.load(std::memory_order_acquire) > 0) {
-    if (std::chrono::steady_clock::now() >= deadline)
-      return false;
-    std::this_thread::sleep_for(5ms);
-  }
-  return true;
-}
-
 void io_threads::refuse_requests() {
   on_each([](io_thread& t) { t.closing_ = true; });
 }
@@ -131,13 +137,13 @@ void io_threads::stop_sessions(close_code code, std::chrono::milliseconds patien
     for (auto i = t.sessions_.begin(); i != t.sessions_.end();)
       (i++)->shut_down(code);
   });
-  if (wait_for_none(patience))
+  if (live_sessions_.wait_for_none(patience))
     return;
   on_each([](io_thread& t) {
     for (auto i = t.sessions_.begin(); i != t.sessions_.end();)
       (i++)->abort();
   });
-  wait_for_none(1s);
+  live_sessions_.wait_for_none(1s);
 }
 
 void io_threads::join() {

@@ -11,12 +11,13 @@
 
 #include <boost/intrusive/list.hpp>
 
-#include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -46,6 +47,20 @@ protected:
   io_thread& home_;
 };
 
+/// How many sessions of all threads have an open socket.
+class session_count {
+public:
+  void add();
+  void remove() noexcept;
+  /// False: there still were some when `patience` ended.
+  bool wait_for_none(std::chrono::milliseconds patience);
+
+private:
+  std::mutex mutex_;
+  std::condition_variable none_;
+  size_t count_ = 0;
+};
+
 /// What one thread counted since the last tick. Plain numbers, because two atomics shared by all threads would cost
 /// each delivery more than everything else that is done for it here.
 struct traffic {
@@ -64,7 +79,7 @@ public:
   /// One TLS record; also what one read takes from a socket that is being drained.
   static constexpr size_t scratch_bytes = 16'384;
 
-  io_thread(uint32_t index, greenroom::metrics& m, std::atomic<int64_t>& sessions);
+  io_thread(uint32_t index, greenroom::metrics& m, session_count& sessions);
   ~io_thread();
 
   boost::asio::io_context& context() noexcept { return *context_; } // post to it from anywhere
@@ -88,7 +103,7 @@ private:
   void publish() noexcept;
 
   greenroom::metrics& metrics_;
-  std::atomic<int64_t>& live_sessions_; // of all threads
+  session_count& live_sessions_;
   std::unique_ptr<boost::asio::io_context> context_;
   struct clock; // the tick and what keeps run() from returning
   std::unique_ptr<clock> clock_;
@@ -124,9 +139,8 @@ public:
 
 private:
   void on_each(const std::function<void(io_thread&)>& f);
-  bool wait_for_none(std::chrono::milliseconds patience);
 
-  std::atomic<int64_t> live_sessions_{0};
+  session_count live_sessions_;
   std::vector<std::unique_ptr<io_thread>> threads_;
 };
 

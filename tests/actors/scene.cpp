@@ -11,11 +11,6 @@
 namespace greenroom::testing {
 namespace {
 
-template <class... Fs>
-struct overloaded : Fs... {
-  using Fs::operator()...;
-};
-
 frame text(std::string s) { return std::make_shared<const std::string>(std::move(s)); }
 
 std::string describe(const storage::event& e) {
