@@ -63,7 +63,6 @@ void hosted_base::drain(clock::time_point& since, size_t turn) {
   bool ended = getf(is_cleaned_up_flag); // a last message crossed the end
   mailbox_chain burst = [this] {
     std::lock_guard guard{mutex_};
-    waiting_ = 0;
     return std::move(queue_);
   }();
   size_t count = 0;
@@ -89,6 +88,7 @@ void hosted_base::drain(clock::time_point& since, size_t turn) {
   }
   {
     std::lock_guard guard{mutex_};
+    waiting_ -= count; // what is left of the burst still waits
     queue_.prepend(std::move(burst));
     listed_ = !queue_.empty();
     if (!listed_)
