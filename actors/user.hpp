@@ -189,7 +189,7 @@ private:
   void perform(const command_ptr& c, const end_session& x);
   std::vector<connection>::iterator find(uint64_t id);
   void finish(gathering& g);
-  bool start_hash(const command_ptr& c, std::function<void(uint64_t token)> start);
+  bool start_hash(const command_ptr& c, const std::function<void(uint64_t token)>& start);
   command_ptr end_hash(uint64_t token);
 
   // Pieces of accounts.

@@ -47,7 +47,7 @@ std::optional<failure> user_actor::throttled() {
   return std::nullopt;
 }
 
-bool user_actor::start_hash(const command_ptr& c, std::function<void(uint64_t token)> start) {
+bool user_actor::start_hash(const command_ptr& c, const std::function<void(uint64_t token)>& start) {
   // One count for the whole node: what is bounded is the memory and time of the one hashing thread.
   if (house_.hashes_waiting.fetch_add(1) >= house_.config.auth.hash_queue) {
     house_.hashes_waiting.fetch_sub(1);

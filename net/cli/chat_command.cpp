@@ -47,7 +47,7 @@ public:
         interrupted();
     });
     asio::co_spawn(io_, stay_connected(), [this](std::exception_ptr e, int code) {
-      thrown_ = e;
+      thrown_ = std::move(e);
       exit_code_ = code;
       io_.stop();
     });
