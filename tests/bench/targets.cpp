@@ -13,26 +13,36 @@ namespace greenroom::bench {
 
 namespace {
 
-/// The mean of `field` over the lines that hold all of `parts`.
+/// What a bare delivery to one of 1,000 receivers cost on the machine for which the targets were set.
+constexpr double reference_delivery_us = 5.8;
+
+/// The number behind `field`, if the line holds all of `parts`.
+std::optional<double> figure(const std::string& line, const std::vector<std::string>& parts, const std::string& field) {
+  const size_t at = line.find("\"" + field + "\":");
+  bool fits = at != std::string::npos;
+  for (const std::string& part : parts)
+    fits = fits && holds(line, part);
+  return fits ? std::optional{std::strtod(line.c_str() + at + field.size() + 3, nullptr)} : std::nullopt;
+}
+
+/// The mean over all lines that have it. `scaled`: each to the speed of the reference, by what a bare delivery cost
+/// when it was measured last before.
 std::optional<double> mean(const std::vector<std::string>& lines, const std::vector<std::string>& parts,
-                           const std::string& field) {
+                           const std::string& field, bool scaled = false) {
   double sum = 0;
   unsigned n = 0;
+  std::optional<double> bare;
   for (const std::string& line : lines) {
-    const size_t at = line.find("\"" + field + "\":");
-    bool fits = at != std::string::npos;
-    for (const std::string& part : parts)
-      fits = fits && holds(line, part);
-    if (!fits)
+    if (auto x = figure(line, {R"("server":"bare")", R"("receivers":1000,)"}, "cpu_us_per_delivery"))
+      bare = x;
+    const auto x = figure(line, parts, field);
+    if (!x || (scaled && !bare))
       continue;
-    sum += std::strtod(line.c_str() + at + field.size() + 3, nullptr);
+    sum += scaled ? *x * reference_delivery_us / *bare : *x;
     ++n;
   }
   return n == 0 ? std::nullopt : std::optional{sum / n};
 }
-
-/// What a bare delivery to one of 1,000 receivers cost on the machine for which the targets were set.
-constexpr double reference_delivery_us = 5.8;
 
 void row(const char* what, std::optional<double> measured, double target, const char* unit) {
   if (!measured)
@@ -65,21 +75,20 @@ void targets(bench b) {
   for (const char* receivers : {R"("receivers":1000,)", R"("receivers":5000,)"})
     row(holds(receivers, "1000") ? "fan-out to 1,000, CPU per delivery" : "fan-out to 5,000, CPU per delivery",
         ratio(delivery("greenroom", receivers), delivery("bare", receivers)), 1.5, "x bare");
-  // Microseconds mean something only at one speed: as measured, and as it would be where a bare delivery costs 5.8 us.
-  const auto bare = delivery("bare", R"("receivers":1000,)");
-  auto cpu_row = [&](const char* what, std::optional<double> us, double target) {
-    row(what, us, target, "us");
-    const auto scaled = us && bare ? std::optional{*us * reference_delivery_us / *bare} : std::nullopt;
-    row("  at the reference's speed", scaled, target, "us");
+  // Microseconds mean something only at one speed: as measured, and at the speed for which the target was set.
+  auto cpu_row = [&](const char* what, const std::vector<std::string>& parts, const std::string& field, double target) {
+    row(what, mean(lines, parts, field), target, "us");
+    row("  at the reference's speed", mean(lines, parts, field, true), target, "us");
   };
-  row("bare delivery to 1,000, the machine's speed", bare, reference_delivery_us, "us");
-  cpu_row("durable send, 1,000 senders, CPU per send",
-          mean(lines, {R"("scenario":"send")", R"("senders":1000,)"}, "cpu_us_per_send"), 35);
+  row("bare delivery to 1,000, the machine's speed", delivery("bare", R"("receivers":1000,)"), reference_delivery_us,
+      "us");
+  cpu_row("durable send, 1,000 senders, CPU per send", {R"("scenario":"send")", R"("senders":1000,)"},
+          "cpu_us_per_send", 35);
   row("idle connection, user memory", mean(lines, {R"("scenario":"idle")"}, "bytes_per_connection"), 9 * 1024, "bytes");
-  cpu_row("connect and hello, user without rooms",
-          mean(lines, {R"("scenario":"storm")", R"("rooms":0,)"}, "cpu_us_per_connect"), 120);
-  cpu_row("connect and hello, user with 3 rooms",
-          mean(lines, {R"("scenario":"storm")", R"("rooms":3,)"}, "cpu_us_per_connect"), 120);
+  cpu_row("connect and hello, user without rooms", {R"("scenario":"storm")", R"("rooms":0,)"}, "cpu_us_per_connect",
+          120);
+  cpu_row("connect and hello, user with 3 rooms", {R"("scenario":"storm")", R"("rooms":3,)"}, "cpu_us_per_connect",
+          120);
   row("lone durable send, p50", mean(lines, {R"("scenario":"send")", R"("senders":1,)"}, "fdatasync_times"), 3,
       "x fdatasync");
 }
