@@ -41,8 +41,7 @@ connection_actor::connection_actor(caf::actor_config& cfg, house& in, lane& on, 
   here().timers().arm(care_, l->hello_ms);
 }
 
-// -- requests
-// ----------------------------------------------------------------------------------------------------------
+// -- requests --------------------------------------------------------------------------------------------------------
 
 void connection_actor::receive(const incoming& x) {
   if (phase_ == phase::over)
@@ -258,8 +257,7 @@ void connection_actor::receive(const garbled& x) {
     close(close_code::bad_frames, "limits.bad_frames: too many frames that are no JSON object");
 }
 
-// -- answers
-// -----------------------------------------------------------------------------------------------------------
+// -- answers ---------------------------------------------------------------------------------------------------------
 
 /// Takes the request out of the window. False: it was answered already (its deadline passed), or never asked.
 bool connection_actor::land(uint64_t ticket) {
@@ -315,8 +313,7 @@ void connection_actor::write(const frame& bytes, delivery how) {
     close(close_code::slow_consumer, "limits.outbox_bytes: the client does not read");
 }
 
-// -- time and the end
-// --------------------------------------------------------------------------------------------------
+// -- time and the end ------------------------------------------------------------------------------------------------
 
 void connection_actor::look_after_soon() {
   if (!care_.armed())

@@ -2,8 +2,7 @@
 // cursors, send window. Hosted on the lane of its socket.
 //
 // In   incoming, garbled, drained and gone from the transport; reply, stands, pulled from rooms; delivered from the
-// relay
-//      lane; welcome, listed and ended from the user
+//      relay lane; welcome, listed and ended from the user
 // Out  commands to rooms and users (through their shards); frames to the transport
 //
 // Invariants
@@ -32,8 +31,7 @@ namespace greenroom::connection {
 using client_request = greenroom::request; // CAF's base class has a member of that name
 using request_ptr = std::shared_ptr<const client_request>;
 
-// -- from the transport
-// ------------------------------------------------------------------------------------------------
+// -- from the transport ----------------------------------------------------------------------------------------------
 struct incoming {
   using local = message_tag;
   request_ptr what;

@@ -71,8 +71,8 @@ struct house {
   const limits* limits_now() const noexcept { return limits_.load(std::memory_order_acquire); }
   void reload(std::shared_ptr<const limits> l) {
     std::lock_guard guard{limits_mutex_};
-    limits_ = l.get();
     all_limits_.push_back(std::move(l));
+    limits_ = all_limits_.back().get();
   }
 
 private:

@@ -16,8 +16,7 @@ namespace greenroom {
 
 struct house;
 
-// -- answers
-// -----------------------------------------------------------------------------------------------------------
+// -- answers ---------------------------------------------------------------------------------------------------------
 struct room_loaded {
   using local = message_tag;
   std::shared_ptr<const outcome<std::optional<storage::room_image>>> what;

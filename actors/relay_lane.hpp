@@ -57,8 +57,7 @@ struct publication {
   uint64_t head = 0;
 };
 
-// -- to a connection
-// ---------------------------------------------------------------------------------------------------
+// -- to a connection -------------------------------------------------------------------------------------------------
 struct delivered {
   using local = message_tag;
   std::shared_ptr<const publication> what;
@@ -72,8 +71,7 @@ struct stands {
 };
 using listener = caf::typed_actor<caf::reacts_to<delivered>, caf::reacts_to<stands>>;
 
-// -- to a relay
-// --------------------------------------------------------------------------------------------------------
+// -- to a relay ------------------------------------------------------------------------------------------------------
 namespace relay_lane {
 
 /// An attach has been carried out; `entered` if the connection did not listen before.
@@ -92,8 +90,7 @@ struct gone {
 };
 using relay_handle = caf::typed_actor<caf::reacts_to<confirmed>, caf::reacts_to<gone>>;
 
-// -- from connections
-// --------------------------------------------------------------------------------------------------
+// -- from connections ------------------------------------------------------------------------------------------------
 struct enter {
   using local = message_tag;
   uint64_t connection = 0;
@@ -121,8 +118,7 @@ struct list {
   user_id user;
 };
 
-// -- from relays
-// -------------------------------------------------------------------------------------------------------
+// -- from relays -----------------------------------------------------------------------------------------------------
 struct admit {
   using local = message_tag;
   caller from;

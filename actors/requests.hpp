@@ -37,8 +37,7 @@ public:
   virtual outcome<identity> verify(std::string_view token) const = 0;
 };
 
-// -- what can be asked
-// -------------------------------------------------------------------------------------------------
+// -- what can be asked -----------------------------------------------------------------------------------------------
 namespace op {
 
 struct hello {
@@ -151,8 +150,7 @@ struct bad_frame {
   bool not_an_object = false; // counts towards close 3400
 };
 
-// -- what is answered
-// --------------------------------------------------------------------------------------------------
+// -- what is answered ------------------------------------------------------------------------------------------------
 namespace ok {
 
 struct none {}; // {"ok":{}}

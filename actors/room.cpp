@@ -47,8 +47,7 @@ room_actor::room_actor(caf::actor_config& cfg, house& in, host& on, room_id room
 
 room_actor::~room_actor() { house_.metrics.rooms_active.add(-1); }
 
-// -- life
-// --------------------------------------------------------------------------------------------------------------
+// -- life ------------------------------------------------------------------------------------------------------------
 
 void room_actor::load() {
   phase_ = phase::loading;
@@ -208,8 +207,7 @@ void room_actor::receive(const tick&) {
     ask_for_tick();
 }
 
-// -- commands that write
-// -----------------------------------------------------------------------------------------------
+// -- commands that write ---------------------------------------------------------------------------------------------
 
 void room_actor::perform(const command_ptr& c) {
   bool writes = std::holds_alternative<op::send>(c->what) || std::holds_alternative<op::create>(c->what) ||
@@ -423,8 +421,7 @@ void room_actor::send_with(const command_ptr& c, const op::send& x, const storag
   commit(std::move(batch), std::move(p));
 }
 
-// -- pieces
-// ------------------------------------------------------------------------------------------------------------
+// -- pieces ----------------------------------------------------------------------------------------------------------
 
 storage::room_record room_actor::draw_record(room_kind kind, const user_id& creator) const {
   storage::room_record r;

@@ -1,10 +1,10 @@
 // room: owns one active room: membership, the sequence number, the ring of recent events, typing. The only writer of
 // its log. Activated on first use, passivated when idle; between two activations the store holds everything.
 //
-// In   ask (a command, through the shard), answers of storage actor and readers, effect_done, tick, retire from the
-// shard Out  commit to the storage actor; publish, attach and ephemerals to the relay; replies to callers; effects,
-// wants_retire
-//      and retired to the shard
+// In   ask (a command, through the shard), answers of storage actor and readers, effect_done, tick and retire from the
+//      shard
+// Out  commit to the storage actor; publish, attach and ephemerals to the relay; replies to callers; effects,
+//      wants_retire and retired to the shard
 //
 // Invariants
 // - An event is published and acknowledged only after `committed` said ok.
@@ -30,8 +30,7 @@
 
 namespace greenroom::room {
 
-// -- commands that are not a client's
-// ----------------------------------------------------------------------------------
+// -- commands that are not a client's --------------------------------------------------------------------------------
 /// The events after `after`, for a connection that is behind.
 struct pulled {
   using local = message_tag;
@@ -70,8 +69,7 @@ inline bool listens(const command& c) {
   return std::holds_alternative<op::subscribe>(c.what) || std::holds_alternative<op::join>(c.what);
 }
 
-// -- to the room
-// -------------------------------------------------------------------------------------------------------
+// -- to the room -----------------------------------------------------------------------------------------------------
 struct ask {
   using local = message_tag;
   command_ptr what;
@@ -92,8 +90,7 @@ struct retire {
   bool stopping = false;
 };
 
-// -- to the shard
-// ------------------------------------------------------------------------------------------------------
+// -- to the shard ----------------------------------------------------------------------------------------------------
 /// There is no such room; asks for `retire`.
 struct wants_retire {
   using local = message_tag;

@@ -115,8 +115,7 @@ void shard_actor::on_down(const caf::down_msg& x) {
   try_to_end();
 }
 
-// -- effects
-// -----------------------------------------------------------------------------------------------------------
+// -- effects ---------------------------------------------------------------------------------------------------------
 
 void shard_actor::begin() {
   if (!std::exchange(loading_effects_, true))
@@ -165,8 +164,7 @@ void shard_actor::receive(const user::effect_applied& x) {
     tell(*to, room::effect_done{e.seq});
 }
 
-// -- relays and the end
-// ------------------------------------------------------------------------------------------------
+// -- relays and the end ----------------------------------------------------------------------------------------------
 
 void shard_actor::receive(const relay::idle& x) {
   auto i = relays_.find(x.room);

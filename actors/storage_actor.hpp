@@ -9,9 +9,8 @@
 // Invariants
 // - committed says ok only when the batch is on stable storage.
 // - After a failed write the era grows: every commit prepared by an actor that was activated in an older era is
-// refused,
-//   because the seqs it holds in memory are void. Only then is the store opened again, until that succeeds; then the
-//   era grows once more, because what was read meanwhile is void, too.
+//   refused, because the seqs it holds in memory are void. Only then is the store opened again, until that succeeds;
+//   then the era grows once more, because what was read meanwhile is void, too.
 //
 // Blocks (RocksDB, fdatasync): spawned detached, or on the test scheduler.
 #pragma once

@@ -28,8 +28,7 @@ user_actor::user_actor(caf::actor_config& cfg, house& in, host& on, user_id user
 
 user_actor::~user_actor() { house_.metrics.users_active.add(-1); }
 
-// -- life
-// --------------------------------------------------------------------------------------------------------------
+// -- life ------------------------------------------------------------------------------------------------------------
 
 void user_actor::load() {
   phase_ = phase::loading;
@@ -140,8 +139,7 @@ void user_actor::try_to_end() {
   quit();
 }
 
-// -- connections
-// -------------------------------------------------------------------------------------------------------
+// -- connections -----------------------------------------------------------------------------------------------------
 
 void user_actor::perform(const command_ptr&, const arrive& x) {
   if (is_revoked(x.session)) {
@@ -189,8 +187,7 @@ void user_actor::perform(const command_ptr& c, const vouch& x) {
     c->from.answer(ok::any{ok::none{}});
 }
 
-// -- rooms
-// -------------------------------------------------------------------------------------------------------------
+// -- rooms -----------------------------------------------------------------------------------------------------------
 
 void user_actor::perform(const command_ptr& c, const mark_read& x) {
   if (house_.storage_is_full()) {
@@ -255,8 +252,7 @@ void user_actor::perform(const command_ptr& c, const effect& x) {
   });
 }
 
-// -- the inbox
-// ---------------------------------------------------------------------------------------------------------
+// -- the inbox -------------------------------------------------------------------------------------------------------
 
 /// One page of rooms; each room is asked where it stands.
 void user_actor::perform(const command_ptr& c, const op::rooms& x) {

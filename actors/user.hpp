@@ -3,14 +3,13 @@
 //
 // In   ask (a command, through the shard), answers of storage actor, readers, hasher and rooms, retire from the shard
 // Out  commit to the storage actor; replies to callers; listed and ended to the user's connections; effect_applied to
-// the
-//      shard an effect came from; busy and retired to the own shard
+//      the shard an effect came from; busy and retired to the own shard
 //
 // Invariants
 // - A session that was revoked stays so, for connections and tokens, until its tokens have expired.
 // - A read position only moves forward, and is answered when it is durable.
-// - An effect is applied once, whatever the number of repetitions: (room, epoch, seq) older than what the list says is
-// void.
+// - An effect is applied once, whatever the number of repetitions: (room, epoch, seq) older than what the list says
+//   is void.
 // - After a failed write everything durable is read anew; the connections stay.
 #pragma once
 
@@ -30,8 +29,7 @@
 
 namespace greenroom::user {
 
-// -- to a connection
-// ---------------------------------------------------------------------------------------------------
+// -- to a connection -------------------------------------------------------------------------------------------------
 /// The answer to arrive.
 struct welcome {
   using local = message_tag;
@@ -54,8 +52,7 @@ struct ended {
 };
 using member_connection = caf::typed_actor<caf::reacts_to<welcome>, caf::reacts_to<listed>, caf::reacts_to<ended>>;
 
-// -- commands
-// ----------------------------------------------------------------------------------------------------------
+// -- commands --------------------------------------------------------------------------------------------------------
 struct arrive {
   uint64_t connection = 0;
   std::string session;
@@ -107,8 +104,7 @@ struct retire {
   bool stopping = false;
 };
 
-// -- to the shard
-// ------------------------------------------------------------------------------------------------------
+// -- to the shard ----------------------------------------------------------------------------------------------------
 /// Whether the user has connections, and so must stay.
 struct busy {
   using local = message_tag;

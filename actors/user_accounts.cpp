@@ -70,8 +70,7 @@ command_ptr user_actor::end_hash(uint64_t token) {
   return c;
 }
 
-// -- making accounts
-// ---------------------------------------------------------------------------------------------------
+// -- making accounts -------------------------------------------------------------------------------------------------
 
 void user_actor::perform(const command_ptr& c, const account::register_user& x) {
   const auto& config = house_.config.auth;
@@ -127,8 +126,7 @@ void user_actor::perform(const command_ptr& c, const account::guest& x) {
   open_session(c, x.device, std::move(batch));
 }
 
-// -- logging in and out
-// ------------------------------------------------------------------------------------------------
+// -- logging in and out ----------------------------------------------------------------------------------------------
 
 void user_actor::perform(const command_ptr& c, const account::log_in& x) {
   if (x.password.size() > password_bytes_max) {

@@ -111,8 +111,7 @@ void http_session::enter(phase p, uint32_t deadline_ms) {
   home_.lane().timers().arm(timer_, deadline_ms);
 }
 
-// -- reading
-// -----------------------------------------------------------------------------------------------------------
+// -- reading ---------------------------------------------------------------------------------------------------------
 
 void http_session::read() {
   const auto into = input_.prepare(phase_ == phase::body ? body_read_bytes : header_read_bytes);
@@ -261,8 +260,7 @@ void http_session::upgrade(const http_request& r) {
   retire();
 }
 
-// -- answering
-// ---------------------------------------------------------------------------------------------------------
+// -- answering -------------------------------------------------------------------------------------------------------
 
 void http_session::refuse_parse(error_code ec) {
   if (ec == http::error::header_limit || ec == http::error::buffer_overflow)
@@ -312,8 +310,7 @@ void http_session::answered() {
   });
 }
 
-// -- the end
-// -----------------------------------------------------------------------------------------------------------
+// -- the end ---------------------------------------------------------------------------------------------------------
 
 void http_session::goodbye() {
   enter(phase::goodbye, goodbye_ms);

@@ -68,14 +68,12 @@ private:
   void allow_origin(rest_call& c) const;
   void preflight(rest_call& c, const std::string& methods) const;
 
-  // -- asking the node
-  // -------------------------------------------------------------------------------------------------
+  // -- asking the node -----------------------------------------------------------------------------------------------
   void ask(const call_ptr& c, std::string_view op, const outcome<json::document>& fields, unsigned status = 200);
   void ask_account(const call_ptr& c, account::any what, unsigned status);
   void sign_in(const call_ptr& c, outcome<account::any> what, unsigned status);
 
-  // -- one per route
-  // ---------------------------------------------------------------------------------------------------
+  // -- one per route -------------------------------------------------------------------------------------------------
   void front_page(const call_ptr& c);
   void livez(const call_ptr& c);
   void readyz(const call_ptr& c);

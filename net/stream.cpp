@@ -25,8 +25,7 @@ stream::stream(io_thread& home, socket_type socket, ssl_ptr tls, admission place
 
 stream::~stream() { abort(); }
 
-// -- TLS
-// ---------------------------------------------------------------------------------------------------------------
+// -- TLS -------------------------------------------------------------------------------------------------------------
 
 stream::wants stream::tls_result(int result, error_code& ec) noexcept {
   switch (SSL_get_error(tls_.get(), result)) {
@@ -78,8 +77,7 @@ void stream::received(size_t bytes) noexcept {
   home_.counts().bytes_in += static_cast<int64_t>(bytes);
 }
 
-// -- writing
-// -----------------------------------------------------------------------------------------------------------
+// -- writing ---------------------------------------------------------------------------------------------------------
 
 void stream::push(frame bytes, bool ephemeral) {
   if (finishing_ || dead_)
@@ -189,8 +187,7 @@ void stream::fail_write() {
   });
 }
 
-// -- the end
-// -----------------------------------------------------------------------------------------------------------
+// -- the end ---------------------------------------------------------------------------------------------------------
 
 void stream::finish(std::function<void()> done) {
   finished_ = std::move(done);

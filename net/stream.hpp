@@ -122,8 +122,7 @@ private:
   bool tls_ready_ = false; // handshake done and no fatal error since: only then may close_notify be sent
 };
 
-// -- reading
-// -----------------------------------------------------------------------------------------------------------
+// -- reading ---------------------------------------------------------------------------------------------------------
 
 /// Plain: counts what was received. TLS: waits for the socket and asks OpenSSL again until there is something.
 template <class Handler>

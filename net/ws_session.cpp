@@ -114,8 +114,7 @@ private:
   bool ping_sent_ = false;
 };
 
-// -- the layer below Beast
-// ---------------------------------------------------------------------------------------------
+// -- the layer below Beast -------------------------------------------------------------------------------------------
 
 lower_layer::executor_type lower_layer::get_executor() const noexcept { return session->stream_->get_executor(); }
 
@@ -146,8 +145,7 @@ void async_teardown(beast::role_type, lower_layer& l, Handler&& done) {
   l.session->stream_->finish([shared] { (*shared)(error_code{}); });
 }
 
-// -- start and end
-// -----------------------------------------------------------------------------------------------------
+// -- start and end ---------------------------------------------------------------------------------------------------
 
 ws_session::ws_session(io_thread& home, const server_hooks& hooks, std::shared_ptr<stream> on)
     : session(home), hooks_(hooks), stream_(std::move(on)), beast_(lower_layer{this}), limits_(hooks.limits()),
@@ -256,8 +254,7 @@ void ws_session::end() {
   retire();
 }
 
-// -- writing
-// -----------------------------------------------------------------------------------------------------------
+// -- writing ---------------------------------------------------------------------------------------------------------
 
 bool ws_session::write(const frame& bytes, delivery how) {
   if (state_ != state::open)
@@ -324,8 +321,7 @@ error_code ws_session::write_control(std::string bytes) {
   return {};
 }
 
-// -- reading
-// -----------------------------------------------------------------------------------------------------------
+// -- reading ---------------------------------------------------------------------------------------------------------
 
 void ws_session::hold(bool on) {
   held_ = on;
@@ -409,8 +405,7 @@ void ws_session::deliver() {
   }
 }
 
-// -- time
-// --------------------------------------------------------------------------------------------------------------
+// -- time ------------------------------------------------------------------------------------------------------------
 
 void ws_session::on_timer() {
   // An entry's owner may end while it fires.

@@ -7,8 +7,7 @@
 // - commit() returns success only after one fdatasync that covers every batch handed over; all of them or none are
 //   visible afterwards.
 // - After a failed commit the store refuses every commit until reopen() succeeded. What a failed commit wrote may or
-// may
-//   not be there then: whoever holds state of it must read it anew (generation() has changed).
+//   may not be there then: whoever holds state of it must read it anew (generation() has changed).
 // - A commit that the free-space check refused wrote nothing: that is a plain refusal, and the store stays healthy.
 // - No read waits for the writer; only `disk` reads and pages wait for the disk.
 //

@@ -26,8 +26,7 @@ struct caf_settings : caf::actor_system_config {
 
 } // namespace
 
-// -- what the actors are given
-// -----------------------------------------------------------------------------------------
+// -- what the actors are given ---------------------------------------------------------------------------------------
 
 frame readable::answer(std::optional<int64_t> re, const greenroom::answer& what) const {
   auto head = (re ? std::to_string(*re) : std::string("null")) + " ";
@@ -113,8 +112,7 @@ bool recorder::write(const frame& bytes, delivery how) {
   return true;
 }
 
-// -- a person
-// ----------------------------------------------------------------------------------------------------------
+// -- a person --------------------------------------------------------------------------------------------------------
 
 person::person(scene& in, std::string name, uint32_t on)
     : scene_(in), name_(std::move(name)), socket_(std::make_shared<recorder>()),
@@ -184,8 +182,7 @@ void person::hang_up() {
   scene_.run();
 }
 
-// -- the scene
-// ---------------------------------------------------------------------------------------------------------
+// -- the scene -------------------------------------------------------------------------------------------------------
 
 scene::scene(const std::function<void(settings&)>& adjust) {
   spdlog::set_level(spdlog::level::off); // injected faults are no news
