@@ -30,7 +30,7 @@ public:
   host(const host&) = delete;
   host& operator=(const host&) = delete;
 
-  /// `who` has something in its mailbox; `keep` holds it alive until it ran.
+  /// `who` has something in its mailbox; `keep` holds it alive until it ran, or is null where the caller does.
   void add(caf::strong_actor_ptr keep, hosted& who);
 
 protected:

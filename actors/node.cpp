@@ -15,6 +15,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <future>
+#include <list>
 #include <stdexcept>
 #include <thread>
 
@@ -82,15 +83,30 @@ private:
   timer_wheel::entry tick_;
 };
 
+/// Has its turn on a lane when whatever the lane was running before has returned.
+class passage : public hosted {
+public:
+  void drain(clock::time_point&, size_t) override {
+    auto passed = passed_; // this object may be gone as soon as somebody knows
+    passed->set_value();
+  }
+  std::future<void> passed() { return passed_->get_future(); }
+
+private:
+  std::shared_ptr<std::promise<void>> passed_ = std::make_shared<std::promise<void>>();
+};
+
 } // namespace
 
 struct node::impl {
   explicit impl(const parts& p)
-      : home(p.config, p.store, p.encode, p.tokens, p.metrics), config(p.config), system(config) {}
+      : home(p.config, p.store, p.encode, p.tokens, p.metrics), config(p.config), system(config), lanes(p.lanes) {}
 
   house home;
   system_config config; // must outlive the system
   caf::actor_system system;
+  const std::vector<lane*> lanes;
+  std::list<passage> passages;               // at the end, one per lane
   std::vector<requester::handle> requesters; // by lane index
   clock_handle clock;
   std::atomic<bool> stopping{false};
@@ -198,6 +214,18 @@ bool node::stop() {
   if (!impl_->stopped) {
     spdlog::error("what=stop_incomplete actors={}", impl_->system.registry().running());
     return false;
+  }
+  // An actor counts as done before it has returned to its lane, which may run a strand besides; the workers are joined
+  // by the actor system.
+  for (auto* l : impl_->lanes) {
+    auto& last = impl_->passages.emplace_back();
+    auto passed = last.passed();
+    l->add({}, last);
+    impl_->stopped = passed.wait_until(deadline) == std::future_status::ready;
+    if (!impl_->stopped) {
+      spdlog::error("what=stop_incomplete lane={}", l->index());
+      return false;
+    }
   }
   h.relay_lanes.clear();
   h.shards.clear();
