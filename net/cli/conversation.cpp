@@ -380,7 +380,9 @@ void conversation::happened(const json& event) {
                       " to " + std::to_string(seq));
     at->second.seq = seq;
   }
-  show(line_of(event));
+  // On the way in nothing is shown yet: the history that entering asks for goes up to our place.
+  if (been_here_ || room != room_)
+    show(line_of(event));
   end_if_done();
 }
 

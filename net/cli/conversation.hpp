@@ -115,7 +115,7 @@ private:
 
   bool welcome_ = false;   // hello is answered
   bool inside_ = false;    // and so is join
-  bool been_here_ = false; // in this room, on an earlier connection
+  bool been_here_ = false; // in this room, on this connection or an earlier one; its history was asked for
   bool ready_ = false;
   bool ended_ = false;
   bool pausing_ = false; // retry() will be called

@@ -102,6 +102,22 @@ TEST_CASE_METHOD(fixture, "a room that is not there is made, then joined", "[con
   CHECK_FALSE(talk.finished());
 }
 
+TEST_CASE_METHOD(fixture, "what happens on the way into a room is shown once, with its history", "[conversation]") {
+  talk.connected("t");
+  answer(next(), hello_ok());
+  refuse(next(), "not_found");
+  answer(next(), {{"room", "general"}, {"epoch", "e1"}, {"seq", 1}});
+  auto join = next();
+  const json event = {{"ev", "message"}, {"room", "general"}, {"seq", 2}, {"from", "bob"}, {"text", "early"}};
+  talk.received(event.dump());
+  CHECK(shown.empty());
+  answer(join, {{"epoch", "e1"}, {"seq", 2}, {"recovered", true}});
+  auto history = next();
+  CHECK(history["before"] == 3);
+  answer(history, {{"events", json::array({event})}});
+  CHECK(shown.size() == 1);
+}
+
 TEST_CASE_METHOD(fixture, "a room that somebody else makes at the same time is joined", "[conversation]") {
   talk.connected("t");
   answer(next(), hello_ok());
