@@ -1,6 +1,7 @@
 #include "actors/base.hpp"
 
 #include <caf/system_messages.hpp>
+#include <spdlog/spdlog.h>
 
 namespace greenroom {
 
@@ -73,9 +74,7 @@ void hosted_base::drain(clock::time_point& since, size_t turn) {
       for (; count < turn && !ending_ && !burst.empty(); ++count)
         handle(*burst.pop());
     } catch (...) {
-      signs_.failed(what_of(std::current_exception()));
-      failed_ = caf::sec::runtime_error;
-      ending_ = true;
+      end_by_failure(what_of(std::current_exception()));
     }
   }
   auto now = clock::now();
@@ -107,6 +106,18 @@ void hosted_base::handle(caf::mailbox_element& x) {
     quit();
   else
     send_back(x);
+}
+
+void hosted_base::end_by_failure(const std::string& why) {
+  signs_.failed(why);
+  spdlog::error("what=actor_failed kind={} id={} why=\"{}\"", name(), id(), why);
+  failed_ = caf::sec::runtime_error;
+  ending_ = true;
+  try {
+    on_failure();
+  } catch (...) {
+    spdlog::error("what=actor_failed_twice kind={} id={} why=\"{}\"", name(), id(), what_of(std::current_exception()));
+  }
 }
 
 void hosted_base::close(mailbox_chain rest, caf::error reason) {

@@ -125,6 +125,8 @@ protected:
   virtual bool dispatch(const caf::type_erased_tuple& x) = 0;
   /// An actor that this one monitors has ended.
   virtual void on_down(const caf::down_msg&) {}
+  /// A handler of this actor threw; it ends afterwards. For what others would wait for in vain.
+  virtual void on_failure() {}
   /// Called in the sender's thread.
   virtual bool may_drop(const caf::mailbox_element&) const { return false; }
 
@@ -142,6 +144,7 @@ protected:
 
 private:
   void handle(caf::mailbox_element& x);
+  void end_by_failure(const std::string& why);
   void close(mailbox_chain rest, caf::error reason);
 
   host& host_;

@@ -384,6 +384,12 @@ void connection_actor::close(close_code code, std::string_view reason) {
 
 bool connection_actor::may_drop(const caf::mailbox_element& e) const { return e.content().match_elements<delivered>(); }
 
+/// The client is none the wiser: to it the node has gone, so it comes back and resumes.
+void connection_actor::on_failure() {
+  close(close_code::shutdown, "the server made a mistake with this connection");
+  end();
+}
+
 void connection_actor::on_exit() {
   care_.cancel(); // here, on the lane's thread: the last handle may be dropped on another
   expiry_.cancel();

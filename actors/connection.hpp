@@ -117,6 +117,7 @@ private:
 
   // connection.cpp: requests and answers.
   bool may_drop(const caf::mailbox_element& e) const override;
+  void on_failure() override;
   void process(const request_ptr& r);
   void perform(const client_request& r);
   void refresh(const client_request& r, const op::refresh& x);

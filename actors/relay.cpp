@@ -138,6 +138,11 @@ void relay_actor::receive(const relay_lane::gone& x) {
   check_idle();
 }
 
+void relay_actor::receive(const recount& x) {
+  attaches_ = x.attaches;
+  check_idle();
+}
+
 bool relay_actor::wanted() const {
   return std::any_of(lanes_.begin(), lanes_.end(), [](const lane_state& l) { return l.wanted(); });
 }

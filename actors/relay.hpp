@@ -1,8 +1,8 @@
 // relay: carries one room's events to this node's listeners. One per (room, node) with listeners; owns which lanes have
 // some, and who of the room is online here.
 //
-// In   publish, admit, refuse, ephemeral, announce, who from the room; confirmed and gone from relay lanes; end from
-//      the shard
+// In   publish, admit, refuse, ephemeral, announce, who from the room; confirmed and gone from relay lanes; end and
+//      recount from the shard
 // Out  fan_out, admit and refuse to relay lanes; idle to the shard
 //
 // Invariants
@@ -61,6 +61,11 @@ struct who {
 struct end {
   using local = message_tag;
 };
+/// The room died, and perhaps commands with it that would have attached: `attaches` have come or never will.
+struct recount {
+  using local = message_tag;
+  uint64_t attaches = 0;
+};
 // -- to itself -------------------------------------------------------------------------------------------------------
 struct gather_due {
   using local = message_tag;
@@ -76,10 +81,11 @@ struct idle {
 };
 using keeper = caf::typed_actor<caf::reacts_to<idle>>;
 
-using handle = caf::typed_actor<caf::reacts_to<publish>, caf::reacts_to<admit>, caf::reacts_to<refuse>,
-                                caf::reacts_to<typing>, caf::reacts_to<receipt>, caf::reacts_to<announce>,
-                                caf::reacts_to<who>, caf::reacts_to<end>, caf::reacts_to<gather_due>,
-                                caf::reacts_to<relay_lane::confirmed>, caf::reacts_to<relay_lane::gone>>;
+using handle =
+    caf::typed_actor<caf::reacts_to<publish>, caf::reacts_to<admit>, caf::reacts_to<refuse>, caf::reacts_to<typing>,
+                     caf::reacts_to<receipt>, caf::reacts_to<announce>, caf::reacts_to<who>, caf::reacts_to<end>,
+                     caf::reacts_to<recount>, caf::reacts_to<gather_due>, caf::reacts_to<relay_lane::confirmed>,
+                     caf::reacts_to<relay_lane::gone>>;
 
 class relay_actor : public hosted_actor<relay_actor, handle> {
 public:
@@ -95,6 +101,7 @@ public:
   void receive(const announce& x);
   void receive(const who& x);
   void receive(const end&) { quit(); }
+  void receive(const recount& x);
   void receive(const gather_due&);
   void receive(const relay_lane::confirmed& x);
   void receive(const relay_lane::gone& x);

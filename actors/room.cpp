@@ -12,8 +12,6 @@ using storage::member_change;
 using storage::member_role;
 using storage::room_kind;
 
-constexpr size_t epoch_characters = 10;
-
 /// Tells a repetition of a request from another content under the same key. FNV-1a: a client can only fool itself.
 uint64_t content_of(const op::send& x) {
   uint64_t h = 0xcbf29ce484222325ULL;
@@ -207,7 +205,8 @@ void room_actor::receive(const tick&) {
     ask_for_tick();
 }
 
-// -- commands that write ---------------------------------------------------------------------------------------------
+// -- commands
+// ----------------------------------------------------------------------------------------------------------
 
 void room_actor::perform(const command_ptr& c) {
   bool writes = std::holds_alternative<op::send>(c->what) || std::holds_alternative<op::create>(c->what) ||
@@ -246,88 +245,6 @@ void room_actor::perform(const command_ptr& c) {
       look(c, x);
   };
   std::visit(dispatch, c->what);
-}
-
-void room_actor::create(const command_ptr& c, const op::create& x) {
-  if (room_.is_direct()) {
-    c->from.refuse(errc::bad_request, "room: a direct room exists without being created");
-    return;
-  }
-  if (present()) {
-    c->from.refuse(errc::exists, "room: " + room_.str() + " exists already");
-    return;
-  }
-  auto record = draw_record(x.kind, c->from.user);
-  record.title = x.title;
-  record.history_days = x.history_days;
-  change_member(c, member_change::joined, member_role::owner, std::move(record));
-}
-
-void room_actor::join(const command_ptr& c, const op::join& x) {
-  if (room_.is_direct()) {
-    // Its two users are in it from the start: joining is listening.
-    subscribe(c, op::subscribe{x.room, x.resume});
-    return;
-  }
-  if (!present()) {
-    refuse_listener(c->from, fail(errc::not_found, "room: no such room"));
-    return;
-  }
-  if (auto m = members_.find(c->from.user); m != members_.end() && m->second.role != member_role::none) {
-    // Whoever is on the way in already is answered together with the first request.
-    auto on_the_way = [&](const pending& p) { return p.what && p.what->seq == m->second.since; };
-    if (auto p = std::find_if(pending_.begin(), pending_.end(), on_the_way); p != pending_.end())
-      p->causes.push_back(c);
-    else
-      let_in(c->from, x.resume);
-    return;
-  }
-  if (record_->kind == room_kind::private_) {
-    refuse_listener(c->from, fail(errc::forbidden, "room: private, an invitation is needed"));
-    return;
-  }
-  if (auto bound = house_.limits_now()->members_per_room; member_count_ >= bound) {
-    refuse_listener(c->from, fail(errc::too_large, "limits.members_per_room: " + std::to_string(bound)));
-    return;
-  }
-  change_member(c, member_change::joined, member_role::member, std::nullopt);
-}
-
-void room_actor::leave(const command_ptr& c, const op::leave&) {
-  if (room_.is_direct())
-    c->from.refuse(errc::forbidden, "room: a direct room can't be left");
-  else if (!present())
-    c->from.refuse(errc::not_found, "room: no such room");
-  else if (role_of(c->from.user) == member_role::none)
-    c->from.refuse(errc::not_member, "room: you are not a member");
-  else
-    change_member(c, member_change::left, member_role::none, std::nullopt);
-}
-
-/// One batch: the event, the seat, the effect on the user's list, and the room itself if it is new.
-void room_actor::change_member(const command_ptr& c, member_change change, member_role role,
-                               std::optional<storage::room_record> created) {
-  auto batch = std::make_shared<storage::batch>(room_.shard());
-  if (created) {
-    record_ = std::move(created);
-    batch->put(room_, *record_);
-  }
-  const auto& user = c->from.user;
-  auto e = next_event(event_kind::member, user);
-  e.user = user;
-  e.change = change;
-  e.role = role;
-  auto& seat = members_[user];
-  seat = {role, e.seq};
-  member_count_ += change == member_change::joined ? 1 : -1;
-  pending p;
-  p.causes = {c};
-  p.effects = {effect_on(user, e, change, role)};
-  batch->put(room_, e);
-  batch->put(room_, user, seat);
-  batch->put(p.effects.front());
-  p.what = std::make_shared<const storage::event>(std::move(e));
-  commit(std::move(batch), std::move(p));
 }
 
 void room_actor::send(const command_ptr& c, const op::send& x) {
@@ -423,32 +340,6 @@ void room_actor::send_with(const command_ptr& c, const op::send& x, const storag
 
 // -- pieces ----------------------------------------------------------------------------------------------------------
 
-storage::room_record room_actor::draw_record(room_kind kind, const user_id& creator) const {
-  storage::room_record r;
-  r.epoch = house_.random_text(epoch_characters);
-  r.kind = kind;
-  r.creator = creator;
-  r.created = house_.now_ms();
-  return r;
-}
-
-/// A direct room becomes durable when it is first needed; both users sit in it from then on.
-void room_actor::establish_direct(storage::batch& batch) {
-  record_ = draw_record(room_kind::direct, user_id{});
-  batch.put(room_, *record_);
-  auto [a, b] = room_.peers();
-  for (const auto& peer : {a, b}) {
-    members_[peer] = {member_role::member, 1};
-    batch.put(room_, peer, members_[peer]);
-  }
-  member_count_ = 2;
-}
-
-storage::effect_record room_actor::effect_on(const user_id& user, const storage::event& cause, member_change change,
-                                             member_role role) const {
-  return {room_, record_->epoch, cause.seq, user, change, role, record_->kind};
-}
-
 storage::event room_actor::next_event(event_kind kind, const user_id& from) {
   storage::event e;
   e.kind = kind;
@@ -506,35 +397,6 @@ void room_actor::succeed(pending& p) {
   } else {
     awaiting_effects_[p.what->seq] = std::move(p.causes);
   }
-}
-
-void room_actor::receive(const effect_done& x) {
-  if (auto i = awaiting_effects_.find(x.seq); i != awaiting_effects_.end()) {
-    auto causes = std::move(i->second);
-    awaiting_effects_.erase(i);
-    for (const auto& c : causes)
-      finish(c, x.seq);
-  }
-  try_to_end();
-}
-
-/// These are durable; only the users' lists lag behind, and the shard sees to them.
-void room_actor::finish_awaiting() {
-  for (const auto& [seq, causes] : std::exchange(awaiting_effects_, {}))
-    for (const auto& c : causes)
-      finish(c, seq);
-}
-
-/// The answer to a change of membership that is durable and known to the user's list.
-void room_actor::finish(const command_ptr& c, uint64_t seq) {
-  if (std::holds_alternative<op::create>(c->what))
-    c->from.answer(ok::any{ok::created{room_, record_->epoch, seq}});
-  else if (std::holds_alternative<op::leave>(c->what))
-    c->from.answer(ok::any{ok::left{seq}});
-  else if (const auto* j = std::get_if<op::join>(&c->what))
-    let_in(c->from, j->resume, seq);
-  else if (const auto* s = std::get_if<op::subscribe>(&c->what))
-    let_in(c->from, s->resume);
 }
 
 void room_actor::publish(const event_ptr& e) {

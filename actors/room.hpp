@@ -171,7 +171,7 @@ private:
   void try_to_end();
   void ask_for_tick();
 
-  // Commands. In room.cpp: those that write; in room_reads.cpp: those that look.
+  // Commands. In room.cpp: sends; in room_members.cpp: membership; in room_reads.cpp: those that look.
   void perform(const command_ptr& c);
   void create(const command_ptr& c, const op::create& x);
   void join(const command_ptr& c, const op::join& x);

@@ -107,6 +107,8 @@ void shard_actor::on_down(const caf::down_msg& x) {
   auto actor = x.source.id();
   if (auto room = rooms_.id_of(actor)) {
     spdlog::error("what=room_died room={}", room->str());
+    if (auto r = relays_.find(*room); r != relays_.end())
+      tell(r->second.to, relay::recount{r->second.attaches}); // before the next room's first attach
     rooms_.ended(*room, actor);
   } else if (auto user = users_.id_of(actor)) {
     spdlog::error("what=user_died user={}", user->str());

@@ -8,13 +8,17 @@
 namespace greenroom {
 namespace {
 
-// Rounds before another strand has the worker; in each of them every ready actor has one turn.
-constexpr int rounds_max = 8;
+// Rounds before another strand has the worker; in each of them every ready actor has one turn. Of a thread with work of
+// its own only as many as an answer takes: from the shard to the room, from there to the relay.
+constexpr size_t rounds_max = 8;
+constexpr size_t rounds_alone = 3;
 
 } // namespace
 
-caf::resumable::resume_result strand::resume(caf::execution_unit*, size_t) {
-  for (int i = 0; i < rounds_max; ++i)
+caf::resumable::resume_result strand::resume(caf::execution_unit*, size_t) { return run(rounds_max); }
+
+caf::resumable::resume_result strand::run(size_t rounds) {
+  for (size_t i = 0; i < rounds; ++i)
     if (!run_ready())
       return done; // from here on another worker may run it
   return resume_later;
@@ -37,7 +41,7 @@ void strand::send_to_workers() { system_.scheduler().enqueue(this); }
 
 void strand::alone::run() {
   current = nullptr;
-  if (auto* s = std::exchange(first_, nullptr); s && s->resume(nullptr, 0) == resume_later)
+  if (auto* s = std::exchange(first_, nullptr); s && s->run(rounds_alone) == resume_later)
     s->send_to_workers();
 }
 

@@ -44,6 +44,7 @@ public:
   };
 
 private:
+  resume_result run(size_t rounds);
   void schedule() override;
   void send_to_workers();
 

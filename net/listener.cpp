@@ -109,11 +109,15 @@ uint16_t listener::open(const endpoint& where) {
   acceptor.native_non_blocking(true, ec);
   fail_on(ec);
   const auto port = acceptor.local_endpoint(ec).port();
-  threads_[0].call([&] {
-    doors_.push_back(std::move(d));
-    wait(*doors_.back());
-  });
+  threads_[0].call([&] { doors_.push_back(std::move(d)); });
   return port;
+}
+
+void listener::start() {
+  threads_[0].call([this] {
+    for (auto& d : doors_)
+      wait(*d);
+  });
 }
 
 void listener::stop() {

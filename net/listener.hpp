@@ -38,8 +38,11 @@ public:
 
   /// Certificate and key for new TLS connections.
   void use(std::shared_ptr<const tls_context> tls);
-  /// Starts to accept there. Returns the port. Throws std::runtime_error naming the endpoint when it can't be had.
+  /// Takes the endpoint; the kernel holds those who come until start(). Returns the port. Throws std::runtime_error
+  /// naming the endpoint when it can't be had.
   uint16_t open(const endpoint& where);
+  /// Accepts on all that were opened.
+  void start();
   /// Accepts no more; what was accepted goes on.
   void stop();
   /// Connections that hold a place.

@@ -16,6 +16,7 @@ server::server(io_threads& threads, server_options options, server_hooks hooks)
       throw std::runtime_error("listen.tls_port needs tls.certificate and tls.key");
     ports_.push_back(listener_.open(where));
   }
+  listener_.start(); // nobody comes in before everything is there: a failure leaves no session behind
 }
 
 server::~server() = default;

@@ -337,3 +337,20 @@ TEST_CASE("a connection that ended leaves nothing behind", "[connection]") {
   CHECK(s.home->living.count(actor_kind::room) == 0);
   CHECK(s.home->living.count(actor_kind::user) == 0);
 }
+
+TEST_CASE("a connection that fails closes its socket and leaves nothing behind", "[connection]") {
+  scene s;
+  auto ada = s.enter("ada");
+  auto bob = s.enter("bob");
+  ada.hello().create("lobby");
+  bob.hello().join("lobby");
+  bob.socket().broken = true;
+  ada.say("lobby", "hi");
+  CHECK(bob.socket().closed == close_code::shutdown); // to come back
+  CHECK(s.home->living.count(actor_kind::connection) == 1);
+  auto found = s.perform("ada", op::any{op::members{s.room("lobby"), {}, 10}});
+  REQUIRE(found.has_value());
+  CHECK(std::get<ok::members>(*found).list.size() == 2);
+  for (const auto& m : std::get<ok::members>(*found).list)
+    CHECK(m.online == (m.user.str() == "ada"));
+}

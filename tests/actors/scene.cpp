@@ -105,6 +105,8 @@ outcome<identity> plain_tokens::verify(std::string_view token) const {
 }
 
 bool recorder::write(const frame& bytes, delivery how) {
+  if (broken)
+    throw std::runtime_error("the socket is broken");
   if (full && how == delivery::reliable)
     return false;
   if (!full)

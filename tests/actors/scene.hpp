@@ -54,8 +54,9 @@ public:
   std::vector<std::string> frames;
   std::optional<close_code> closed;
   bool held = false;
-  size_t queued = 0; // what it claims to hold
-  bool full = false; // refuses reliable frames
+  size_t queued = 0;   // what it claims to hold
+  bool full = false;   // refuses reliable frames
+  bool broken = false; // throws
 };
 
 class scene;

@@ -124,3 +124,26 @@ TEST_CASE("an effect that was cut off by a failure reaches the user's list after
       break;
   }
 }
+
+TEST_CASE("a room that dies is woken anew, and its relay ends when nobody listens any more", "[shard]") {
+  scene s;
+  auto ada = s.enter("ada");
+  auto bob = s.enter("bob");
+  ada.hello().create("lobby");
+  bob.hello();
+  auto epoch = s.home->random_text;
+  s.home->random_text = [](size_t) -> std::string { throw std::runtime_error("no randomness"); };
+  // What stands behind the command that kills the room dies with it; it would have listened.
+  ada.ask_later(2, op::create{s.room("cellar"), {}, {}, 0});
+  bob.ask_later(2, op::join{s.room("cellar"), {}});
+  s.run();
+  s.home->random_text = epoch;
+  ada.create("cellar");
+  bob.join("cellar");
+  CHECK(bob.heard().back() == "3 joined #2 2/2");
+  CHECK(s.home->living.count(actor_kind::relay) == 2);
+  ada.hang_up();
+  bob.hang_up();
+  s.run();
+  CHECK(s.home->living.count(actor_kind::relay) == 0);
+}
