@@ -158,7 +158,7 @@ void connection_actor::listen(const client_request& r, const room_id& room) {
     c->what = *j;
   else
     c->what = std::get<op::subscribe>(r.what);
-  tell(house_.shard_of(room), room::ask{std::move(c), {}});
+  tell(house_.shard_of(room), room::ask{std::move(c)});
 }
 
 /// limits.rooms_per_user, as far as this connection knows; a room that it listens to is none more.
@@ -227,7 +227,7 @@ void connection_actor::ask_room(const client_request& r, const room_id& room, Op
   take_off(r);
   auto c = std::make_shared<const room::command>(
       room::command{room, as_caller(r.id ? static_cast<uint64_t>(*r.id) : 0), std::move(what)});
-  tell(house_.shard_of(room), room::ask{std::move(c), {}});
+  tell(house_.shard_of(room), room::ask{std::move(c)});
 }
 
 void connection_actor::ask_user(const client_request& r, decltype(user::command::what) what) {

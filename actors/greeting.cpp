@@ -111,7 +111,7 @@ void connection_actor::start_visits() {
     } else {
       auto c = std::make_shared<const room::command>(
           room::command{v.room, as_caller(visit_tickets + i), room::peek{v.resume, self()}});
-      tell(house_.shard_of(v.room), room::ask{std::move(c), {}});
+      tell(house_.shard_of(v.room), room::ask{std::move(c)});
     }
   }
   if (g.missing == 0)

@@ -6,9 +6,10 @@
 
 namespace greenroom::relay {
 
-relay_actor::relay_actor(caf::actor_config& cfg, house& in, host& on, room_id room, keeper shard)
+relay_actor::relay_actor(caf::actor_config& cfg, house& in, host& on, room_id room, keeper shard,
+                         std::shared_ptr<attendance> present)
     : hosted_actor(cfg, on, actor_kind::relay, room.str(), in.living), house_(in), room_(std::move(room)),
-      shard_(std::move(shard)), lanes_(in.relay_lanes.size()) {
+      shard_(std::move(shard)), lanes_(in.relay_lanes.size()), present_(std::move(present)) {
   house_.metrics.relays_active.add();
 }
 
@@ -29,14 +30,7 @@ void relay_actor::receive(const publish& x) {
 void relay_actor::receive(const admit& x) {
   ++attaches_;
   auto where = x.where;
-  bool member = where.role != storage::member_role::none;
-  where.online_count = members_online_ + (member && x.from.connection != 0 && !online(x.from.user) ? 1 : 0);
-  if (x.from.connection == 0) {
-    x.from.answer(ok::any{
-        ok::joined{where.epoch, where.head, where.role, where.member_count, where.online_count, where.recovered}});
-    check_idle();
-    return;
-  }
+  where.online_count = present_->count_with(x.from.user, where.role != storage::member_role::none);
   if (!face_ || face_->epoch != where.epoch)
     face_ = std::make_shared<const room_face>(room_face{room_, where.epoch, this->id()});
   flush(); // what was published before must not reach the new listener, nor come after its answer
@@ -47,10 +41,7 @@ void relay_actor::receive(const admit& x) {
 
 void relay_actor::receive(const refuse& x) {
   ++attaches_;
-  if (x.from.connection == 0)
-    x.from.answer(x.why);
-  else
-    tell(house_.relay_lanes[x.from.lane], relay_lane::refuse{x.from, x.why});
+  tell(house_.relay_lanes[x.from.lane], relay_lane::refuse{x.from, x.why});
   check_idle();
 }
 
@@ -69,18 +60,13 @@ void relay_actor::receive(const announce& x) {
 void relay_actor::receive(const who& x) {
   auto page = x.page;
   for (auto& m : page.list)
-    m.online = users_.count(m.user) > 0;
+    m.online = present_->online(m.user);
   x.from.answer(ok::any{std::move(page)});
 }
 
 void relay_actor::receive(const gather_due&) {
   gather_armed_ = false;
   flush();
-}
-
-bool relay_actor::online(const user_id& user) const {
-  auto i = users_.find(user);
-  return i != users_.end() && i->second.member;
 }
 
 void relay_actor::flush() {
@@ -116,25 +102,15 @@ void relay_actor::fan_out(const std::shared_ptr<const publication>& what) {
 void relay_actor::receive(const relay_lane::confirmed& x) {
   auto& l = lanes_[x.lane];
   --l.unconfirmed;
-  if (x.entered) {
-    ++l.listeners;
-    ++users_[x.user].connections;
-  }
-  // A listener that joins has listened as a stranger before.
-  if (auto i = users_.find(x.user); i != users_.end() && x.member && !i->second.member) {
-    i->second.member = true;
-    ++members_online_;
-  }
+  l.listeners += x.entered ? 1 : 0;
+  if (x.entered || x.member)
+    present_->enter(x.user, x.member, x.entered);
   check_idle();
 }
 
 void relay_actor::receive(const relay_lane::gone& x) {
   --lanes_[x.lane].listeners;
-  if (auto i = users_.find(x.user); i != users_.end() && --i->second.connections == 0) {
-    if (i->second.member)
-      --members_online_;
-    users_.erase(i);
-  }
+  present_->leave(x.user);
   check_idle();
 }
 

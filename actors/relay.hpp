@@ -1,5 +1,5 @@
 // relay: carries one room's events to this node's listeners. One per (room, node) with listeners; owns which lanes have
-// some, and who of the room is online here.
+// some, and counts who of the room is online here.
 //
 // In   publish, admit, refuse, ephemeral, announce, who from the room; confirmed and gone from relay lanes; end and
 //      recount from the shard
@@ -11,10 +11,11 @@
 // - The relay ends only when the shard says so, after all attaches that were under way have been counted.
 #pragma once
 
+#include "actors/attendance.hpp"
 #include "actors/relay_lane.hpp"
 
 #include <chrono>
-#include <unordered_map>
+#include <memory>
 #include <vector>
 
 namespace greenroom::relay {
@@ -24,7 +25,7 @@ struct publish {
   using local = message_tag;
   std::shared_ptr<const storage::event> what;
 };
-/// The caller may listen: from its connection (or, through REST, nothing but an answer with the online count).
+/// The caller may listen with its connection.
 struct admit {
   using local = message_tag;
   caller from;
@@ -89,7 +90,8 @@ using handle =
 
 class relay_actor : public hosted_actor<relay_actor, handle> {
 public:
-  relay_actor(caf::actor_config& cfg, house& in, host& on, room_id room, keeper shard);
+  relay_actor(caf::actor_config& cfg, house& in, host& on, room_id room, keeper shard,
+              std::shared_ptr<attendance> present);
   ~relay_actor() override;
 
   // Messages.
@@ -112,15 +114,10 @@ private:
     uint64_t unconfirmed = 0; // attaches under way to the lane
     bool wanted() const noexcept { return listeners + unconfirmed > 0; }
   };
-  struct presence {
-    uint32_t connections = 0;
-    bool member = false;
-  };
   void flush();
   void send_ephemeral(frame bytes, const user_id& except);
   void fan_out(const std::shared_ptr<const publication>& what);
   bool wanted() const;
-  bool online(const user_id& user) const;
   void check_idle();
 
   house& house_;
@@ -128,8 +125,7 @@ private:
   keeper shard_;
   std::shared_ptr<const room_face> face_;
   std::vector<lane_state> lanes_; // by lane index
-  std::unordered_map<user_id, presence> users_;
-  uint64_t members_online_ = 0;
+  const std::shared_ptr<attendance> present_;
   uint64_t attaches_ = 0;
   // A hot room's events wait here for at most rooms.gather_ms and leave together.
   std::vector<std::shared_ptr<const storage::event>> gathered_;

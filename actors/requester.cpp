@@ -63,7 +63,7 @@ void requester_actor::go(uint64_t ticket, open_call& c, const op::any& what) {
   const auto& who = c.what->who.user;
   auto ask_room = [&](const room_id& room, auto x) {
     auto command = std::make_shared<const room::command>(room::command{room, as_caller(ticket, who), std::move(x)});
-    tell(house_.shard_of(room), room::ask{std::move(command), {}});
+    tell(house_.shard_of(room), room::ask{std::move(command)});
   };
   std::visit(overloaded{
                  [&](const op::create& x) { ask_room(x.room, x); },

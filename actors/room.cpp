@@ -36,9 +36,10 @@ size_t size_of(const storage::event& e) { return e.text.size() + e.data.size() +
 
 } // namespace
 
-room_actor::room_actor(caf::actor_config& cfg, house& in, host& on, room_id room, keeper shard, relay::handle relay)
+room_actor::room_actor(caf::actor_config& cfg, house& in, host& on, room_id room, keeper shard,
+                       std::shared_ptr<audience> listeners)
     : hosted_actor(cfg, on, actor_kind::room, room.str(), in.living), house_(in), room_(std::move(room)),
-      shard_(std::move(shard)), relay_(std::move(relay)) {
+      shard_(std::move(shard)), audience_(std::move(listeners)) {
   house_.metrics.rooms_active.add();
   house_.metrics.rooms_activated.add();
 }
@@ -87,14 +88,12 @@ void room_actor::receive(const room_loaded& x) {
       ring_bytes_ += size_of(e);
     }
     // A write that was reported as failed may have reached the disk after all: listeners must not miss it.
-    tell(relay_, relay::announce{head_});
+    audience_->tell(relay::announce{head_});
   }
   go_on();
 }
 
 void room_actor::receive(const ask& x) {
-  if (x.relay)
-    relay_ = x.relay;
   auto bound = house_.config.rooms.pending;
   if (waiting_.size() + pending_.size() >= bound) {
     refuse(*x.what,
@@ -196,11 +195,11 @@ void room_actor::receive(const tick&) {
       ++i;
       continue;
     }
-    tell(relay_, relay::typing{i->first, false});
+    audience_->tell(relay::typing{i->first, false});
     i = typing_.erase(i);
   }
   if (announced_ != head_)
-    tell(relay_, relay::announce{announced_ = head_});
+    audience_->tell(relay::announce{announced_ = head_});
   if (!typing_.empty())
     ask_for_tick();
 }
@@ -407,8 +406,8 @@ void room_actor::publish(const event_ptr& e) {
     ring_bytes_ -= size_of(*ring_.front());
     ring_.pop_front();
   }
-  if (relay_) {
-    tell(relay_, relay::publish{e});
+  if (audience_->anybody()) {
+    audience_->tell(relay::publish{e});
     ask_for_tick();
   }
 }

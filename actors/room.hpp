@@ -3,7 +3,7 @@
 //
 // In   ask (a command, through the shard), answers of storage actor and readers, effect_done, tick and retire from the
 //      shard
-// Out  commit to the storage actor; publish, attach and ephemerals to the relay; replies to callers; effects,
+// Out  commit to the storage actor; publish, attach and ephemerals to the relays; replies to callers; effects,
 //      wants_retire and retired to the shard
 //
 // Invariants
@@ -15,8 +15,8 @@
 // - Commands of one connection take effect in the order in which they came.
 #pragma once
 
+#include "actors/audience.hpp"
 #include "actors/reader.hpp"
-#include "actors/relay.hpp"
 #include "actors/storage_actor.hpp"
 
 #include <deque>
@@ -64,16 +64,16 @@ struct command {
 };
 using command_ptr = std::shared_ptr<const command>;
 
-/// A command that needs the room's relay.
+/// A command that will attach its connection to the relay on its node, or be refused by way of it.
 inline bool listens(const command& c) {
-  return std::holds_alternative<op::subscribe>(c.what) || std::holds_alternative<op::join>(c.what);
+  return c.from.connection != 0 &&
+         (std::holds_alternative<op::subscribe>(c.what) || std::holds_alternative<op::join>(c.what));
 }
 
 // -- to the room -----------------------------------------------------------------------------------------------------
 struct ask {
   using local = message_tag;
   command_ptr what;
-  relay::handle relay; // the room's relay on this node; null as long as nobody ever listened
 };
 /// All effects of the event `seq` have been applied and are gone from the store.
 struct effect_done {
@@ -124,7 +124,8 @@ using event_ptr = std::shared_ptr<const storage::event>;
 
 class room_actor : public hosted_actor<room_actor, handle> {
 public:
-  room_actor(caf::actor_config& cfg, house& in, host& on, room_id room, keeper shard, relay::handle relay);
+  room_actor(caf::actor_config& cfg, house& in, host& on, room_id room, keeper shard,
+             std::shared_ptr<audience> listeners);
   ~room_actor() override;
 
   // Messages.
@@ -214,7 +215,7 @@ private:
   house& house_;
   const room_id room_;
   keeper shard_;
-  relay::handle relay_;
+  const std::shared_ptr<audience> audience_;
   phase phase_ = phase::cold;
   bool asked_to_retire_ = false;
   bool retiring_ = false;

@@ -67,15 +67,15 @@ void room_actor::let_in(const caller& from, const std::optional<position>& resum
   auto s = stand(from.user, resume);
   if (at && !resume)
     s.cursor = *at;
-  if (relay_)
-    tell(relay_, relay::admit{from, std::move(s)});
-  else // through REST, and nobody listens here
-    from.answer(ok::any{ok::joined{s.epoch, s.head, s.role, s.member_count, 0, s.recovered}});
+  if (from.connection != 0)
+    audience_->admit(from, std::move(s));
+  else // through REST
+    from.answer(ok::any{ok::joined{s.epoch, s.head, s.role, s.member_count, audience_->present->count(), s.recovered}});
 }
 
 void room_actor::refuse_listener(const caller& from, failure why) {
-  if (relay_)
-    tell(relay_, relay::refuse{from, std::move(why)});
+  if (from.connection != 0)
+    audience_->refuse(from, std::move(why));
   else
     from.answer(std::move(why));
 }
@@ -254,7 +254,7 @@ void room_actor::read(const command_ptr& c, const op::read& x) {
 /// The user's position has moved forward, durably: others may see it.
 void room_actor::look(const command_ptr& c, const receipt& x) {
   if (present() && record_->epoch == x.epoch && member_count_ <= house_.config.rooms.receipts_members)
-    tell(relay_, relay::receipt{c->from.user, x.seq});
+    audience_->tell(relay::receipt{c->from.user, x.seq});
 }
 
 void room_actor::typing(const command_ptr& c, const op::typing& x) {
@@ -276,7 +276,7 @@ void room_actor::typing(const command_ptr& c, const op::typing& x) {
     typing_.erase(i);
   }
   if (x.on != was)
-    tell(relay_, relay::typing{user, x.on});
+    audience_->tell(relay::typing{user, x.on});
   c->from.answer(ok::any{ok::none{}});
 }
 
@@ -292,10 +292,13 @@ void room_actor::members(const command_ptr& c, const op::members& x) {
       page.list.push_back({i->first, i->second.role, false});
   if (i != members_.end() && !page.list.empty())
     page.next = page.list.back().user.str();
-  if (relay_)
-    tell(relay_, relay::who{c->from, std::move(page)});
-  else
-    c->from.answer(ok::any{std::move(page)});
+  if (audience_->relay) { // behind those who have just come
+    tell(audience_->relay, relay::who{c->from, std::move(page)});
+    return;
+  }
+  for (auto& m : page.list)
+    m.online = audience_->present->online(m.user);
+  c->from.answer(ok::any{std::move(page)});
 }
 
 } // namespace greenroom::room

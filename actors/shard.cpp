@@ -23,24 +23,39 @@ shard_actor::shard_actor(caf::actor_config& cfg, house& in, shard_id id)
       users_({share_of(in.config.users.active), in.config.rooms.hold, int64_t{in.config.users.idle_s} * 1'000},
              user_hooks()) {}
 
+const std::shared_ptr<audience>& shard_actor::audience_of(const room_id& room) {
+  auto& a = audiences_[room];
+  if (!a)
+    a = std::make_shared<audience>(room, nullptr);
+  return a;
+}
+
+/// When neither the room is awake nor anybody listens.
+void shard_actor::forget_audience(const room_id& room) {
+  if (auto a = audiences_.find(room); a != audiences_.end() && !a->second->anybody() && !rooms_.find(room))
+    audiences_.erase(a);
+}
+
+/// A command is sent that will attach to the room's relay.
+void shard_actor::attach(const room_id& room) {
+  auto& a = *audience_of(room);
+  if (!a.relay)
+    a.relay = spawn<relay::relay_actor>(house_, *house_.strands[id_], room, caf::actor_cast<relay::keeper>(self()),
+                                        a.present);
+  ++a.attaches;
+}
+
 shard_actor::room_activations::hooks shard_actor::room_hooks() {
   return {
       [this](const room_id& room) {
-        auto r = relays_.find(room);
         auto to = spawn<room::room_actor>(house_, *house_.strands[id_], room, caf::actor_cast<room::keeper>(self()),
-                                          r == relays_.end() ? relay::handle{} : r->second.to);
+                                          audience_of(room));
         monitor(to);
         return room::handle{to};
       },
       [this](const room_id& room, const room::handle& to, room::ask x) {
-        if (room::listens(*x.what) && (x.what->from.connection != 0 || relays_.count(room) > 0)) {
-          auto& slot = relays_[room];
-          if (!slot.to)
-            slot.to =
-                spawn<relay::relay_actor>(house_, *house_.strands[id_], room, caf::actor_cast<relay::keeper>(self()));
-          ++slot.attaches;
-          x.relay = slot.to;
-        }
+        if (room::listens(*x.what) && x.what->from.node == 0)
+          attach(room);
         tell(to, std::move(x));
       },
       [this](const room::handle& to) { tell(to, room::retire{stopping_}); },
@@ -79,6 +94,7 @@ shard_actor::user_activations::hooks shard_actor::user_hooks() {
 
 void shard_actor::receive(const room::retired& x) {
   rooms_.ended(x.room, x.actor);
+  forget_audience(x.room);
   try_to_end();
 }
 
@@ -107,9 +123,10 @@ void shard_actor::on_down(const caf::down_msg& x) {
   auto actor = x.source.id();
   if (auto room = rooms_.id_of(actor)) {
     spdlog::error("what=room_died room={}", room->str());
-    if (auto r = relays_.find(*room); r != relays_.end())
-      tell(r->second.to, relay::recount{r->second.attaches}); // before the next room's first attach
+    if (auto a = audiences_.find(*room); a != audiences_.end())
+      tell(a->second->relay, relay::recount{a->second->attaches}); // before the next room's first attach
     rooms_.ended(*room, actor);
+    forget_audience(*room);
   } else if (auto user = users_.id_of(actor)) {
     spdlog::error("what=user_died user={}", user->str());
     users_.ended(*user, actor);
@@ -169,11 +186,12 @@ void shard_actor::receive(const user::effect_applied& x) {
 // -- relays and the end ----------------------------------------------------------------------------------------------
 
 void shard_actor::receive(const relay::idle& x) {
-  auto i = relays_.find(x.room);
-  if (i == relays_.end() || i->second.to.id() != x.relay || i->second.attaches != x.attaches)
+  auto i = audiences_.find(x.room);
+  if (i == audiences_.end() || i->second->relay.id() != x.relay || i->second->attaches != x.attaches)
     return;
-  tell(i->second.to, relay::end{});
-  relays_.erase(i);
+  tell(std::exchange(i->second->relay, relay::handle{}), relay::end{});
+  i->second->attaches = 0;
+  forget_audience(x.room);
 }
 
 void shard_actor::receive(const stop&) {
@@ -186,9 +204,9 @@ void shard_actor::receive(const stop&) {
 void shard_actor::try_to_end() {
   if (!stopping_ || !rooms_.empty() || !users_.empty())
     return;
-  for (auto& [room, slot] : relays_)
-    tell(slot.to, relay::end{});
-  relays_.clear();
+  for (auto& [room, a] : audiences_)
+    tell(a->relay, relay::end{});
+  audiences_.clear();
   quit();
 }
 

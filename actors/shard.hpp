@@ -12,7 +12,7 @@
 #pragma once
 
 #include "actors/activations.hpp"
-#include "actors/relay.hpp"
+#include "actors/audience.hpp"
 #include "actors/room.hpp"
 #include "actors/user.hpp"
 
@@ -61,16 +61,15 @@ public:
 private:
   using room_activations = activations<room_id, room::handle, room::ask>;
   using user_activations = activations<user_id, user::handle, user::ask>;
-  struct relay_slot {
-    relay::handle to;
-    uint64_t attaches = 0; // commands that were sent with this relay and will attach to it, or be refused by it
-  };
   using effect_key = std::tuple<room_id, uint64_t, user_id>;
   struct open_effect {
     storage::effect_record what;
     uint32_t age = 0; // ticks since it was sent last
   };
 
+  const std::shared_ptr<audience>& audience_of(const room_id& room);
+  void forget_audience(const room_id& room);
+  void attach(const room_id& room);
   room_activations::hooks room_hooks();
   user_activations::hooks user_hooks();
   void start() override { begin(); }
@@ -84,7 +83,7 @@ private:
   const shard_id id_;
   room_activations rooms_;
   user_activations users_;
-  std::unordered_map<room_id, relay_slot> relays_;
+  std::unordered_map<room_id, std::shared_ptr<audience>> audiences_; // of rooms that are awake or listened to
   std::vector<room_id> reminders_;
   std::map<effect_key, open_effect> effects_;
   bool effects_known_ = false; // all that the store holds are in effects_

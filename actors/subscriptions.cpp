@@ -26,7 +26,7 @@ void connection_actor::follow(const room_id& room, std::optional<position> from,
 void connection_actor::subscribe(const room_id& room, std::optional<position> from, uint64_t ticket) {
   auto c = std::make_shared<const room::command>(
       room::command{room, as_caller(ticket), op::subscribe{room, std::move(from)}});
-  tell(house_.shard_of(room), room::ask{std::move(c), {}});
+  tell(house_.shard_of(room), room::ask{std::move(c)});
 }
 
 std::optional<connection_actor::approach> connection_actor::arrive(uint64_t ticket) {
@@ -212,7 +212,7 @@ void connection_actor::pull(subscription& s) {
   s.waits = 0;
   auto c = std::make_shared<const room::command>(
       room::command{s.face->room, as_caller(s.face->relay), room::pull{s.face->epoch, s.cursor, self()}});
-  tell(house_.shard_of(s.face->room), room::ask{std::move(c), {}});
+  tell(house_.shard_of(s.face->room), room::ask{std::move(c)});
   look_after_soon();
 }
 

@@ -217,7 +217,7 @@ void user_actor::perform(const command_ptr& c, const mark_read& x) {
     caller from;
     from.user = user_;
     auto told = std::make_shared<const room::command>(room::command{room, from, room::receipt{epoch, seq}});
-    tell(house_.shard_of(room), room::ask{std::move(told), {}});
+    tell(house_.shard_of(room), room::ask{std::move(told)});
   });
 }
 
@@ -288,7 +288,7 @@ void user_actor::perform(const command_ptr& c, const op::rooms& x) {
     from.user = user_;
     from.ticket = ++next_token_;
     auto look = std::make_shared<const room::command>(room::command{room, from, room::peek{std::nullopt, self()}});
-    tell(house_.shard_of(room), room::ask{std::move(look), {}});
+    tell(house_.shard_of(room), room::ask{std::move(look)});
   }
   gatherings_.push_back(std::move(g));
 }

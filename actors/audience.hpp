@@ -1,0 +1,70 @@
+// audience: who listens to one room. Belongs to the room's shard, so that it survives the room's passivation; the room
+// speaks through it, the relay counts in it. The room's relay serves this node; other nodes of a cluster have their
+// own.
+//
+// Threads: the shard's strand.
+//
+// Invariant: everything that the room says to one node takes the same way, in order: what was published before somebody
+// was admitted does not reach them, what is published afterwards does.
+#pragma once
+
+#include "actors/attendance.hpp"
+#include "actors/relay.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace greenroom {
+
+/// What every relay of a room is told.
+using relay_news = std::variant<relay::publish, relay::typing, relay::receipt, relay::announce>;
+
+/// The way to the relays on other nodes; implemented by the cluster.
+class far_relays {
+public:
+  virtual ~far_relays() = default;
+  virtual void tell(uint32_t node, const room_id& room, const relay_news& what) = 0;
+  virtual void admit(const room_id& room, const caller& from, const standing& where) = 0;
+  virtual void refuse(const room_id& room, const caller& from, const failure& why) = 0;
+};
+
+struct audience {
+  explicit audience(room_id r, far_relays* f) : room(std::move(r)), far(f) {}
+
+  bool anybody() const noexcept { return relay || !nodes.empty(); }
+  void tell(const relay_news& what) {
+    if (relay)
+      std::visit([this](const auto& x) { greenroom::tell(relay, x); }, what);
+    for (auto n : nodes)
+      far->tell(n, room, what);
+  }
+  /// The caller may listen. REQUIRES: it has a connection.
+  void admit(const caller& from, standing where) {
+    if (from.node == 0) {
+      greenroom::tell(relay, relay::admit{from, std::move(where)});
+      return;
+    }
+    where.online_count = present->count_with(from.user, where.role != storage::member_role::none);
+    far->admit(room, from, where);
+    if (std::find(nodes.begin(), nodes.end(), from.node) == nodes.end())
+      nodes.push_back(from.node);
+  }
+  void refuse(const caller& from, failure why) {
+    if (from.node == 0)
+      greenroom::tell(relay, relay::refuse{from, std::move(why)});
+    else
+      far->refuse(room, from, why);
+  }
+
+  const room_id room;
+  far_relays* const far;       // null on a single node
+  relay::handle relay;         // null: nobody listens here
+  uint64_t attaches = 0;       // commands that will attach to the relay, or be refused by it
+  std::vector<uint32_t> nodes; // others with a relay of the room
+  std::shared_ptr<attendance> present = std::make_shared<attendance>();
+};
+
+} // namespace greenroom

@@ -1,0 +1,143 @@
+#include "actors/cluster/letters.hpp"
+
+#include "actors/cluster/archive.hpp"
+
+namespace greenroom::cluster {
+namespace {
+
+/// A struct without fields is described, too.
+template <class A, class... Fields>
+void all(A& a, Fields&... fields) {
+  a(fields...);
+}
+
+} // namespace
+
+#define GREENROOM_CARRY(type, ...)                                                                                     \
+  template <class A>                                                                                                   \
+  void carry(A& a, type& x) {                                                                                          \
+    (void)x;                                                                                                           \
+    all(a __VA_OPT__(, ) __VA_ARGS__);                                                                                 \
+  }
+
+// What the house says everywhere.
+GREENROOM_CARRY(position, x.epoch, x.seq)
+GREENROOM_CARRY(storage::event, x.kind, x.seq, x.ts, x.from, x.key, x.text, x.data, x.reply_to, x.attachments, x.user,
+                x.change, x.role)
+GREENROOM_CARRY(storage::effect_record, x.room, x.epoch, x.seq, x.user, x.change, x.role, x.kind)
+GREENROOM_CARRY(storage::listed_room, x.epoch, x.kind, x.role, x.since, x.read, x.left)
+GREENROOM_CARRY(standing, x.epoch, x.kind, x.role, x.head, x.head_ts, x.first, x.member_count, x.online_count, x.cursor,
+                x.recovered, x.last)
+GREENROOM_CARRY(identity, x.user, x.session, x.expires_at, x.admin)
+// The way back stays at home.
+GREENROOM_CARRY(caller, x.user, x.connection, x.lane)
+
+// Operations.
+GREENROOM_CARRY(op::create, x.room, x.kind, x.title, x.history_days)
+GREENROOM_CARRY(op::join, x.room, x.resume)
+GREENROOM_CARRY(op::leave, x.room)
+GREENROOM_CARRY(op::subscribe, x.room, x.resume)
+GREENROOM_CARRY(op::send, x.room, x.to, x.key, x.text, x.data, x.reply_to)
+GREENROOM_CARRY(op::history, x.room, x.where, x.seq, x.ts, x.limit)
+GREENROOM_CARRY(op::read, x.room, x.seq)
+GREENROOM_CARRY(op::typing, x.room, x.on)
+GREENROOM_CARRY(op::members, x.room, x.after, x.limit)
+GREENROOM_CARRY(op::rooms, x.after, x.limit)
+GREENROOM_CARRY(room::pull, x.epoch, x.after)
+GREENROOM_CARRY(room::peek, x.resume)
+GREENROOM_CARRY(room::receipt, x.epoch, x.seq)
+GREENROOM_CARRY(room::command, x.room, x.from, x.what)
+GREENROOM_CARRY(account::register_user, x.user, x.password, x.device)
+GREENROOM_CARRY(account::log_in, x.user, x.password, x.device)
+GREENROOM_CARRY(account::guest, x.device)
+GREENROOM_CARRY(account::refresh, x.refresh_token)
+GREENROOM_CARRY(user::arrive, x.connection, x.session)
+GREENROOM_CARRY(user::depart, x.connection)
+GREENROOM_CARRY(user::vouch, x.session, x.one_more_room)
+GREENROOM_CARRY(user::mark_read, x.room, x.epoch, x.seq)
+GREENROOM_CARRY(user::effect, x.what)
+GREENROOM_CARRY(user::end_session, x.session, x.expires_at)
+GREENROOM_CARRY(user::command, x.user, x.from, x.what)
+
+// Answers.
+GREENROOM_CARRY(ok::none)
+GREENROOM_CARRY(ok::room_summary, x.room, x.epoch, x.seq, x.read, x.role, x.kind, x.subscribed, x.ts)
+GREENROOM_CARRY(ok::resumption, x.room, x.recovered, x.epoch, x.seq, x.error)
+GREENROOM_CARRY(ok::hello, x.session, x.user, x.node, x.time, x.expires_at, x.rooms, x.more, x.resumed)
+GREENROOM_CARRY(ok::refresh, x.expires_at)
+GREENROOM_CARRY(ok::ping, x.time)
+GREENROOM_CARRY(ok::created, x.room, x.epoch, x.seq)
+GREENROOM_CARRY(ok::joined, x.epoch, x.seq, x.role, x.member_count, x.online_count, x.recovered)
+GREENROOM_CARRY(ok::left, x.seq)
+GREENROOM_CARRY(ok::sent, x.room, x.epoch, x.seq, x.ts, x.duplicate, x.replicas, x.synced)
+GREENROOM_CARRY(ok::page, x.room, x.epoch, x.events, x.more, x.first, x.as_of)
+GREENROOM_CARRY(ok::read, x.seq)
+GREENROOM_CARRY(ok::member, x.user, x.role, x.online)
+GREENROOM_CARRY(ok::members, x.list, x.next)
+GREENROOM_CARRY(ok::inbox_room, x.summary, x.unread, x.mentions, x.last)
+GREENROOM_CARRY(ok::rooms, x.list, x.next)
+GREENROOM_CARRY(ok::grant, x.who, x.refresh_token)
+GREENROOM_CARRY(ok::live_session, x.user, x.session, x.device, x.node, x.since, x.queued_bytes)
+GREENROOM_CARRY(ok::sessions, x.list)
+GREENROOM_CARRY(room::pulled, x.ticket, x.refused, x.events, x.head)
+GREENROOM_CARRY(user::welcome, x.rooms, x.otherwise)
+GREENROOM_CARRY(user::listed, x.room, x.since, x.joined, x.rooms)
+GREENROOM_CARRY(user::ended, x.code, x.reason)
+GREENROOM_CARRY(user::effect_applied, x.what)
+
+// Events.
+GREENROOM_CARRY(relay::publish, x.what)
+GREENROOM_CARRY(relay::typing, x.user, x.on)
+GREENROOM_CARRY(relay::receipt, x.user, x.seq)
+GREENROOM_CARRY(relay::announce, x.head)
+
+// Replication.
+GREENROOM_CARRY(storage::log_position, x.epoch, x.index)
+GREENROOM_CARRY(storage::log_entry, x.at, x.batch)
+GREENROOM_CARRY(append, x.epoch, x.before, x.entries, x.committed)
+GREENROOM_CARRY(appended, x.epoch, x.what, x.index)
+GREENROOM_CARRY(install_piece, x.epoch, x.transfer, x.number, x.bytes, x.last, x.applied)
+GREENROOM_CARRY(installed_piece, x.transfer, x.number, x.ok)
+
+// Letters.
+GREENROOM_CARRY(forward, x.epoch, x.stream, x.ticket, x.what)
+GREENROOM_CARRY(quiet, x.room)
+GREENROOM_CARRY(watching, x.room)
+GREENROOM_CARRY(seen, x.room, x.user, x.on)
+GREENROOM_CARRY(turned_away, x.stream)
+GREENROOM_CARRY(admitted, x.where)
+GREENROOM_CARRY(refused, x.why)
+GREENROOM_CARRY(answered, x.ticket, x.what)
+GREENROOM_CARRY(listed_there, x.connection, x.what)
+GREENROOM_CARRY(ended_there, x.connection, x.what)
+GREENROOM_CARRY(news, x.room, x.what)
+
+#undef GREENROOM_CARRY
+
+namespace {
+
+template <class Letter>
+std::string to_bytes(const Letter& x) {
+  writer w;
+  w(x);
+  return w.take();
+}
+
+template <class Letter>
+std::optional<Letter> from_bytes(std::string_view bytes) {
+  reader r(bytes);
+  Letter x;
+  r(x);
+  if (!r.done())
+    return std::nullopt;
+  return x;
+}
+
+} // namespace
+
+std::string encode(const replica_letter& x) { return to_bytes(x); }
+std::string encode(const shard_letter& x) { return to_bytes(x); }
+std::optional<replica_letter> read_replica_letter(std::string_view b) { return from_bytes<replica_letter>(b); }
+std::optional<shard_letter> read_shard_letter(std::string_view b) { return from_bytes<shard_letter>(b); }
+
+} // namespace greenroom::cluster
