@@ -108,7 +108,8 @@ void reload(config::sources& from, settings& running, node& actors, net::server&
     spdlog::error("what=reload_refused mistake=\"{}\"", config::to_string(m));
   if (!wanted.ok())
     return;
-  if (running.listen.tls_port != 0) {
+  const bool encrypts = running.listen.tls_port != 0;
+  if (encrypts) {
     if (auto done = server.reload_tls(); !done) {
       spdlog::error("what=reload_refused mistake=\"{}\"", done.error().message);
       return;
@@ -120,9 +121,12 @@ void reload(config::sources& from, settings& running, node& actors, net::server&
   net::set_log_level(running.log.level);
   for (const auto& key : plan.applied)
     spdlog::info("what=reloaded key={}", key);
+  if (encrypts) // Read anew each time: what changes is the content of the file, not its name.
+    spdlog::info("what=reloaded key=tls.certificate file={}", running.tls.certificate);
   for (const auto& key : plan.needs_restart)
     spdlog::warn("what=reload_needs_restart key={}", key);
-  spdlog::info("what=reload_done applied={} needs_restart={}", plan.applied.size(), plan.needs_restart.size());
+  spdlog::info("what=reload_done applied={} needs_restart={}", plan.applied.size() + (encrypts ? 1 : 0),
+               plan.needs_restart.size());
 }
 
 int serve(config::sources from, settings config) {
@@ -139,8 +143,9 @@ int serve(config::sources from, settings config) {
   actors = std::make_unique<node>(node::parts{at_start, *store, encode, *tokens, figures, threads.lanes()});
   net::rest rest{at_start, *tokens, encode, figures, rest_hooks_of(*actors, *store)};
   net::server server{threads, server_options_of(at_start), server_hooks_of(*actors, rest, *tokens, figures, at_start)};
-  for (auto port : server.ports())
-    spdlog::info("what=listening address={} port={}", at_start.listen.address, port);
+  for (size_t i = 0; i < server.ports().size(); ++i)
+    spdlog::info("what=listening address={} port={} tls={}", at_start.listen.address, server.ports()[i],
+                 server.options().listen[i].encrypted ? "yes" : "no");
 
   sigset_t signals;
   sigemptyset(&signals);

@@ -122,10 +122,8 @@ outcome<std::unique_ptr<jwt_tokens>> jwt_tokens::open(const settings& config, cl
   result->audience_ = auth.audience;
   result->leeway_ms_ = int64_t{auth.leeway_s} * 1000;
   result->now_ = now ? std::move(now) : clock(system_now);
-  auto key =
-      auth.algorithm == token_algorithm::hs256
-          ? load_or_make_secret(auth.secret_file.empty() ? config.node.data_dir + "/token.secret" : auth.secret_file)
-          : load_public_key(auth.public_key_file, auth.algorithm);
+  auto key = auth.algorithm == token_algorithm::hs256 ? load_or_make_secret(secret_file_of(config))
+                                                      : load_public_key(auth.public_key_file, auth.algorithm);
   if (!key)
     return std::move(key).error();
   result->key_ = std::move(*key);

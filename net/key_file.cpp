@@ -116,6 +116,10 @@ bool make_secret(const std::string& path) {
 
 } // namespace
 
+std::string secret_file_of(const settings& config) {
+  return config.auth.secret_file.empty() ? config.node.data_dir + "/token.secret" : config.auth.secret_file;
+}
+
 outcome<std::string> load_or_make_secret(const std::string& path) {
   constexpr auto setting = "auth.secret_file";
   auto content = read_file(path);

@@ -9,6 +9,9 @@
 
 namespace greenroom::net {
 
+/// Where the secret of HS256 is: auth.secret_file, or token.secret in node.data_dir.
+std::string secret_file_of(const settings& config);
+
 /// The secret in `path`: its content without the line end, 32 to 4096 bytes. When the file is missing it is made: 256
 /// random bits in hexadecimal, mode 0600, complete or not there at all, also when two processes start at once.
 outcome<std::string> load_or_make_secret(const std::string& path);

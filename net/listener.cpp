@@ -59,6 +59,21 @@ peer_address read_address(const sockaddr_storage& from) {
   return {address.to_string(), 0x0000'ffff'0000'0000u | address.to_uint()};
 }
 
+/// What an operator can do about an endpoint that can't be had, in the words of the configuration.
+std::string advice(const error_code& why, bool encrypted) {
+  const std::string choose = std::string("choose another by --listen.") + (encrypted ? "tls_port" : "port") + "=PORT";
+  switch (why.value()) {
+  case EADDRINUSE:
+    return "; another program listens there, perhaps another node: end it, or " + choose;
+  case EACCES:
+    return "; ports below 1024 need a privilege: " + choose;
+  case EADDRNOTAVAIL:
+    return "; listen.address must be one of this machine's";
+  default:
+    return "";
+  }
+}
+
 } // namespace
 
 /// One endpoint.
@@ -88,7 +103,7 @@ uint16_t listener::open(const endpoint& where) {
   const auto fail_on = [&](const error_code& ec) {
     if (ec)
       throw std::runtime_error("can't listen on " + where.address + " port " + std::to_string(where.port) + ": " +
-                               ec.message());
+                               ec.message() + advice(ec, where.encrypted));
   };
   error_code ec;
   const auto address = asio::ip::make_address(where.address, ec);

@@ -31,6 +31,7 @@ public:
   server(io_threads& threads, server_options options, server_hooks hooks);
   ~server();
 
+  const server_options& options() const noexcept { return options_; }
   /// The ports, in the order of server_options::listen.
   const std::vector<uint16_t>& ports() const noexcept { return ports_; }
   /// Reads certificate and key again, for new connections. A failure names the file and changes nothing.

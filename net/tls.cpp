@@ -34,14 +34,17 @@ void ssl_free::operator()(ssl_st* s) const noexcept { SSL_free(s); }
 void ssl_free::operator()(ssl_ctx_st* c) const noexcept { SSL_CTX_free(c); }
 
 std::string tls_error() {
-  const auto code = ERR_peek_last_error();
-  ERR_clear_error();
-  if (code == 0)
+  // OpenSSL lists a file that is not there twice: what open(2) said, and then that its own layer failed ("system lib").
+  unsigned long told = 0;
+  while (const auto code = ERR_get_error())
+    if (told == 0 || !ERR_SYSTEM_ERROR(told))
+      told = code;
+  if (told == 0)
     return "unknown error";
-  if (ERR_SYSTEM_ERROR(code))
-    return std::strerror(ERR_GET_REASON(code));
-  const char* reason = ERR_reason_error_string(code);
-  return reason != nullptr ? reason : "error " + std::to_string(code);
+  if (ERR_SYSTEM_ERROR(told))
+    return std::strerror(ERR_GET_REASON(told));
+  const char* reason = ERR_reason_error_string(told);
+  return reason != nullptr ? reason : "error " + std::to_string(told);
 }
 
 outcome<std::shared_ptr<const tls_context>> tls_context::load(const tls_files& files) {

@@ -37,7 +37,7 @@ private:
   std::unique_ptr<ssl_ctx_st, ssl_free> context_;
 };
 
-/// What OpenSSL complained about last on this thread; empties its list.
+/// What OpenSSL complained about on this thread: what the system said, or else the last; empties its list.
 std::string tls_error();
 
 } // namespace greenroom::net

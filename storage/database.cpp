@@ -17,6 +17,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -141,6 +143,14 @@ failure cannot_open(const fs::path& path, std::string_view why) {
   return fail(errc::unavailable, "storage: can't open " + path.string() + ": " + std::string(why));
 }
 
+/// Whether somebody has the database open already, another process or this one. RocksDB has no code of its own for it,
+/// so its words are all there is to go by.
+bool is_taken(const rocksdb::Status& status) {
+  const auto why = status.ToString();
+  return status.IsIOError() && (why.find("LOCK: " + std::string(std::strerror(EAGAIN))) != why.npos ||
+                                why.find("lock hold by current process") != why.npos);
+}
+
 /// RocksDB syncs its directory, but not the directories above it, in which it would be missing after a power loss.
 outcome<void> make_directory(const fs::path& path) {
   std::error_code error;
@@ -180,7 +190,7 @@ public:
       before_.insert(file);
   }
 
-  /// REQUIRES: the attempt has failed, and nothing is open.
+  /// REQUIRES: the attempt has failed, and nobody has the database open.
   void remove() const {
     // Opening writes a new manifest and then points CURRENT to it. As long as that has not happened nothing refers to
     // a file that is new; afterwards the next open that succeeds cleans up.
@@ -255,6 +265,8 @@ outcome<std::unique_ptr<database>> database::open(const store_options& options, 
   rocksdb::DB* db = nullptr;
   leftovers failed(options.path);
   auto status = rocksdb::DB::Open(rocks, options.path, families, &handles, &db);
+  if (!status.ok() && is_taken(status)) // What is new in there is that node's.
+    return cannot_open(options.path, "another node is using this data directory");
   if (!status.ok()) {
     failed.remove();
     return cannot_open(options.path, status.ToString());

@@ -1,5 +1,6 @@
 // chat: a conversation in a terminal. Wires the three parts: what is typed (line_reader), what is meant (conversation)
 // and the connection (ws_link), which it makes anew whenever it breaks.
+#include "config/ids.hpp"
 #include "net/cli/cli.hpp"
 #include "net/cli/conversation.hpp"
 #include "net/cli/line_reader.hpp"
@@ -26,6 +27,12 @@ namespace asio = boost::asio;
 
 constexpr uint32_t backoff_first_ms = 200;
 constexpr uint32_t backoff_max_ms = 5'000;
+// Long enough that a burst of events costs one `read`, short enough that other devices follow.
+constexpr uint32_t mark_read_ms = 1'000;
+
+constexpr auto token_advice = "a token is good at the node whose secret made it, for as long as `greenroom token --ttl "
+                              "SECONDS` says; who signs in with an account (--user NAME) stays";
+constexpr uint16_t token_invalid = 3501; // net/PROTOCOL.md, close codes
 
 struct chat_flags {
   std::shared_ptr<node_flags> node;
@@ -54,8 +61,8 @@ public:
     io_.run();
     if (thrown_)
       std::rethrow_exception(thrown_);
-    if (talk_.unacknowledged() > 0)
-      notice(std::to_string(talk_.unacknowledged()) + " lines are not acknowledged");
+    if (const auto left_over = talk_.left_over(); !left_over.empty())
+      notice(left_over);
     return exit_code_;
   }
 
@@ -75,11 +82,19 @@ private:
                 settle();
               });
             },
+        .mark_read_soon =
+            [this] {
+              marking_.expires_after(std::chrono::milliseconds(mark_read_ms));
+              marking_.async_wait([this](boost::system::error_code failed) {
+                if (!failed)
+                  talk_.mark_read();
+              });
+            },
         .reconnect = [this] { link_->drop(); },
         .renew_token =
             [this] {
               if (!who_.renewable())
-                return notice("the token expires soon and cannot be renewed");
+                return notice(std::string("the token expires soon and cannot be renewed: ") + token_advice);
               if (auto done = who_.renew(to_); done)
                 talk_.renewed(who_.token());
               else
@@ -171,6 +186,8 @@ private:
       }
       if (!end.worth_another_try()) {
         notice("the server ended the conversation: " + to_string(end));
+        if (!who_.renewable() && end.code == token_invalid)
+          notice(token_advice);
         co_return 1;
       }
       ever_welcome_ = ever_welcome_ || welcome;
@@ -200,6 +217,7 @@ private:
   credentials who_;
   std::shared_ptr<ws_link> link_;
   asio::steady_timer retry_{io_};
+  asio::steady_timer marking_{io_};
   asio::steady_timer backoff_{io_};
   asio::signal_set signals_{io_, SIGINT, SIGTERM};
   std::minstd_rand random_{std::random_device{}()};
@@ -216,6 +234,8 @@ private:
 };
 
 int run_chat(const chat_flags& flags, const config::sources& from) {
+  if (auto room = room_id::parse(flags.room, "--room"); !room)
+    return complain(room.error());
   auto to = endpoint_of(*flags.node, from);
   if (!to)
     return complain(to.error());

@@ -35,8 +35,12 @@ void add_chat_command(CLI::App& program, context& shared);
 /// The node's settings. Prints the mistakes and answers nothing if there are some.
 std::optional<config::load_result> load_or_complain(const config::sources& from);
 
+/// By what a command lets the person say who they are: nothing; an account or a token; those, or as a guest.
+enum class identity_flags : uint8_t { none, account, any };
+
 /// The flags of a command that talks to a node: which node, and as whom.
 struct node_flags {
+  identity_flags identity = identity_flags::none;
   std::string url; // empty: the node of the configuration, on this machine
   std::string ca_file;
   bool insecure = false;
@@ -45,11 +49,11 @@ struct node_flags {
   std::string token;
   bool guest = false;
 };
-enum class identity_flags : uint8_t { none, account, any };
 /// Adds --url, --ca, --insecure and those that say who: none, --user with --password or --token, or those and --guest.
 std::shared_ptr<node_flags> add_node_flags(CLI::App& command, identity_flags who);
 
-/// Fails with bad_request if the URL cannot be read or, without one, the configuration has mistakes.
+/// Fails with bad_request if the URL cannot be read, if it is plain though --ca or --insecure are given or, without a
+/// URL, if the configuration has mistakes.
 outcome<endpoint> endpoint_of(const node_flags& flags, const config::sources& from);
 
 /// Signs in as the flags say, asking for a password that is not there.

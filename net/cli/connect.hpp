@@ -9,6 +9,7 @@
 #include <boost/beast/ssl/ssl_stream.hpp>
 
 #include <chrono>
+#include <string>
 
 namespace greenroom::cli {
 
@@ -24,5 +25,8 @@ boost::asio::ssl::context tls_context_of(const endpoint& to);
 /// Both throw boost::system::system_error.
 boost::asio::awaitable<void> connect(plain_stream& stream, const endpoint& to);
 boost::asio::awaitable<void> connect(tls_stream& stream, const endpoint& to);
+
+/// Why there was no answer from `to`, and what the person who gave the URL can do about it.
+std::string explain(const boost::system::error_code& why, const endpoint& to);
 
 } // namespace greenroom::cli

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <charconv>
+#include <utility>
 
 namespace greenroom::cli {
 namespace {
@@ -14,32 +14,15 @@ using nlohmann::json;
 
 constexpr uint32_t retry_default_ms = 500;
 constexpr uint64_t retry_max_ms = 60'000;
-constexpr unsigned history_max = 200;
 // The answer to hello names every room, and a room without a position is none that could be resumed.
 constexpr size_t resume_max = 1'000;
-
-constexpr std::string_view help = "/history [n]  the latest n events\n"
-                                  "/who          who is a member\n"
-                                  "/rooms        your rooms\n"
-                                  "/join ROOM    go to another room\n"
-                                  "/to USER TEXT say something to one user\n"
-                                  "/quit         leave, when all is acknowledged\n"
-                                  "//text        say /text";
-
-std::string error_code(const json& frame) { return text_of(frame.value("error", json::object()), "code"); }
 
 bool may_be_retried(const json& frame) {
   const auto& error = frame.at("error");
   return error.is_object() && error.value("retryable", json()) == true;
 }
 
-/// The word before the first blank, and what stands behind it.
-std::pair<std::string_view, std::string_view> cut(std::string_view text) {
-  const auto blank = std::min(text.find(' '), text.size());
-  auto rest = text.substr(blank);
-  rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
-  return {text.substr(0, blank), rest};
-}
+std::string lines(size_t n) { return n == 1 ? "1 line" : std::to_string(n) + " lines"; }
 
 } // namespace
 
@@ -64,10 +47,15 @@ void conversation::connected(const std::string& token) {
 }
 
 void conversation::disconnected() {
+  const bool lost = welcome_;
   // What the server asked us to wait for, it asked of the old connection.
   welcome_ = inside_ = on_its_way_ = pausing_ = false;
   asked_.clear();
+  listening_.clear();
+  drop_held();
   end_if_done();
+  if (lost && ended_)
+    say_what_is_waited_for();
 }
 
 void conversation::received(std::string_view message) {
@@ -148,12 +136,13 @@ void conversation::welcomed(const json& ok) {
     if (entry.value("subscribed", json()) != true)
       continue;
     subscribed = subscribed || room == room_;
+    listening_.insert(room);
     const auto taken_up = resumed.value(room, json::object());
     if (taken_up.value("recovered", json()) == true)
       continue; // What came after our position follows.
     if (places_.contains(room))
       outside_.notice("some events of " + printable(room) + " cannot be replayed; /history shows the latest");
-    places_[room] = {text_of(entry, "epoch"), number_of(entry, "seq")};
+    put_place(room, entry);
     if (room == room_)
       last_said_ = 0; // Its event is among those that we will not see.
   }
@@ -170,23 +159,27 @@ void conversation::enter(bool may_create) {
   if (resuming)
     frame["resume"] = {{"epoch", at->second.epoch}, {"seq", at->second.seq}};
   request(std::move(frame), [this, may_create, room = room_](const json& answer) {
-    if (room != room_)
-      return;
+    const bool here = room == room_; // else another /join came in between
     if (answer.contains("ok")) {
       const auto& ok = answer["ok"];
+      listening_.insert(room);
       if (ok.value("recovered", json()) != true) {
-        places_[room] = {text_of(ok, "epoch"), number_of(ok, "seq")};
-        last_said_ = 0;
+        put_place(room, ok);
+        last_said_ = here ? 0 : last_said_;
       }
-      return entered();
+      if (here)
+        entered();
+      return;
     }
+    if (!here)
+      return;
     if (may_create && error_code(answer) == "not_found")
       return create();
     show_failure("join", answer);
     if (may_be_retried(answer))
       pause(answer);
     else
-      give_up("cannot enter " + room_);
+      could_not_enter("cannot enter " + room_);
   });
 }
 
@@ -196,11 +189,11 @@ void conversation::create() {
       return;
     // Somebody else may have made it in the meantime. Either way we join: making a room does not say that we listen.
     if (answer.contains("ok")) {
-      places_[room] = {text_of(answer["ok"], "epoch"), number_of(answer["ok"], "seq")};
+      put_place(room, answer["ok"]);
       outside_.notice("made the room " + room_);
     } else if (error_code(answer) != "exists") {
       show_failure("create", answer);
-      return may_be_retried(answer) ? pause(answer) : give_up("cannot make " + room_);
+      return may_be_retried(answer) ? pause(answer) : could_not_enter("cannot make " + room_);
     }
     enter(false);
   });
@@ -208,16 +201,68 @@ void conversation::create() {
 
 void conversation::entered() {
   inside_ = ready_ = true;
+  if (came_from_)
+    outside_.notice("now in " + room_);
+  came_from_.reset();
   if (!been_here_) {
     been_here_ = true;
     show_history(history_default);
   }
+  run_held();
   say_next();
 }
 
-void conversation::give_up(const std::string& why) {
+void conversation::go(const std::string& room) {
+  if (room == room_)
+    return outside_.notice(inside_ ? "you are in " + room : "not in " + room + " yet: waiting for the server");
+  if (!came_from_)
+    came_from_ = room_;
+  room_ = room;
+  last_said_ = 0;
+  inside_ = been_here_ = false;
+  if (!welcome_)
+    return outside_.notice("not connected; " + room + " is entered when the server is back, and lines go there");
+  if (room_.starts_with('@'))
+    entered();
+  else
+    enter(true);
+}
+
+void conversation::could_not_enter(const std::string& why) {
   outside_.notice(why);
-  exit_code_ = 1;
+  if (!came_from_) { // There is nowhere to go.
+    exit_code_ = 1;
+    return;
+  }
+  drop_held();
+  const auto refused = std::exchange(room_, *std::exchange(came_from_, std::nullopt));
+  // In another room they would be read by the wrong people. One that is on its way is from an earlier stay.
+  for (auto line = waiting_.begin() + (on_its_way_ ? 1 : 0); line != waiting_.end();) {
+    if (line->room != refused) {
+      ++line;
+      continue;
+    }
+    outside_.notice("not sent: " + printable(line->text.substr(0, 60)));
+    refused_ = true;
+    line = waiting_.erase(line);
+  }
+  outside_.notice("still in " + room_);
+  last_said_ = 0;
+  been_here_ = true;
+  if (listening_.contains(room_) || room_.starts_with('@'))
+    entered();
+  else
+    enter(true);
+}
+
+void conversation::put_place(const std::string& room, const json& at) {
+  auto& known = places_[room];
+  if (auto epoch = text_of(at, "epoch"); known.epoch != epoch)
+    known = {std::move(epoch)}; // Numbers of another epoch say nothing here.
+  known.seq = number_of(at, "seq");
+  const auto read = number_of(at, "read");
+  known.shown = std::max(known.shown, read);
+  known.told = std::max(known.told, read);
 }
 
 // -- saying -----------------------------------------------------------------------------------------------------------
@@ -229,10 +274,8 @@ void conversation::typed(std::string_view text) {
     return;
   if (text.starts_with("//"))
     text.remove_prefix(1);
-  else if (text.starts_with('/')) {
-    const auto [word, rest] = cut(text.substr(1));
-    return command(word, rest);
-  }
+  else if (text.starts_with('/'))
+    return command(text);
   waiting_.push_back({outside_.new_key(), room_, "", std::string(text)});
   say_next();
 }
@@ -240,7 +283,8 @@ void conversation::typed(std::string_view text) {
 void conversation::say_next() {
   if (!inside_ || pausing_ || on_its_way_ || waiting_.empty())
     return;
-  const auto& next = waiting_.front();
+  auto& next = waiting_.front();
+  next.tried = true;
   json frame = {{"op", "send"}, {"key", next.key}, {"text", next.text}};
   frame[next.to.empty() ? "room" : "to"] = next.to.empty() ? next.room : next.to;
   on_its_way_ = true;
@@ -272,129 +316,43 @@ void conversation::pause(const json& frame) {
 void conversation::input_ended() {
   ended_ = true;
   end_if_done();
+  if (!welcome_)
+    say_what_is_waited_for();
+}
+
+void conversation::quit() {
+  if (!ended_)
+    return input_ended();
+  exit_code_ = refused_ || !waiting_.empty() ? 1 : 0;
+}
+
+void conversation::say_what_is_waited_for() {
+  if (!exit_code_ && !waiting_.empty())
+    outside_.notice(lines(waiting_.size()) + (waiting_.size() == 1 ? " waits" : " wait") +
+                    " for the server; /quit again or Ctrl-C leaves without");
+}
+
+std::string conversation::left_over() const {
+  const size_t unsure = !waiting_.empty() && waiting_.front().tried ? 1 : 0;
+  const size_t unsent = waiting_.size() - unsure;
+  std::string out = unsure == 0 ? "" : "1 line is not acknowledged: it may have arrived or not";
+  if (unsent > 0)
+    out += (out.empty() ? "" : "; ") + lines(unsent) + (unsent == 1 ? " was not sent" : " were not sent");
+  return out;
 }
 
 void conversation::end_if_done() {
   // Answers to /history and the like are waited for, too, so that a script gets them. The first hello has to come about
   // even if there was nothing to say: else a wrong token would look like success.
-  if (!ended_ || !waiting_.empty() || !asked_.empty() || user_.empty() || exit_code_)
+  if (!ended_ || !waiting_.empty() || !asked_.empty() || !held_.empty() || user_.empty() || exit_code_)
     return;
   // An answer may overtake its event: what was said last is waited for, so that what we show ends with it.
   const auto at = places_.find(room_);
   if (inside_ && at != places_.end() && at->second.seq < last_said_)
     return;
+  if (inside_ && !std::exchange(last_read_, true) && mark_all_read())
+    return; // until it is answered
   exit_code_ = refused_ ? 1 : 0;
-}
-
-// -- commands ---------------------------------------------------------------------------------------------------------
-
-void conversation::command(std::string_view word, std::string_view rest) {
-  if (word == "quit")
-    return input_ended();
-  if (word == "help")
-    return outside_.notice(std::string(help));
-  if (word == "to") {
-    const auto [user, text] = cut(rest);
-    if (user.empty() || text.empty())
-      return outside_.notice("/to USER TEXT");
-    waiting_.push_back({outside_.new_key(), "", std::string(user), std::string(text)});
-    return say_next();
-  }
-  if (!inside_)
-    return outside_.notice("not connected; /" + std::string(word) + " was not done");
-  if (word == "who")
-    return show_members();
-  if (word == "rooms")
-    return show_rooms();
-  if (word == "history") {
-    unsigned count = history_default;
-    const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), count);
-    if (!rest.empty() && (error != std::errc{} || end != rest.data() + rest.size() || count == 0))
-      return outside_.notice("/history takes a number from 1 to " + std::to_string(history_max));
-    return show_history(std::min(count, history_max));
-  }
-  if (word == "join" && !rest.empty()) {
-    room_ = rest;
-    last_said_ = 0;
-    inside_ = been_here_ = false;
-    return room_.starts_with('@') ? entered() : enter(true);
-  }
-  outside_.notice("no such command; /help lists them");
-}
-
-void conversation::show_history(unsigned count) {
-  json frame = {{"op", "history"}, {"room", room_}, {"limit", count}};
-  if (const auto at = places_.find(room_); at != places_.end())
-    frame["before"] = at->second.seq + 1;
-  request(std::move(frame), [this](const json& answer) {
-    if (answer.contains("error")) {
-      // A direct room without a word in it has no history yet.
-      if (error_code(answer) != "not_found" || !room_.starts_with('@'))
-        show_failure("history", answer);
-    } else {
-      for (const auto& event : answer["ok"].value("events", json::array()))
-        show(line_of(event));
-    }
-  });
-}
-
-void conversation::show_members() {
-  request({{"op", "members"}, {"room", room_}, {"limit", 200}}, [this](const json& answer) {
-    if (answer.contains("error"))
-      show_failure("members", answer);
-    else
-      show(members_line(room_, answer["ok"]));
-  });
-}
-
-void conversation::show_rooms() {
-  request({{"op", "rooms"}, {"limit", 100}}, [this](const json& answer) {
-    if (answer.contains("error"))
-      return show_failure("rooms", answer);
-    for (const auto& room : answer["ok"].value("rooms", json::array()))
-      show(room_line(room));
-  });
-}
-
-// -- hearing ----------------------------------------------------------------------------------------------------------
-
-void conversation::happened(const json& event) {
-  const auto kind = text_of(event, "ev");
-  const auto room = text_of(event, "room");
-  const auto seq = number_of(event, "seq");
-  if (kind == "subscribed") {
-    places_[room] = {text_of(event, "epoch"), seq};
-    return;
-  }
-  if (kind == "expiring")
-    return outside_.renew_token();
-  if (kind == "goaway")
-    return outside_.notice("the server is about to stop");
-  if (kind == "read" || kind == "typing" || seq == 0)
-    return;
-  if (auto at = places_.find(room); at != places_.end()) {
-    if (seq <= at->second.seq)
-      return outside_.notice("mistake of the server: " + printable(room) + " " + std::to_string(seq) + " came again");
-    if (seq != at->second.seq + 1)
-      outside_.notice("mistake of the server: " + printable(room) + " goes from " + std::to_string(at->second.seq) +
-                      " to " + std::to_string(seq));
-    at->second.seq = seq;
-  }
-  // On the way in nothing is shown yet: the history that entering asks for goes up to our place.
-  if (been_here_ || room != room_)
-    show(line_of(event));
-  end_if_done();
-}
-
-void conversation::show(const std::string& text) {
-  if (!raw_)
-    outside_.show(text);
-}
-
-void conversation::show_failure(std::string_view what, const json& frame) {
-  const auto& error = frame.at("error");
-  outside_.notice(printable(what) + ": " + printable(text_of(error, "code")) + ": " +
-                  printable(text_of(error, "message")));
 }
 
 } // namespace greenroom::cli

@@ -47,8 +47,8 @@ private:
 };
 
 /// The configured node, as seen from its own machine.
-std::string local_url(const settings& s) {
-  const bool tls = s.listen.port == 0;
+std::string local_url(const settings& s, bool wants_tls) {
+  const bool tls = s.listen.port == 0 || (wants_tls && s.listen.tls_port != 0);
   std::string host = s.listen.address;
   if (host == "0.0.0.0" || host == "::")
     host = tls ? "localhost" : "127.0.0.1";
@@ -61,6 +61,7 @@ std::string local_url(const settings& s) {
 
 std::shared_ptr<node_flags> add_node_flags(CLI::App& command, identity_flags who) {
   auto flags = std::make_shared<node_flags>();
+  flags->identity = who;
   command.add_option("--url", flags->url, "http(s):// or ws(s)://host:port (default: the configured node, here)");
   auto* ca = command.add_option("--ca", flags->ca_file, "PEM file with the certificates to trust");
   command.add_flag("--insecure", flags->insecure, "trust any certificate: for trying things out only")->excludes(ca);
@@ -77,14 +78,17 @@ std::shared_ptr<node_flags> add_node_flags(CLI::App& command, identity_flags who
 }
 
 outcome<endpoint> endpoint_of(const node_flags& flags, const config::sources& from) {
+  const std::string about_tls = flags.insecure ? "--insecure" : flags.ca_file.empty() ? "" : "--ca";
   std::string url = flags.url;
   if (url.empty()) {
     auto loaded = load_or_complain(from);
     if (!loaded)
       return fail(errc::bad_request, "the configuration has mistakes; give --url, or mend it");
-    url = local_url(loaded->values);
+    url = local_url(loaded->values, !about_tls.empty());
   }
   auto to = parse_url(url);
+  if (to && !to->tls && !about_tls.empty())
+    return fail(errc::bad_request, about_tls + ": " + url + " is not encrypted: use wss:// or https://");
   if (to) {
     to->ca_file = flags.ca_file;
     to->insecure = flags.insecure;
@@ -98,7 +102,9 @@ outcome<credentials> sign_in(const node_flags& flags, const endpoint& to) {
   if (flags.guest)
     return credentials::guest(to);
   if (flags.user.empty())
-    return fail(errc::bad_request, "who are you? Give --user or --token (see --help)");
+    return fail(errc::bad_request, flags.identity == identity_flags::any
+                                       ? "who are you? Give --user, --token or --guest (see --help)"
+                                       : "who are you? Give --user or --token (see --help)");
   std::string password = flags.password;
   if (password.empty()) {
     auto typed = ask_password(flags.user);

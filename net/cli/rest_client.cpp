@@ -106,7 +106,7 @@ outcome<std::string> call(const endpoint& to, std::string_view method, std::stri
     return std::move(got->body());
   } catch (const boost::system::system_error& e) {
     // Not what(): it tells where in the library it came from.
-    return fail(errc::unavailable, "cannot reach " + to.authority() + ": " + e.code().message());
+    return fail(errc::unavailable, "cannot reach " + to.authority() + ": " + explain(e.code(), to));
   }
 }
 

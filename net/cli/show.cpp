@@ -38,6 +38,8 @@ uint64_t number_of(const json& object, std::string_view field) {
   return found != object.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
 }
 
+std::string error_code(const json& frame) { return text_of(frame.value("error", json::object()), "code"); }
+
 std::string line_of(const json& event) {
   const auto kind = text_of(event, "ev");
   const auto from = printable(text_of(event, "from"));
@@ -64,8 +66,8 @@ std::string members_line(const std::string& room, const json& members) {
   return printable(room) + ": " + (out.empty() ? "nobody" : out) + (text_of(members, "next").empty() ? "" : ", ...");
 }
 
-std::string room_line(const json& room) {
-  return printable(text_of(room, "room")) + ": " + std::to_string(number_of(room, "unread")) + " unread of " +
+std::string room_line(const json& room, uint64_t unread) {
+  return printable(text_of(room, "room")) + ": " + std::to_string(unread) + " unread of " +
          std::to_string(number_of(room, "seq"));
 }
 

@@ -17,11 +17,14 @@ std::string text_of(const nlohmann::json& object, std::string_view field);
 /// The field as a number; 0 if it is absent or something else.
 uint64_t number_of(const nlohmann::json& object, std::string_view field);
 
+/// The word of a refusal; empty if the frame is none.
+std::string error_code(const nlohmann::json& frame);
+
 /// `[general 58] bob: hi`
 std::string line_of(const nlohmann::json& event);
 /// `general: alice (owner, online), bob (member)`
 std::string members_line(const std::string& room, const nlohmann::json& members);
 /// `general: 3 unread of 58`
-std::string room_line(const nlohmann::json& room);
+std::string room_line(const nlohmann::json& room, uint64_t unread);
 
 } // namespace greenroom::cli

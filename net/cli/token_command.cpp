@@ -3,6 +3,7 @@
 #include "config/ids.hpp"
 #include "net/cli/cli.hpp"
 #include "net/jwt.hpp"
+#include "net/key_file.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -39,13 +40,13 @@ int make_token(const token_flags& flags, const config::sources& from) {
   const settings& s = loaded->values;
   if (s.auth.algorithm != token_algorithm::hs256)
     return complain(fail(errc::unsupported, "auth.algorithm is not HS256: tokens come from the identity provider"));
-  // The secret may have to be made before the node has ever run.
-  if (s.auth.secret_file.empty()) {
-    std::error_code failed;
-    std::filesystem::create_directories(s.node.data_dir, failed);
-    if (failed)
-      return complain(fail(errc::unavailable, "node.data_dir: " + s.node.data_dir + ": " + failed.message()));
-  }
+  // Not made here: in a folder that is not the node's it would make tokens that no node takes.
+  const auto secret = net::secret_file_of(s);
+  if (std::error_code ignored; !std::filesystem::exists(secret, ignored))
+    return complain(fail(errc::unavailable,
+                         secret + " is not there, the secret of a node that has run. Go to the folder of the node, or "
+                                  "name it by --config FILE, --node.data_dir=FOLDER or --auth.secret_file=FILE; the "
+                                  "node makes the file at its first start"));
   auto tokens = net::jwt_tokens::open(s);
   if (!tokens)
     return complain(tokens.error());

@@ -116,7 +116,7 @@ asio::awaitable<link_end> ws_link::run() {
     else
       co_await converse(std::get<tls_socket>(socket_), end);
   } catch (const boost::system::system_error& e) {
-    end.reason = e.code().message();
+    end.reason = end.opened ? e.code().message() : explain(e.code(), to_);
   }
   open_ = false;
   drop(); // A write that is still waiting ends, too.

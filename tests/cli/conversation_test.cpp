@@ -1,86 +1,9 @@
-#include "net/cli/conversation.hpp"
+// The conversation over connections that break: what goes out, in which order, and what is shown.
+#include "fixture.hpp"
+
 #include "net/cli/show.hpp"
 
-#include <catch2/catch.hpp>
-#include <nlohmann/json.hpp>
-
 namespace greenroom::cli {
-namespace {
-
-using nlohmann::json;
-using strings = std::vector<std::string>;
-
-/// Plays the server and the person, and keeps what came out.
-class fixture {
-protected:
-  explicit fixture(std::string room = "general") : talk(std::move(room), false, outside()) {}
-
-  conversation::outside outside() {
-    return {
-        .send = [this](std::string frame) { sent.push_back(json::parse(frame)); },
-        .show = [this](const std::string& line) { shown.push_back(line); },
-        .notice = [this](const std::string& line) { noticed.push_back(line); },
-        .retry_after = [this](uint32_t ms) { retry_ms = ms; },
-        .reconnect = [this] { reconnects++; },
-        .renew_token = [this] { renewals++; },
-        .new_key = [this] { return "k" + std::to_string(++keys); },
-    };
-  }
-
-  /// The next frame that went out; null if there is none.
-  json next() {
-    if (taken == sent.size())
-      return {};
-    return sent[taken++];
-  }
-  void receive(const json& frame) { talk.received(frame.dump()); }
-  void answer(const json& request, const json& ok) { receive({{"re", request.at("id")}, {"ok", ok}}); }
-  void refuse(const json& request, const std::string& code, bool retryable = false, unsigned retry_after_ms = 0) {
-    receive(
-        {{"re", request.at("id")},
-         {"error", {{"code", code}, {"message", "no"}, {"retryable", retryable}, {"retry_after_ms", retry_after_ms}}}});
-  }
-  void say(const std::string& room, uint64_t seq, const std::string& from, const std::string& text) {
-    receive({{"ev", "message"}, {"room", room}, {"seq", seq}, {"ts", 1}, {"from", from}, {"text", text}});
-  }
-
-  static json hello_ok(const json& rooms = json::array(), const json& resumed = json::object()) {
-    return {{"user", "alice"}, {"rooms", rooms}, {"resumed", resumed}};
-  }
-  static json room_at(uint64_t seq, const std::string& epoch = "e1") {
-    return {{"room", "general"}, {"epoch", epoch}, {"seq", seq}, {"subscribed", true}};
-  }
-  static json sent_ok(uint64_t seq) { return {{"room", "general"}, {"epoch", "e1"}, {"seq", seq}, {"ts", 1}}; }
-
-  /// Signs in to a room that is at `seq`, and answers the history that is asked for.
-  void settle_in(uint64_t seq = 0) {
-    talk.connected("t");
-    answer(next(), hello_ok(json::array({room_at(seq)})));
-    auto history = next();
-    REQUIRE(history["op"] == "history");
-    answer(history, {{"events", json::array()}});
-  }
-  /// A new connection after the old one broke.
-  void come_back(const json& resumed) {
-    talk.disconnected();
-    talk.connected("t");
-    answer(next(), hello_ok(json::array({room_at(99)}), resumed));
-  }
-
-  std::vector<json> sent;
-  size_t taken = 0;
-  strings shown;
-  strings noticed;
-  uint32_t retry_ms = 0;
-  int reconnects = 0;
-  int renewals = 0;
-  int keys = 0;
-  conversation talk;
-};
-
-const json recovered = {{"general", {{"recovered", true}, {"epoch", "e1"}, {"seq", 99}}}};
-
-} // namespace
 
 TEST_CASE_METHOD(fixture, "a room that is not there is made, then joined", "[conversation]") {
   talk.connected("secret");
@@ -195,6 +118,7 @@ TEST_CASE_METHOD(fixture, "a line that is refused for good is named, and the nex
   answer(next(), sent_ok(1));
   say("general", 1, "alice", "good");
   talk.input_ended();
+  told_at_the_end(1);
   CHECK(talk.finished() == 1); // Not all that was typed is in the log.
 }
 
@@ -210,6 +134,7 @@ TEST_CASE_METHOD(fixture, "the end comes only when all is acknowledged", "[conve
   answer(next(), hello_ok(json::array({room_at(1)}), recovered));
   say("general", 1, "alice", "last");
   answer(next(), sent_ok(1));
+  told_at_the_end(1);
   CHECK(talk.finished() == 0);
 }
 
@@ -220,6 +145,7 @@ TEST_CASE_METHOD(fixture, "an answer that overtakes its event does not hide it",
   answer(next(), sent_ok(1));
   CHECK_FALSE(talk.finished());
   say("general", 1, "alice", "last");
+  told_at_the_end(1);
   CHECK(talk.finished() == 0);
   CHECK(shown == strings{"[general 1] alice: last"});
 }
@@ -301,8 +227,8 @@ TEST_CASE_METHOD(fixture, "commands ask for what they are about", "[conversation
   answer(next(), {{"members", {{{"user", "bob"}, {"role", "owner"}, {"online", true}}}}});
   CHECK(shown.back() == "general: bob (owner, online)");
   talk.typed("/rooms");
-  answer(next(), {{"rooms", {{{"room", "general"}, {"seq", 5}, {"unread", 2}}}}});
-  CHECK(shown.back() == "general: 2 unread of 5");
+  answer(next(), {{"rooms", {{{"room", "hall"}, {"seq", 5}, {"unread", 2}}}}});
+  CHECK(shown.back() == "hall: 2 unread of 5");
   talk.typed("//shrug");
   CHECK(next()["text"] == "/shrug");
   talk.typed("/nonsense");

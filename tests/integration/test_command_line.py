@@ -8,7 +8,7 @@ import subprocess
 import threading
 
 import pytest
-from support.server import GREENROOM, GREENROOMD
+from support.server import GREENROOM, GREENROOMD, certificate
 from support.waiting import LIMIT_S, until
 
 PASSWORD = "correct horse battery staple"
@@ -166,7 +166,26 @@ def test_chat_over_tls(make_server, chat):
     alice.sees("alice: safe and sound")
     assert alice.end() == 0
     untrusted = greenroom("chat", "--url", url, "--token", token_of(server, "alice"), cwd=server.directory, input="x\n")
-    assert untrusted.returncode == 1 and "certificate" in untrusted.stderr
+    assert untrusted.returncode == 1 and "certificate" in untrusted.stderr and "--ca FILE" in untrusted.stderr
+    other, _ = certificate(server.directory, "other")
+    wrong = greenroom("chat", "--url", url, "--ca", other, "--token", "x", cwd=server.directory, input="x\n")
+    assert wrong.returncode == 1 and str(other) in wrong.stderr and "--ca FILE" not in wrong.stderr
+    # Of the node that is configured here, TLS is taken when it is asked for.
+    here = greenroom("chat", "--config", server.config, "--ca", server.certificate, "--token", token_of(server, "bob"),
+                     cwd=server.directory, input="x\n")
+    assert here.returncode == 0, here
+
+
+def test_a_url_whose_scheme_does_not_fit_is_said(make_server):
+    server = make_server(tls=True)
+    plain, tls = f"127.0.0.1:{server.port}", f"localhost:{server.tls_port}"
+    for url, options, words in [(f"wss://{plain}", ["--insecure"], "use ws:// or http://"),
+                                (f"ws://{tls}", [], "use wss:// or https://"),
+                                (f"ws://{plain}", ["--ca", server.certificate], "--ca: ws://"),
+                                (f"http://{plain}", ["--insecure"], "--insecure: http://")]:
+        for command in (["chat", "--token", "x"], ["user", "login", "alice", "--password", "x"]):
+            done = greenroom(*command, "--url", url, *options, cwd=server.directory, input="x\n")
+            assert done.returncode == 1 and words in done.stderr, (url, command, done)
 
 
 def test_accounts_from_the_command_line(make_server, chat):
@@ -194,7 +213,106 @@ def test_a_wrong_token_and_a_server_that_is_not_there(make_server, tmp_path):
     assert done.returncode == 1 and done.stderr
     server.stop()
     done = greenroom("chat", "--url", f"ws://127.0.0.1:{server.port}", "--token", "x", cwd=tmp_path, input="x\n")
-    assert done.returncode == 1 and "cannot reach" in done.stderr
+    assert done.returncode == 1 and "cannot reach" in done.stderr and "is the node running?" in done.stderr
+
+
+def test_who_says_nothing_of_themselves_is_told_how(tmp_path):
+    done = greenroom("chat", cwd=tmp_path, input="")
+    assert done.returncode == 1 and "--user, --token or --guest" in done.stderr
+    done = greenroom("user", "sessions", cwd=tmp_path)
+    assert done.returncode == 1 and "--user or --token" in done.stderr
+    done = greenroom("chat", "--token", "x", "--room", "Not A Room", cwd=tmp_path, input="")
+    assert done.returncode == 1 and "--room: a room id is" in done.stderr
+
+
+def test_a_token_that_ends_soon_is_said_with_the_way_out(make_server, chat):
+    server = make_server()
+    short = greenroom("token", "--config", server.config, "--user", "alice", "--ttl", "30", cwd=server.directory)
+    alice = chat(server.directory, "--url", f"ws://127.0.0.1:{server.port}", "--token", short.stdout.strip())
+    alice.notices_that("the token expires soon")
+    alice.notices_that("--ttl SECONDS")
+    alice.notices_that("--user NAME")
+    assert alice.end() == 0
+    old = greenroom("chat", "--url", f"ws://127.0.0.1:{server.port}", "--token", server.token("alice", -3600),
+                    cwd=server.directory, input="x\n")
+    assert old.returncode == 1 and "--ttl SECONDS" in old.stderr, old
+
+
+def test_a_join_that_is_refused_leaves_the_person_in_the_room(make_server, chat):
+    server = make_server()
+    owner = server.sign_in("owner")
+    owner.request("create", room="closed", kind="private")
+    alice = chat(server.directory, "--url", f"ws://127.0.0.1:{server.port}", "--token", token_of(server, "alice"),
+                 "--room", "lobby")
+    for line in ("/join", "/join Not A Room", "/join closed", "not for the lobby"):
+        alice.type(line)
+    alice.notices_that("/join ROOM")
+    alice.notices_that("/join: a room id is")
+    alice.notices_that("still in lobby")
+    alice.type("for the lobby")
+    alice.sees("[lobby 2] alice: for the lobby")
+    alice.type("/join hall")
+    alice.type("for the hall")
+    alice.sees("[hall 2] alice: for the hall")
+    assert alice.process.poll() is None
+    alice.end()
+    assert not any("not for the lobby" in line for line in alice.said)
+
+
+def test_what_was_shown_is_read_the_next_time(make_server, chat):
+    server = make_server()
+    url = f"ws://127.0.0.1:{server.port}"
+    done = greenroom("chat", "--url", url, "--token", token_of(server, "alice"), "--room", "lobby", cwd=server.directory,
+                     input="one\ntwo\n/rooms\n")
+    assert done.returncode == 0 and "lobby: 0 unread" in done.stdout, done
+    bob = server.sign_in("bob")
+    bob.request("join", room="lobby")
+    bob.request("send", room="lobby", key="k", text="three")
+    alice = chat(server.directory, "--url", url, "--token", token_of(server, "alice"), "--room", "elsewhere")
+    alice.notices_that("connected as alice")
+    alice.type("/rooms")
+    alice.sees("lobby: 2 unread of 5")  # that bob came, and what he said
+    alice.type("/join lobby")
+    alice.sees("bob: three")
+    alice.type("/rooms")
+    alice.sees("lobby: 0 unread of 5")
+
+    def told():
+        rooms = server.sign_in("alice").request("rooms")["rooms"]
+        return {r["room"]: r["unread"] for r in rooms} == {"lobby": 0, "elsewhere": 0}
+
+    until(told, "the server knows what was read")
+    assert alice.end() == 0
+
+
+def test_who_leaves_while_the_server_is_away_is_told_what_is_lost(make_server, chat):
+    server = make_server()
+    alice = chat(server.directory, "--url", f"ws://127.0.0.1:{server.port}", "--token", token_of(server, "alice"),
+                 "--room", "lobby")
+    alice.type("before")
+    alice.sees("alice: before")
+    server.kill()
+    alice.notices_that("connection lost")
+    for line in ("/join hall", "one", "two", "/quit", "/quit"):
+        alice.type(line)
+    assert alice.end() == 1
+    alice.notices_that("hall is entered when the server is back")
+    alice.notices_that("2 lines wait for the server")
+    alice.notices_that("2 lines were not sent")
+
+
+def test_a_token_is_not_made_where_no_node_has_run(tmp_path):
+    for here in ("nothing", "with data"):
+        folder = tmp_path / here
+        folder.mkdir()
+        if here == "with data":
+            (folder / "data").mkdir()
+        before = sorted(folder.rglob("*"))
+        done = greenroom("token", "--user", "alice", cwd=folder)
+        assert done.returncode == 1 and not done.stdout
+        for words in ("data/token.secret", "--config", "--node.data_dir"):
+            assert words in done.stderr
+        assert sorted(folder.rglob("*")) == before
 
 
 def test_a_token_is_good_for_the_node_whose_secret_it_was_made_with(make_server):

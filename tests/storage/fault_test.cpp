@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <fstream>
 #include <thread>
 
 using namespace greenroom;
@@ -239,4 +240,34 @@ TEST_CASE("while the disk is full everything is refused, and service returns wit
   CHECK(s.db->generation() == 2);
   CHECK(s.try_round(2));
   s.check();
+}
+
+namespace {
+
+/// Plays the node that has the store open: it writes a file between our looking at the directory and our finding the
+/// lock taken.
+class busy_neighbour : public rocksdb::EnvWrapper {
+public:
+  explicit busy_neighbour(std::string file) : EnvWrapper(Env::Default()), file_(std::move(file)) {}
+  rocksdb::Status LockFile(const std::string& name, rocksdb::FileLock** lock) override {
+    std::ofstream(file_) << "what was acknowledged";
+    return EnvWrapper::LockFile(name, lock);
+  }
+
+private:
+  const std::string file_;
+};
+
+} // namespace
+
+TEST_CASE_METHOD(store_fixture, "a store that is open elsewhere is said to be, and nothing in it is touched",
+                 "[store][fault]") {
+  const auto file = options.path + "/123456.log";
+  busy_neighbour env{file};
+  auto second = store::open(small_store(options.path, &env));
+  REQUIRE_FALSE(second);
+  CHECK_THAT(second.error().message, Catch::EndsWith("store: another node is using this data directory"));
+  CHECK(std::filesystem::exists(file));
+  std::filesystem::remove(file);
+  CHECK(db->load_room(lobby, 10, 10'000));
 }
