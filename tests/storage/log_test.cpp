@@ -1,22 +1,43 @@
 // The log of a shard beside its state: what each mutation does, what it refuses, and what readers see.
 #include "../support/faulty_env.hpp"
 #include "log_fixture.hpp"
+#include "storage/database.hpp"
+
+#include <rocksdb/db.h>
 
 using namespace greenroom;
 using namespace greenroom::storage;
 using namespace greenroom::storage::testing;
 
+namespace {
+
 using numbers = std::vector<uint64_t>;
 using places = std::vector<log_position>;
 
-TEST_CASE_METHOD(log_fixture, "a shard without a log is all zeros", "[log]") {
+struct logs : log_fixture {
+  /// All that are in the family, whatever the positions say. Closes the store.
+  size_t entries_stored() {
+    db.reset();
+    database_parts parts;
+    auto opened = database::open(options, parts).value();
+    std::unique_ptr<rocksdb::Iterator> it((*opened)->NewIterator({}, opened->family(keys::family::log)));
+    size_t count = 0;
+    for (it->SeekToFirst(); it->Valid(); it->Next())
+      count += it->key().size() == keys::entry_bytes;
+    return count;
+  }
+};
+
+} // namespace
+
+TEST_CASE_METHOD(logs, "a shard without a log is all zeros", "[log]") {
   fill(*db, lobby, 3);
   CHECK(state() == shard_state{});
   CHECK(log(0).empty());
   CHECK_FALSE(db->clustered().value());
 }
 
-TEST_CASE_METHOD(log_fixture, "what is appended is in the log and not yet in the state", "[log]") {
+TEST_CASE_METHOD(logs, "what is appended is in the log and not yet in the state", "[log]") {
   append(3, 1, 2);
   append(5, 3, 3);
   CHECK(state() == shard_state{{0, 0}, {5, 3}, {0, 0}, false});
@@ -27,7 +48,7 @@ TEST_CASE_METHOD(log_fixture, "what is appended is in the log and not yet in the
   CHECK(db->clustered().value());
 }
 
-TEST_CASE_METHOD(log_fixture, "what is applied is in the state, with its position", "[log]") {
+TEST_CASE_METHOD(logs, "what is applied is in the state, with its position", "[log]") {
   append(3, 1, 4);
   apply(1, 2);
   CHECK(applied_messages() == numbers{1, 2});
@@ -37,14 +58,14 @@ TEST_CASE_METHOD(log_fixture, "what is applied is in the state, with its positio
   CHECK(log(0).size() == 4);
 }
 
-TEST_CASE_METHOD(log_fixture, "an entry may change nothing", "[log]") {
+TEST_CASE_METHOD(logs, "an entry may change nothing", "[log]") {
   auto nothing = an_empty_entry(2, 1);
   put({append_entry{shard, nothing}, apply_entry{shard, nothing}});
   CHECK(state() == shard_state{{0, 0}, {2, 1}, {2, 1}, false});
   CHECK(db->log_after(shard, 0, 10, 10'000).value().at(0).batch->empty());
 }
 
-TEST_CASE_METHOD(log_fixture, "a batch in an entry erases, too", "[log]") {
+TEST_CASE_METHOD(logs, "a batch in an entry erases, too", "[log]") {
   effect_record effect{lobby, "e", 1, user("ada"), member_change::joined, member_role::member, room_kind::public_};
   batch puts(shard), erases(shard);
   puts.put(effect);
@@ -56,7 +77,7 @@ TEST_CASE_METHOD(log_fixture, "a batch in an entry erases, too", "[log]") {
   CHECK(db->effects(shard, 10).value().empty());
 }
 
-TEST_CASE_METHOD(log_fixture, "shards keep their logs apart", "[log]") {
+TEST_CASE_METHOD(logs, "shards keep their logs apart", "[log]") {
   // Neighbours, and the ends of the range of shards.
   std::vector<shard_id> shards{0, 1, 2, shard_count - 2, shard_count - 1};
   for (auto x : shards)
@@ -72,7 +93,7 @@ TEST_CASE_METHOD(log_fixture, "shards keep their logs apart", "[log]") {
   }
 }
 
-TEST_CASE_METHOD(log_fixture, "one write is one: in order, and each sees those before it", "[log]") {
+TEST_CASE_METHOD(logs, "one write is one: in order, and each sees those before it", "[log]") {
   auto old = an_entry(lobby, 1, 2, "old");
   auto other = an_entry(lobby, 2, 2, "new");
   put({append_entry{shard, an_entry(lobby, 1, 1)}, append_entry{shard, old}, append_entry{shard, an_entry(lobby, 1, 3)},
@@ -83,7 +104,7 @@ TEST_CASE_METHOD(log_fixture, "one write is one: in order, and each sees those b
   CHECK(db->events_after(lobby, 1, 1, 1'000).value().events.at(0).text == "new");
 }
 
-TEST_CASE_METHOD(log_fixture, "a log is cut and goes on", "[log]") {
+TEST_CASE_METHOD(logs, "a log is cut and goes on", "[log]") {
   append(1, 1, 3);
   append(2, 4, 9);
   apply(1, 2);
@@ -104,7 +125,7 @@ TEST_CASE_METHOD(log_fixture, "a log is cut and goes on", "[log]") {
   apply(1, 0); // and nothing is left to apply
 }
 
-TEST_CASE_METHOD(log_fixture, "a log that is cut twice in one write ends where the second cut says", "[log]") {
+TEST_CASE_METHOD(logs, "a log that is cut twice in one write ends where the second cut says", "[log]") {
   append(1, 1, 6);
   put({cut_log{shard, 5}, append_entry{shard, an_entry(lobby, 2, 6)}, append_entry{shard, an_entry(lobby, 2, 7)},
        cut_log{shard, 6}});
@@ -114,7 +135,7 @@ TEST_CASE_METHOD(log_fixture, "a log that is cut twice in one write ends where t
   CHECK(log(3) == places{{1, 4}, {4, 5}});
 }
 
-TEST_CASE_METHOD(log_fixture, "what is trimmed is not kept", "[log]") {
+TEST_CASE_METHOD(logs, "what is trimmed is not kept", "[log]") {
   append(1, 1, 4);
   append(2, 5, 8);
   apply(1, 6);
@@ -136,9 +157,10 @@ TEST_CASE_METHOD(log_fixture, "what is trimmed is not kept", "[log]") {
   append(3, 7, 7);
   CHECK(log(6) == places{{3, 7}});
   CHECK(applied_messages() == numbers{1, 2, 3, 4, 5, 6});
+  CHECK(entries_stored() == 1); // and not only out of sight
 }
 
-TEST_CASE_METHOD(log_fixture, "a log is read in pages", "[log]") {
+TEST_CASE_METHOD(logs, "a log is read in pages", "[log]") {
   append(1, 1, 9);
   auto size = an_entry(lobby, 1, 1).batch->size();
   CHECK(positions(db->log_after(shard, 4, 2, SIZE_MAX).value()) == places{{1, 5}, {1, 6}});
@@ -151,7 +173,7 @@ TEST_CASE_METHOD(log_fixture, "a log is read in pages", "[log]") {
   CHECK(db->log_after(shard, UINT64_MAX, 10, 1'000).value().empty());
 }
 
-TEST_CASE_METHOD(log_fixture, "a store founds a cluster once, and no empty log is the whole truth", "[log]") {
+TEST_CASE_METHOD(logs, "a store founds a cluster once, and no empty log is the whole truth", "[log]") {
   fill(*db, lobby, 2);
   put({found_log{shard}});
   CHECK(state() == shard_state{{1, 1}, {1, 1}, {1, 1}, false});
@@ -167,7 +189,7 @@ TEST_CASE_METHOD(log_fixture, "a store founds a cluster once, and no empty log i
   CHECK(db->load_shard(other).value() == shard_state{{0, 0}, {1, 1}, {0, 0}, false});
 }
 
-TEST_CASE_METHOD(log_fixture, "what breaks the order is a programmer's mistake, and nothing is written", "[log]") {
+TEST_CASE_METHOD(logs, "what breaks the order is a programmer's mistake, and nothing is written", "[log]") {
   append(2, 1, 5);
   apply(1, 3);
   put({trim_log{shard, 1}});
@@ -206,7 +228,7 @@ TEST_CASE_METHOD(log_fixture, "what breaks the order is a programmer's mistake, 
   CHECK(applied_messages() == numbers{1, 2, 3, 4});
 }
 
-TEST_CASE_METHOD(log_fixture, "a batch that can't be applied is refused before anything is written", "[log]") {
+TEST_CASE_METHOD(logs, "a batch that can't be applied is refused before anything is written", "[log]") {
   auto good = an_entry(lobby, 1, 1);
   auto stranger = a_send(room_in(static_cast<shard_id>((shard + 1) % shard_count)), 1, "stranger").bytes();
   auto disguised = stranger;
@@ -225,8 +247,7 @@ TEST_CASE_METHOD(log_fixture, "a batch that can't be applied is refused before a
   }
 }
 
-TEST_CASE_METHOD(log_fixture, "batches of shards without a log are written directly, beside the logs of others",
-                 "[log]") {
+TEST_CASE_METHOD(logs, "batches of shards without a log are written directly, beside the logs of others", "[log]") {
   auto other = room_in(static_cast<shard_id>((shard + 1) % shard_count));
   auto direct = a_send(other, 1, "direct");
   put({append_entry{shard, an_entry(lobby, 1, 1)}, &direct, apply_entry{shard, an_entry(lobby, 1, 1)}});
@@ -237,7 +258,7 @@ TEST_CASE_METHOD(log_fixture, "batches of shards without a log are written direc
   CHECK_THROWS_AS(commit(*db, {&direct}), std::logic_error);
 }
 
-TEST_CASE_METHOD(log_fixture, "many trims leave a log that is read as if they had been one", "[log]") {
+TEST_CASE_METHOD(logs, "many trims leave a log that is read as if they had been one", "[log]") {
   constexpr uint64_t count = 3'000;
   greenroom::testing::faulty_env disk; // whose syncs cost nothing
   options = small_store(directory / "many", disk.env());
