@@ -78,7 +78,7 @@ struct found_log {
 };
 
 /// Marks the shard as installing, for good until install_end, and drops all of it. May be repeated: then it starts
-/// anew.
+/// anew. Reads of this shard that run meanwhile may fail or find less; its snapshots are void from then on.
 struct install_begin {
   shard_id shard = 0;
 };

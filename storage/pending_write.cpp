@@ -82,6 +82,7 @@ outcome<void> pending_write::add(const cut_log& x) {
   auto gone = std::min<uint64_t>(shard.appended.size(), state.last.index - x.after);
   shard.appended.resize(shard.appended.size() - gone);
   state.last = *last;
+  shard.positions_changed = true; // so that a log that is cut to nothing is a log all the same, see clustered()
   return {};
 }
 

@@ -20,12 +20,12 @@ constexpr std::array families{keys::family::state, keys::family::events, keys::f
 } // namespace
 
 struct shard_snapshot::core {
-  core(const database& of, shard_id which) : shard(which), db(&of), moment(of->GetSnapshot()) {}
+  core(const database& of, shard_id which) : shard(which), db(&of) {}
   ~core() { close(); }
 
   /// Afterwards nothing of RocksDB is held. REQUIRES: the mutex is held, or nobody else knows of this.
   void close() noexcept {
-    if (db != nullptr)
+    if (moment != nullptr)
       (*db)->ReleaseSnapshot(moment);
     db = nullptr;
     moment = nullptr;
@@ -38,7 +38,7 @@ struct shard_snapshot::core {
   /// Held while a chunk is read; guards what follows.
   std::mutex mutex;
   const database* db; // null: closed
-  const rocksdb::Snapshot* moment;
+  const rocksdb::Snapshot* moment = nullptr;
   std::string token;
 };
 
@@ -102,17 +102,24 @@ outcome<void> shard_snapshot::resume(std::string token) {
 
 outcome<std::unique_ptr<shard_snapshot>> open_snapshots::open(const database& db, shard_id shard) {
   auto core = std::make_unique<shard_snapshot::core>(db, shard);
-  auto state = read_shard(db, shard, core->moment);
+  auto& x = *core;
+  {
+    std::lock_guard lock(mutex_);
+    all_.push_back(&x);
+  }
+  std::unique_ptr<shard_snapshot> result(new shard_snapshot(shared_from_this(), std::move(core)));
+  // In the list first: if the shard is dropped from now on, this is voided; if it was before, the mark is seen.
+  std::lock_guard reading(x.mutex);
+  if (x.db == nullptr)
+    return fail(errc::unavailable, "storage: the shard is being installed: it holds no truth");
+  x.moment = db->GetSnapshot();
+  auto state = read_shard(db, shard, x.moment);
   if (!state)
     return state.error();
   if (state->installing)
     return fail(errc::unavailable, "storage: the shard is being installed: it holds no truth");
-  core->applied = state->applied;
-  {
-    std::lock_guard lock(mutex_);
-    all_.push_back(core.get());
-  }
-  return std::unique_ptr<shard_snapshot>(new shard_snapshot(shared_from_this(), std::move(core)));
+  x.applied = state->applied;
+  return result;
 }
 
 void open_snapshots::close(shard_id shard) {

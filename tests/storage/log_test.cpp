@@ -133,6 +133,12 @@ TEST_CASE_METHOD(logs, "a log that is cut twice in one write ends where the seco
   put({append_entry{shard, an_entry(lobby, 3, 7)}, cut_log{shard, 4}, append_entry{shard, an_entry(lobby, 4, 5)}});
   CHECK(state().last == log_position{4, 5});
   CHECK(log(3) == places{{1, 4}, {4, 5}});
+  put({append_entry{shard, an_entry(lobby, 5, 6)}, append_entry{shard, an_entry(lobby, 5, 7)}, cut_log{shard, 4},
+       cut_log{shard, 3}, append_entry{shard, an_entry(lobby, 6, 4)}});
+  CHECK(log(2) == places{{1, 3}, {6, 4}});
+  put({cut_log{shard, 0}});
+  CHECK(state() == shard_state{});
+  CHECK(db->clustered().value());
 }
 
 TEST_CASE_METHOD(logs, "what is trimmed is not kept", "[log]") {
