@@ -1,7 +1,6 @@
 // The log of a shard on a disk that fails, at every operation and in three ways. Whatever happens: an entry whose
 // append was acknowledged is there unless it was cut or trimmed, the state is what the entries up to `applied` made of
 // it, log and state fit together, and a shard whose installation has begun never passes for a whole one.
-#include "../support/faulty_env.hpp"
 #include "log_fixture.hpp"
 
 #include <functional>

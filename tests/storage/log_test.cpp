@@ -1,5 +1,4 @@
 // The log of a shard beside its state: what each mutation does, what it refuses, and what readers see.
-#include "../support/faulty_env.hpp"
 #include "log_fixture.hpp"
 #include "storage/database.hpp"
 
@@ -266,8 +265,7 @@ TEST_CASE_METHOD(logs, "batches of shards without a log are written directly, be
 
 TEST_CASE_METHOD(logs, "many trims leave a log that is read as if they had been one", "[log]") {
   constexpr uint64_t count = 3'000;
-  greenroom::testing::faulty_env disk; // whose syncs cost nothing
-  options = small_store(directory / "many", disk.env());
+  options = small_store(directory / "many", quick_disk());
   options.write_buffer_bytes = 64 << 10; // so that tombstones are in tables, too
   restart();
   for (uint64_t i = 1; i <= count; ++i) {
@@ -280,5 +278,4 @@ TEST_CASE_METHOD(logs, "many trims leave a log that is read as if they had been 
   CHECK(state() == shard_state{{1, count - 3}, {1, count}, {1, count}, false});
   CHECK(log(count - 3) == places{{1, count - 2}, {1, count - 1}, {1, count}});
   CHECK(db->log_after(shard, count - 4, 10, 10).error().code == errc::not_found);
-  db.reset();
 }

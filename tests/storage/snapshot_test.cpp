@@ -109,10 +109,12 @@ TEST_CASE_METHOD(snapshot_fixture, "a shard that is installed is the one that wa
   else
     for (auto& x : all)
       CHECK(x.bytes.size() <= bytes + 100);
-  // What is there before goes: an older log, and other rooms.
+  // What is there before goes: other rooms, and a log that is longer.
   auto old = an_entry(room_in(shard, 3), 1, 1);
-  REQUIRE(
-      write(*other, {append_entry{shard, old}, apply_entry{shard, old}, append_entry{shard, an_entry(lobby, 1, 2)}}));
+  std::vector<mutation> before{append_entry{shard, old}, apply_entry{shard, old}};
+  for (uint64_t i = 2; i <= 50; ++i)
+    before.emplace_back(append_entry{shard, an_empty_entry(1, i)});
+  REQUIRE(write(*other, before));
   install_all(all, snapshot->applied());
   CHECK(other->load_shard(shard).value() == shard_state{{4, 40}, {4, 40}, {4, 40}, false});
   CHECK(other->log_after(shard, 40, 10, 10).value().empty());
@@ -152,6 +154,7 @@ TEST_CASE_METHOD(snapshot_fixture, "the first and the last shard are as whole as
 }
 
 TEST_CASE_METHOD(snapshot_fixture, "all chunks are of one moment while the writer goes on", "[snapshot]") {
+  options = small_store(directory / "busy", quick_disk());
   options.write_buffer_bytes = 64 << 10; // so that files come and go under the snapshot
   restart();
   fill_shard(200);
@@ -163,19 +166,27 @@ TEST_CASE_METHOD(snapshot_fixture, "all chunks are of one moment while the write
   }();
   auto snapshot = db->snapshot(shard).value();
   std::atomic<bool> done{false};
+  std::atomic<uint64_t> written{0};
   std::vector<snapshot_chunk> all;
   std::thread reader([&] {
-    all = rest_of(*snapshot, 500);
+    do {
+      while (written < 20 * all.size())
+        std::this_thread::yield();
+      all.push_back(snapshot->next(500).value());
+    } while (!all.back().last);
     done = true;
   });
-  // Until the reader is through, and long enough for flushes and compactions in any case.
-  for (uint64_t i = 201; !done || i < 1'500; ++i) {
+  bool good = true;
+  for (uint64_t i = 201; good && !done; ++i) {
     auto entry = an_entry(i % 2 == 0 ? lobby : second, 4, i, std::string(300, 'y') + std::to_string(i));
-    if (!write(*db, {append_entry{shard, entry}, apply_entry{shard, entry}, trim_log{shard, i - 50}}))
-      break;
+    good = write(*db, {append_entry{shard, entry}, apply_entry{shard, entry}, trim_log{shard, i - 50}}).has_value();
+    ++written;
   }
+  if (!good)
+    written = UINT64_MAX; // so that the reader does not wait for ever
   reader.join();
-  REQUIRE_FALSE(all.empty());
+  REQUIRE(good);
+  CHECK(written > 1'000);
   install_all(all, {4, 200});
   other.reset();
   CHECK(contents_of(other_options, shard) == expected);
@@ -317,6 +328,7 @@ TEST_CASE_METHOD(snapshot_fixture, "an installation is nothing until its end, an
 TEST_CASE_METHOD(snapshot_fixture, "dropping a shard takes its files and nothing of its neighbours", "[snapshot]") {
   // As many files as such small buffers make, several shards in each.
   other.reset();
+  other_options = small_store(directory / "full", quick_disk());
   other_options.write_buffer_bytes = 64 << 10;
   other = store::open(other_options).value();
   auto neighbour = static_cast<shard_id>((shard + 1) % shard_count);
