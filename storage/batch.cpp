@@ -25,27 +25,47 @@ batch::batch(shard_id shard) : shard_(shard) {
 }
 
 outcome<batch> batch::parse(std::string bytes) {
+  if (bytes.size() < 2 || static_cast<shard_id>(bytes[1]) >= shard_count)
+    return fail(errc::internal, "storage: not a batch of this version");
+  batch result(static_cast<shard_id>(bytes[1]));
+  auto count = [&result](auto&&...) { ++result.count_; };
+  if (auto good = replay(bytes, result.shard_, count, count); !good)
+    return good.error();
+  result.bytes_ = std::move(bytes);
+  return result;
+}
+
+outcome<void> batch::replay(std::string_view bytes, shard_id shard,
+                            const std::function<void(std::string_view, std::string_view)>& put,
+                            const std::function<void(std::string_view)>& erase) {
   byte_reader in(bytes);
   auto version = in.byte();
-  auto shard = in.byte();
-  if (!in.good() || version != batch_version || shard >= shard_count)
+  auto written = in.byte();
+  if (!in.good() || version != batch_version)
     return fail(errc::internal, "storage: not a batch of this version");
-  batch result(shard);
+  if (written != shard)
+    return fail(errc::internal,
+                "storage: a batch for shard " + std::to_string(written) + " stands in shard " + std::to_string(shard));
   while (in.good() && in.left() > 0) {
     auto op = in.byte();
     auto key = in.text();
+    std::string_view value;
     if (op == op_put)
-      in.text();
+      value = in.text();
     else if (op != op_erase)
       in.fail();
-    if (in.good() && !keys::belongs(key, shard))
+    if (!in.good())
+      break;
+    if (!keys::belongs(key, shard))
       return fail(errc::internal, "storage: a batch for shard " + std::to_string(shard) + " holds a foreign key");
-    ++result.count_;
+    if (op == op_put)
+      put(key, value);
+    else
+      erase(key);
   }
   if (!in.finished())
     return fail(errc::internal, "storage: a batch is cut short or damaged");
-  result.bytes_ = std::move(bytes);
-  return result;
+  return {};
 }
 
 void batch::put(const room_id& room, const event& e) { add_put(keys::event(room, e.seq), encode(e)); }

@@ -25,6 +25,10 @@ public:
   const std::string& bytes() const noexcept { return bytes_; }
   /// Fails with errc::internal if the bytes are not a batch, or hold a key of another shard.
   static outcome<batch> parse(std::string bytes);
+  /// As parse() and then replay(), without a copy. What has been called before a mistake is found stays called.
+  static outcome<void> replay(std::string_view bytes, shard_id shard,
+                              const std::function<void(std::string_view key, std::string_view value)>& put,
+                              const std::function<void(std::string_view key)>& erase);
 
   // A room's data. REQUIRES: room.shard() == shard().
   void put(const room_id& room, const event& e);

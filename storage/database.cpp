@@ -49,6 +49,17 @@ struct room_of : rocksdb::SliceTransform {
   rocksdb::Slice Transform(const rocksdb::Slice& key) const override { return {key.data(), key.size() - Rest}; }
 };
 
+/// Likewise the log in which an entry stands. RocksDB keeps a memtable's range deletions in a list of their own and yet
+/// looks for their place with the same hints, which then corrupts one of the two: so a key with which a range deletion
+/// begins must be outside of the domain, in every family that has hints.
+struct log_of : rocksdb::SliceTransform {
+  const char* Name() const override { return "greenroom.log_of"; }
+  bool InDomain(const rocksdb::Slice& key) const override { return key.size() == keys::entry_bytes; }
+  rocksdb::Slice Transform(const rocksdb::Slice& key) const override {
+    return {key.data(), key.size() - keys::seq_bytes};
+  }
+};
+
 rocksdb::DBOptions database_options(const store_options& options) {
   rocksdb::DBOptions out;
   out.create_if_missing = true;
@@ -133,6 +144,17 @@ rocksdb::ColumnFamilyOptions family_options(keys::family which, const store_opti
     table.filter_policy.reset(rocksdb::NewRibbonFilterPolicy(12, 2));
     table.optimize_filters_for_memory = true;
     table.data_block_index_type = rocksdb::BlockBasedTableOptions::kDataBlockBinaryAndHash;
+    break;
+  case keys::family::log:
+    // Written once, in order, as large as events; trimmed in order, most of it before it has left the memtable. What
+    // outlives that is rewritten seldom: universal compaction merges neighbours in age, which die together. No filter,
+    // as nothing is looked up that may be absent, and no compression: it does not live long enough to pay for it.
+    out.write_buffer_size = options.write_buffer_bytes;
+    out.compression = rocksdb::kNoCompression;
+    out.compaction_style = rocksdb::kCompactionStyleUniversal;
+    out.level_compaction_dynamic_level_bytes = false;
+    out.memtable_insert_with_hint_prefix_extractor = std::make_shared<log_of>();
+    table.block_size = 32u << 10;
     break;
   }
   out.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
@@ -244,6 +266,13 @@ database::~database() {
 }
 
 bool database::failed() const noexcept { return watch_->failed; }
+
+rocksdb::Status database::drop_files(keys::family which, const std::string& prefix) {
+  auto end = keys::end_of(prefix);
+  rocksdb::Slice from(prefix);
+  rocksdb::Slice to(end);
+  return rocksdb::DeleteFilesInRange(db_.get(), family(which), &from, &to, false);
+}
 
 outcome<std::unique_ptr<database>> database::open(const store_options& options, database_parts& parts) {
   if (auto made = make_directory(options.path); !made)

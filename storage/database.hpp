@@ -42,6 +42,9 @@ public:
     return families_[static_cast<size_t>(which)];
   }
   bool failed() const noexcept;
+  /// Removes the files that hold nothing but keys with this prefix, at once. Only some of what was there may go, and
+  /// no snapshot keeps it: REQUIRES: all of it has been deleted, synced, and nobody reads it.
+  rocksdb::Status drop_files(keys::family which, const std::string& prefix);
 
 private:
   struct watch;

@@ -75,9 +75,21 @@ std::string listed(const user_id& id, const room_id& room) {
   return out;
 }
 
+std::string entry(shard_id shard, uint64_t index) {
+  auto out = prefix(shard, tag::entry);
+  put_seq(out, index);
+  return out;
+}
+
+std::string before_entry(shard_id shard, uint64_t index) { return entry(shard, index - 1) + '\0'; }
+
+std::string positions(shard_id shard) { return prefix(shard, tag::positions); }
+
 std::string prefix(const room_id& id, tag kind) { return begin(id, kind, 0); }
 std::string prefix(const user_id& id, tag kind) { return begin(id, kind, 0); }
 std::string prefix(shard_id shard, tag kind) { return {static_cast<char>(shard), static_cast<char>(kind)}; }
+
+std::string prefix(shard_id shard) { return std::string(1, static_cast<char>(shard)); }
 
 std::string end_of(std::string prefix) {
   ++prefix.back();
@@ -97,6 +109,9 @@ family family_of(std::string_view key) noexcept {
     return family::events;
   case tag::key:
     return family::keys;
+  case tag::entry:
+  case tag::positions:
+    return family::log;
   default:
     return family::state;
   }
@@ -123,6 +138,9 @@ bool belongs(std::string_view key, shard_id shard) noexcept {
   case tag::session:
   case tag::listed:
     return rest > 0;
+  case tag::entry:
+  case tag::positions:
+    return false;
   }
   return false;
 }

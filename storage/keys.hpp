@@ -27,15 +27,20 @@ enum class tag : char {
   account = 'a',
   session = 's',
   listed = 'l',
+  // Of a shard: its log and how far it is. Only in the family `log`, never in a batch or a snapshot.
+  entry = 'g',
+  positions = 'p',
 };
 
 /// The column families that the keys are spread over by their tag; each is tuned for how it is read (database.cpp).
-enum class family : uint8_t { state = 0, events = 1, keys = 2 };
-inline constexpr size_t family_count = 3;
-/// With which an event's key ends.
+enum class family : uint8_t { state = 0, events = 1, keys = 2, log = 3 };
+inline constexpr size_t family_count = 4;
+/// With which the key of an event or of a log's entry ends.
 inline constexpr size_t seq_bytes = 8;
+/// An entry's key: shard, tag, index.
+inline constexpr size_t entry_bytes = 2 + seq_bytes;
 /// The names on disk.
-inline constexpr std::array<const char*, family_count> family_names = {"default", "events", "keys"};
+inline constexpr std::array<const char*, family_count> family_names = {"default", "events", "keys", "log"};
 
 std::string room(const room_id&);
 std::string event(const room_id&, uint64_t seq);
@@ -46,21 +51,29 @@ std::string account(const user_id&);
 /// REQUIRES: !session.empty().
 std::string session(const user_id&, std::string_view session);
 std::string listed(const user_id&, const room_id&);
+std::string entry(shard_id, uint64_t index);
+/// Before which nothing of entry `index` or of a later one stands, and which is no entry's key itself (see log_of in
+/// database.cpp). REQUIRES: index > 0.
+std::string before_entry(shard_id, uint64_t index);
+std::string positions(shard_id);
 
 /// Everything of one kind that an id owns: shard, tag, id and its 0 byte.
 std::string prefix(const room_id&, tag);
 std::string prefix(const user_id&, tag);
 /// Everything of one kind in a shard.
 std::string prefix(shard_id, tag);
+/// Everything of a shard.
+std::string prefix(shard_id);
 /// The first key behind all that begin with `prefix`. REQUIRES: it ends with a byte below 0xff.
 std::string end_of(std::string prefix);
 
-/// The seq in an event key behind its prefix.
+/// The seq in an event key, or the index in an entry's, behind its prefix.
 uint64_t seq_of(std::string_view rest) noexcept;
 
 /// The family of a key that was built here. REQUIRES: key.size() >= 2.
 family family_of(std::string_view key) noexcept;
-/// Whether these bytes are a key of this shard: a known tag, and an id that lives there. For bytes from elsewhere.
+/// Whether these bytes are a key of what a shard holds: a known tag, and an id that lives there; its log is not part of
+/// that. For bytes from elsewhere.
 bool belongs(std::string_view key, shard_id shard) noexcept;
 
 /// Where the schema's version stands, outside of every shard.

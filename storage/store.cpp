@@ -36,41 +36,30 @@ const std::string& store::id() const noexcept { return impl_->id; }
 
 outcome<void> store::commit(std::span<const batch* const> batches) {
   auto& self = *impl_;
-  if (!self.healthy)
-    return fail(errc::unavailable, "storage: not yet reopened after: " + self.broken_by);
-  if (self.db->failed())
-    return self.broken("background work failed");
-  if (auto enough = self.check_free_space(); !enough)
-    return enough;
-
+  if (auto ready = self.ready(); !ready)
+    return ready;
   size_t bytes = 0;
   for (auto* x : batches)
     bytes += x->bytes().size();
-  rocksdb::WriteBatch all(bytes + 64);
-  struct {
-    database& db;
-    rocksdb::WriteBatch& all;
-    rocksdb::Status status;
-    void note(const rocksdb::Status& s) {
-      if (!s.ok())
-        status = s;
-    }
-  } into{*self.db, all, {}};
+  pending_write all(*self.db, self.known, bytes);
   for (auto* x : batches)
-    x->replay(
-        [&into](std::string_view key, std::string_view value) {
-          into.note(into.all.Put(into.db.family(keys::family_of(key)), key, value));
-        },
-        [&into](std::string_view key) { into.note(into.all.Delete(into.db.family(keys::family_of(key)), key)); });
-  if (!into.status.ok())
-    return self.broken(into.status.ToString());
-  if (all.Count() == 0)
-    return {};
-  rocksdb::WriteOptions synced;
-  synced.sync = true;
-  if (auto status = (*self.db)->Write(synced, &all); !status.ok())
-    return self.broken(status.ToString());
-  return {};
+    if (auto added = all.add(x); !added)
+      return added;
+  return self.write_now(all);
+}
+
+outcome<void> store::write(std::span<const mutation> mutations) {
+  auto& self = *impl_;
+  if (auto ready = self.ready(); !ready)
+    return ready;
+  size_t bytes = 0;
+  for (auto& x : mutations)
+    bytes += pending_write::size_of(x);
+  pending_write all(*self.db, self.known, bytes);
+  for (auto& x : mutations)
+    if (auto added = std::visit([&all](auto& one) { return all.add(one); }, x); !added)
+      return added;
+  return self.write_now(all);
 }
 
 outcome<void> store::reopen() {
@@ -83,6 +72,8 @@ outcome<void> store::reopen() {
   self.healthy = false;
   self.closing = true;
   std::unique_lock lock(self.gate);
+  self.snapshots->close_all();
+  self.known = {};
   self.db.reset();
   auto opened = self.open_database_now();
   self.closing = false;
@@ -102,6 +93,43 @@ outcome<void> store::impl::open_database_now() {
     return current.error();
   id = std::move(*current);
   db = std::move(*opened);
+  return {};
+}
+
+outcome<void> store::impl::ready() {
+  if (!healthy)
+    return fail(errc::unavailable, "storage: not yet reopened after: " + broken_by);
+  if (db->failed())
+    return broken("background work failed");
+  return {};
+}
+
+outcome<void> store::impl::write_now(pending_write& x) {
+  auto bytes = x.finish();
+  if (!bytes)
+    return broken(bytes.error().message);
+  if ((*bytes)->Count() == 0) {
+    x.take_effect(); // an empty chunk may be the last one of its snapshot
+    return {};
+  }
+  if (x.takes_space())
+    if (auto enough = check_free_space(); !enough)
+      return enough;
+  rocksdb::WriteOptions how;
+  how.sync = x.synced();
+  if (auto status = (*db)->Write(how, *bytes); !status.ok())
+    return broken(status.ToString());
+  x.take_effect();
+  // The mark that the shard holds no truth is on the disk. Range deletions alone would free the space only when
+  // compactions come by, while the snapshot that is about to arrive needs it.
+  for (auto shard : x.dropped()) {
+    snapshots->close(shard);
+    for (auto family : {keys::family::state, keys::family::events, keys::family::keys})
+      if (auto status = db->drop_files(family, keys::prefix(shard)); !status.ok())
+        return broken(status.ToString());
+    if (auto status = db->drop_files(keys::family::log, keys::prefix(shard, keys::tag::entry)); !status.ok())
+      return broken(status.ToString());
+  }
   return {};
 }
 

@@ -5,17 +5,21 @@
 //
 // Invariants
 // - commit() returns success only after one fdatasync that covers every batch handed over; all of them or none are
-//   visible afterwards.
+//   visible afterwards. So does write(), unless nothing in it needs to be durable.
 // - After a failed commit the store refuses every commit until reopen() succeeded. What a failed commit wrote may or
 //   may not be there then: whoever holds state of it must read it anew (generation() has changed).
 // - A commit that the free-space check refused wrote nothing: that is a plain refusal, and the store stays healthy.
+// - What a crash leaves is all writes up to some moment, whole, behind the last synced one: log, state and positions of
+//   a shard always fit together.
 // - No read waits for the writer; only `disk` reads and pages wait for the disk.
 //
 // Messages of failures are for the log: they may name files. A client is told "unavailable" in other words.
 #pragma once
 
 #include "storage/batch.hpp"
+#include "storage/log.hpp"
 #include "storage/records.hpp"
+#include "storage/snapshot.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -80,6 +84,13 @@ public:
   /// after which the next commit may simply be tried, from a failed write, after which only reopen() helps. An error of
   /// RocksDB's background work (a flush that finds the disk full) makes the next commit fail in the same way.
   outcome<void> commit(std::span<const batch* const> batches);
+  /// One write of all mutations, in order, all or none; log.hpp says what each of them does and requires. Synced if any
+  /// of them needs it: a batch, append, cut, found, install_begin, install_end. Not for apply, trim and install_chunk
+  /// alone: what a crash takes of those is done again, from the log or from a new snapshot. It then takes the last ones
+  /// only, never one from between. Fails as commit() does; a refusal with errc::internal (see log.hpp, or what is
+  /// stored of a shard can't be read) wrote nothing, and the store stays healthy. Trim, cut and install_begin alone are
+  /// not refused for want of space: they free it.
+  outcome<void> write(std::span<const mutation> mutations);
   /// Closes and opens the database after a failed commit. Fails with errc::unavailable as long as it can't be opened,
   /// and may be tried for ever. While the disk is below min_free_bytes it fails at once and leaves the database open,
   /// so that reads go on.
@@ -106,6 +117,16 @@ public:
   outcome<std::pair<lookup, key_record>> find_key(const room_id& room, const key_hash& key, read_tier tier) const;
   /// Effects of a shard that wait to be acknowledged, at most `limit`.
   outcome<std::vector<effect_record>> effects(shard_id shard, size_t limit) const;
+  /// All zeros: nothing was ever written through a log here.
+  outcome<shard_state> load_shard(shard_id shard) const;
+  /// Entries with an index > `index`, ascending, at most `limit` and about `bytes` (at least one). Fails with not_found
+  /// if the first of them is not kept any longer.
+  outcome<std::vector<log_entry>> log_after(shard_id shard, uint64_t index, size_t limit, size_t bytes) const;
+  /// Whether any shard has a log or had one: then this is a store of a cluster, and must not be served by itself.
+  outcome<bool> clustered() const;
+  /// The state of a shard at this moment. Fails with unavailable while the shard is installing. The store need not
+  /// outlive it.
+  outcome<std::unique_ptr<shard_snapshot>> snapshot(shard_id shard) const;
   /// Reads the database's own figures (RocksDB properties) for metrics: name -> value.
   std::vector<std::pair<std::string, uint64_t>> figures() const;
 

@@ -2,6 +2,8 @@
 #pragma once
 
 #include "storage/database.hpp"
+#include "storage/pending_write.hpp"
+#include "storage/snapshots.hpp"
 #include "storage/store.hpp"
 
 #include <atomic>
@@ -22,12 +24,16 @@ struct open_database {
 
 struct store::impl {
   explicit impl(store_options o) : options(std::move(o)) {}
+  ~impl() { snapshots->close_all(); }
 
   /// Never waits: fails with errc::unavailable while the database is closed or about to be.
   outcome<open_database> read() const;
   /// REQUIRES: the writer's thread, or open().
   outcome<void> open_database_now();
   outcome<void> check_free_space();
+  /// Whether a write may be tried at all.
+  outcome<void> ready();
+  outcome<void> write_now(pending_write& x);
   failure broken(std::string_view why);
 
   const store_options options;
@@ -40,8 +46,10 @@ struct store::impl {
   mutable std::shared_mutex gate;
   database_parts parts;
   std::unique_ptr<database> db; // null: closed, and the last attempt to open it failed
+  const std::shared_ptr<open_snapshots> snapshots = std::make_shared<open_snapshots>();
   // The writer's own.
   std::string broken_by;
+  known_shards known; // forgotten when the database is opened anew
   std::chrono::steady_clock::time_point space_checked{};
 };
 

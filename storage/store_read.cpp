@@ -1,4 +1,5 @@
 // The readers of the store. Each takes the gate shared for as long as it needs RocksDB, at most one page long.
+#include "storage/range.hpp"
 #include "storage/store_impl.hpp"
 
 #include <rocksdb/db.h>
@@ -8,36 +9,6 @@
 
 namespace greenroom::storage {
 namespace {
-
-/// An iterator over the keys with one prefix, and the slices that its bounds point into.
-class range {
-public:
-  range(const database& db, keys::family family, std::string prefix, const rocksdb::Snapshot* snapshot = nullptr)
-      : prefix_(std::move(prefix)), end_(keys::end_of(prefix_)), lower_(prefix_), upper_(end_) {
-    rocksdb::ReadOptions options;
-    options.iterate_lower_bound = &lower_;
-    options.iterate_upper_bound = &upper_;
-    options.snapshot = snapshot;
-    it_.reset(db->NewIterator(options, db.family(family)));
-  }
-
-  rocksdb::Iterator* operator->() const noexcept { return it_.get(); }
-  const std::string& prefix() const noexcept { return prefix_; }
-  /// What stands in the key behind the prefix. REQUIRES: the iterator is valid.
-  std::string_view rest() const noexcept { return it_->key().ToStringView().substr(prefix_.size()); }
-  std::string_view value() const noexcept { return it_->value().ToStringView(); }
-  outcome<void> status() const {
-    auto status = it_->status();
-    if (!status.ok())
-      return to_failure("can't read", status);
-    return {};
-  }
-
-private:
-  std::string prefix_, end_;
-  rocksdb::Slice lower_, upper_;
-  std::unique_ptr<rocksdb::Iterator> it_;
-};
 
 /// Calls `take(rest of the key, record)` for everything with a prefix.
 template <class Record, class Take>

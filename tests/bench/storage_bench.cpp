@@ -1,7 +1,10 @@
 // storage_bench: what the store costs by itself. One JSON line per measurement:
+//
 //   commit       batches per commit -> commits/s, batches/s, CPU microseconds per batch, p50 of one commit in
-//   microseconds fdatasync    p50 of appending the same bytes to a bare file and syncing it, in microseconds, as the
+//   microseconds logged       the same batches appended to logs, which keep `kept` entries per shard, then applied; p50
+//   of the append fdatasync    p50 of appending the same bytes to a bare file and syncing it, in microseconds, as the
 //   yardstick find_absent  CPU microseconds per look-up of a key that is not there, with filters of `keys` stored ones
+//
 // Usage: storage_bench DIRECTORY (which must not exist; it is made and left behind)
 #include "storage/store.hpp"
 
@@ -81,6 +84,45 @@ void bench_commits(store& db, size_t group, size_t commits, uint64_t first_seq) 
               group, static_cast<double>(commits) / wall * 1e6, batches / wall * 1e6, cpu / batches, p50(times));
 }
 
+/// What a cluster's node does with each batch instead: it appends the batches to the logs of their shards, synced, and
+/// later applies them, unsynced. A commit's time is that of the append alone: that is what is waited for.
+void bench_logged(store& db, size_t group, size_t commits, uint64_t first_seq, uint64_t kept) {
+  std::vector<double> times;
+  std::vector<uint64_t> heads(shard_count, 0);
+  auto cpu = cpu_us();
+  auto wall = wall_us();
+  for (size_t c = 0; c < commits; ++c) {
+    std::vector<mutation> appends, applies;
+    for (size_t i = 0; i < group; ++i) {
+      auto x = a_send(bench_room(i), first_seq + c);
+      auto shard = x.shard();
+      log_entry entry{{1, ++heads[shard]}, std::make_shared<const std::string>(x.bytes())};
+      appends.emplace_back(append_entry{shard, entry});
+      applies.emplace_back(apply_entry{shard, std::move(entry)});
+    }
+    // Each log is trimmed now and then, as the primary would.
+    for (unsigned shard = 0; shard < shard_count; ++shard)
+      if (c % 16 == shard % 16 && heads[shard] > kept)
+        applies.emplace_back(trim_log{static_cast<shard_id>(shard), heads[shard] - kept});
+    auto start = wall_us();
+    auto done = db.write(appends);
+    times.push_back(wall_us() - start);
+    if (done)
+      done = db.write(applies);
+    if (!done) {
+      std::fprintf(stderr, "%s\n", done.error().message.c_str());
+      std::exit(1);
+    }
+  }
+  cpu = cpu_us() - cpu;
+  wall = wall_us() - wall;
+  auto batches = static_cast<double>(group * commits);
+  std::printf("{\"bench\":\"logged\",\"group\":%zu,\"kept\":%lu,\"commits_per_s\":%.0f,\"batches_per_s\":%.0f,"
+              "\"cpu_us_per_batch\":%.2f,\"p50_us\":%.0f}\n",
+              group, static_cast<unsigned long>(kept), static_cast<double>(commits) / wall * 1e6, batches / wall * 1e6,
+              cpu / batches, p50(times));
+}
+
 void bench_fdatasync(const std::string& path, size_t bytes) {
   int fd = ::open(path.c_str(), O_CREAT | O_WRONLY | O_TRUNC, 0600);
   std::string data(bytes, 'x');
@@ -132,4 +174,19 @@ int main(int argc, char** argv) {
   bench_find_absent(*db, stored, "tables");
   for (auto& [name, value] : db->figures())
     std::printf("{\"figure\":\"%s\",\"value\":%lu}\n", name.c_str(), static_cast<unsigned long>(value));
+  db.reset();
+  // Each in a store of its own: the direct commits once more, at the speed of this minute, beside those through logs.
+  auto alone = [&](const char* name, auto&& run) {
+    store_options fresh;
+    fresh.path = options.path + "/" + name;
+    run(*store::open(fresh).value());
+    std::filesystem::remove_all(fresh.path);
+  };
+  for (int round = 0; round < 3; ++round) {
+    alone("direct", [](store& x) { bench_commits(x, 1'000, 500, 1); });
+    alone("logged", [](store& x) { bench_logged(x, 1'000, 500, 1, 1'000); });
+  }
+  alone("logged", [](store& x) { bench_logged(x, 1'000, 500, 1, 1'000'000); }); // nothing is trimmed
+  alone("logged", [](store& x) { bench_logged(x, 64, 500, 1, 1'000); });
+  alone("logged", [](store& x) { bench_logged(x, 1, 500, 1, 1'000); });
 }

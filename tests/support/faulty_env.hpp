@@ -5,6 +5,10 @@
 // half written, or garbage. Its syncs only do the book-keeping: these tests are many, and a real fdatasync takes
 // milliseconds.
 //
+// The sync of a write-ahead log that is not the newest neither fails nor counts: a writer and a flush may be after it
+// at the same time, and the second to try after a failure meets an assertion in RocksDB (see storage/README.md, "What
+// is durable", 6).
+//
 // Threads: any; RocksDB's background threads come through here, too.
 #pragma once
 
