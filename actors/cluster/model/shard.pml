@@ -587,12 +587,11 @@ inline to_and_from(q) {
   /* Takes q in. */
   :: d_step {
     changes < CHANGES && in(up, n) && in(newest, n) && asked[n] == NONE && request[n] == NONE && !in(view_in_sync[n], q) &&
-#ifdef FLAW_TAKES_IN_EARLY
-        leads(n) &&
-#else
-        role[n] == SERVES &&
+#ifndef FLAW_TAKES_IN_EARLY
+        /* Both have the first entry of this epoch, so all before it, too. It need not be committed: a dead member may prevent that. */
+        epoch_of(at(n, (matched(n, q) < synced[n] -> matched(n, q) : synced[n]))) == known[n] &&
 #endif
-        !in(told_to_install[n], q) && matched(n, q) >= applied[n] ->
+        leads(n) && !in(told_to_install[n], q) && matched(n, q) >= applied[n] ->
     changes++;
     asked[n] = CHANGE; asked_set[n] = with(view_in_sync[n], q);
     request[n] = CHANGE; request_set[n] = asked_set[n]
@@ -602,7 +601,7 @@ inline to_and_from(q) {
 #ifndef FLAW_MEMBER_INSTALLS
         !in(view_in_sync[n] | asked_set[n], q) &&
 #endif
-        in(up, q) ->
+        !in(told_to_install[n], q) && in(up, q) ->
     installs++;
     told_to_install[n] = with(told_to_install[n], q);
     matched(n, q) = 0;
