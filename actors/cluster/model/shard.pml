@@ -117,6 +117,7 @@ byte asked[N];    /* the request whose outcome is not known yet */
 byte asked_set[N];
 byte match[N * N]; /* what the other one acknowledged in this epoch */
 byte told_to_install[N];
+byte answered[N]; /* the learners that acknowledged anything in this epoch, since they were told to install if they were */
 byte lease = 7 - UNBORN;  /* who believes in its lease */
 byte seen_under_lease; /* who has seen the record since its node key was written under this lease */
 #if LAGS
@@ -128,6 +129,7 @@ byte look_newest, look_under_lease, look_settles;
 /* -- what the properties remember -------------------------------------------------------------------------------- */
 byte agreed[LAST + 1]; /* the acknowledged entries */
 byte agreed_last;
+byte owed;             /* up to here a read must see, as the last acknowledged batch of a client stands there */
 byte served = 1;       /* the highest epoch that has served */
 byte commits_in[EPOCHS + 1]; /* who committed in this epoch, plus one */
 byte writes, changes, give_ups, expiries, crashes, wipes, installs;
@@ -163,7 +165,7 @@ inline check_log(s) {
 inline check_record() {
   for (j : 0 .. N - 1) {
     if
-    :: in(rec_in_sync, j) ->
+    :: in(rec_in_sync, j) && !in(lost, j) ->
       assert(!in(installing, j));
       assert(last[j] >= agreed_last);
       for (i : 1 .. LAST) {
@@ -185,7 +187,11 @@ inline commit(s, upto) {
       :: else ->
         assert(known[s] >= served); /* 3: an old one may still learn of what the newer one has, no more */
         agreed[i] = at(s, i);
-        agreed_last = i
+        agreed_last = i;
+        if
+        :: at(s, i) == entry(epoch_of(at(s, i)), 0)
+        :: else -> owed = i
+        fi
       fi
     :: else
     fi
@@ -235,6 +241,7 @@ inline follow(s) {
   asked[s] = NONE;
   asked_set[s] = 0;
   told_to_install[s] = 0;
+  answered[s] = 0;
   for (i : 0 .. N - 1) {
     matched(s, i) = 0
   }
@@ -438,7 +445,8 @@ inline see_record(s, re, rp, rs, settles) {
 
 /* A message that would change nothing on either side is not sent. */
 #define useful(s, q) (in(up, s) && leads(s) && in(up, q) && flight < FLIGHT && nfull(data[link(s, q)]) && !in(told_to_install[s], q) && \
-                      (known[s] != known[q] || matched(s, q) < last[s] || applied[q] < applied[s]))
+                      (known[s] != known[q] || !in(view_in_sync[s] | answered[s], q) || \
+                       matched(s, q) < last[s] || applied[q] < applied[s]))
 #define before_entry(s, q) data[link(s, q)]!known[s], i, epoch_of(at(s, i)), (i < last[s] -> at(s, i + 1) : 0), applied[s]; flight++
 
 inline to_and_from(q) {
@@ -569,6 +577,10 @@ inline to_and_from(q) {
         :: p > matched(n, q) -> matched(n, q) = p
         :: else
         fi;
+        if
+        :: !in(view_in_sync[n], q) -> answered[n] = with(answered[n], q)
+        :: else
+        fi;
         p = 0;
         advance(n)
       fi
@@ -591,8 +603,9 @@ inline to_and_from(q) {
         /* Both have the first entry of this epoch, so all before it, too. It need not be committed: a dead member may prevent that. */
         epoch_of(at(n, (matched(n, q) < synced[n] -> matched(n, q) : synced[n]))) == known[n] &&
 #endif
-        leads(n) && !in(told_to_install[n], q) && matched(n, q) >= applied[n] ->
+        leads(n) && !in(told_to_install[n], q) && in(answered[n], q) && matched(n, q) >= applied[n] ->
     changes++;
+    answered[n] = without(answered[n], q);
     asked[n] = CHANGE; asked_set[n] = with(view_in_sync[n], q);
     request[n] = CHANGE; request_set[n] = asked_set[n]
   }
@@ -605,6 +618,7 @@ inline to_and_from(q) {
     installs++;
     told_to_install[n] = with(told_to_install[n], q);
     matched(n, q) = 0;
+    answered[n] = without(answered[n], q);
     data[link(n, q)]!known[n],0,0,SNAPSHOT,applied[n];
     flight++
   }
@@ -632,7 +646,7 @@ end:
   :: d_step { in(up, n) && synced[n] < last[n] -> synced[n] = last[n]; advance(n) }
   /* 5: a read that is answered now. */
   :: d_step {
-    in(up, n) && in(lease, n) && applied[n] < agreed_last &&
+    in(up, n) && in(lease, n) && applied[n] < owed &&
 #ifdef FLAW_READS_WHILE_GIVING_UP
         (role[n] == SERVES || role[n] == STOPPED) &&
 #else
@@ -643,7 +657,7 @@ end:
 #else
         in(seen_under_lease, n) ->
 #endif
-    assert(applied[n] >= agreed_last)
+    assert(applied[n] >= owed)
   }
   /* The record. */
 #if LAGS
