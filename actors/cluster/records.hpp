@@ -1,21 +1,106 @@
-// records: what stands in etcd, as plain values.
+// records: what stands in etcd about a cluster: the keys, and their values as plain structs and as JSON text.
+//
+// Pure functions, no state, any thread. The table of keys and what each means is in README.md.
+//
+// Invariants
+// - What a reader accepts, a writer produced whole: a text with a missing, wrong or contradictory field is refused, and
+// the failure
+//   (errc::bad_request) names the field. A node that acted on half a record could promote a store that lacks entries.
+// - Fields that a reader does not know are passed over, so that a newer node may add some while older ones run.
 #pragma once
 
+#include "config/outcome.hpp"
+
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace greenroom::cluster {
 
+/// Of a data directory, random, never of two; empty: none.
 using store_id = std::string;
 
-/// Who may do what with a shard.
+/// Of a store id, a node name and a zone, in bytes.
+inline constexpr size_t record_name_bytes_max = 64;
+/// Of members in one list of a shard's record.
+inline constexpr size_t record_members_max = 32;
+
+/// What the whole cluster is, as `greenroom cluster init` wrote it.
+struct cluster_record {
+  std::string id;
+  uint32_t shards = 0;
+  /// Of each shard, as wished for.
+  uint32_t replicas = 0;
+  /// A set of in_sync that had this many members never gets fewer. At most `replicas`.
+  uint32_t min_in_sync = 0;
+
+  friend bool operator==(const cluster_record&, const cluster_record&) = default;
+};
+
+/// A store and where it was seen last.
+struct store_record {
+  std::string node;
+  std::string zone; // empty: none
+
+  friend bool operator==(const store_record&, const store_record&) = default;
+};
+
+/// A running process.
+struct node_record {
+  store_id store;
+  std::string zone;    // empty: none
+  std::string address; // of the link
+  std::string version;
+
+  friend bool operator==(const node_record&, const node_record&) = default;
+};
+
+/// Who may do what in one shard.
 struct shard_record {
   uint64_t epoch = 0;
-  store_id primary; // empty: nobody
-  std::vector<store_id> in_sync;
-  std::vector<store_id> replicas; // in_sync is part of it
+  store_id primary;               // one of in_sync; empty: nobody
+  std::vector<store_id> in_sync;  // all among replicas, each once
+  std::vector<store_id> replicas; // each once
+
   friend bool operator==(const shard_record&, const shard_record&) = default;
+};
+
+std::string encode(const cluster_record&);
+std::string encode(const store_record&);
+std::string encode(const node_record&);
+std::string encode(const shard_record&);
+
+outcome<cluster_record> parse_cluster_record(std::string_view json);
+outcome<store_record> parse_store_record(std::string_view json);
+outcome<node_record> parse_node_record(std::string_view json);
+outcome<shard_record> parse_shard_record(std::string_view json);
+
+/// The keys of one cluster, all under one prefix.
+class record_keys {
+public:
+  /// REQUIRES: `cluster_name` holds no '/'.
+  explicit record_keys(std::string_view cluster_name);
+
+  const std::string& prefix() const noexcept { return prefix_; }
+  std::string cluster() const { return prefix_ + "cluster"; }
+  std::string controller() const { return prefix_ + "controller"; }
+  std::string stores() const { return prefix_ + "stores/"; }
+  std::string store(std::string_view id) const { return stores().append(id); }
+  std::string nodes() const { return prefix_ + "nodes/"; }
+  std::string node(std::string_view name) const { return nodes().append(name); }
+  std::string shards() const { return prefix_ + "shards/"; }
+  /// Three digits, so that a listing is in the order of the numbers. REQUIRES: number < 1000
+  std::string shard(uint32_t number) const;
+
+  /// The other way round; nullopt: the key is none of these.
+  std::optional<std::string> store_of(std::string_view key) const;
+  std::optional<std::string> node_of(std::string_view key) const;
+  std::optional<uint32_t> shard_of(std::string_view key) const;
+
+private:
+  std::string prefix_;
 };
 
 } // namespace greenroom::cluster

@@ -302,8 +302,7 @@ void replication::log_read(const store_id& whom,
     return;
   auto& f = i->second;
   if (!found) {
-    f.how = follower::mode::installing;
-    out_.install(whom);
+    install(whom, f);
     return;
   }
   if (found->first.index != f.next - 1) {
@@ -316,6 +315,14 @@ void replication::log_read(const store_id& whom,
     bytes += size_of(e);
   send(whom, f, append{epoch_, found->first, found->second, committed_}, bytes);
   feed(whom, f);
+}
+
+void replication::install(const store_id& to, follower& f) {
+  f.how = follower::mode::installing;
+  f.matched = 0; // it drops what it has
+  f.flight.clear();
+  f.flight_bytes = 0;
+  out_.install(to);
 }
 
 void replication::installed(const store_id& by, bool done) {
@@ -364,6 +371,8 @@ void replication::receive(const store_id& from, const appended& x) {
   f.heard_ms = now_ms_;
   switch (x.what) {
   case appended::verdict::matched:
+    if (f.how == follower::mode::installing)
+      break; // said before it dropped what it had
     f.matched = std::max(f.matched, x.index);
     while (!f.flight.empty() && f.flight.front().first <= x.index) {
       f.flight_bytes -= f.flight.front().second;
@@ -384,10 +393,8 @@ void replication::receive(const store_id& from, const appended& x) {
     }
     break;
   case appended::verdict::installing:
-    if (f.how != follower::mode::installing) {
-      f.how = follower::mode::installing;
-      out_.install(from);
-    }
+    if (f.how != follower::mode::installing)
+      install(from, f);
     break;
   case appended::verdict::stale:
     break;
@@ -504,7 +511,9 @@ bool replication::put_out_silent() {
 /// A learner that is nearly there is waited for from now on, so that it gets there. Only one that has everything that
 /// was ever committed may be taken in: what was committed without it before is not made up for by waiting later.
 void replication::take_in() {
-  if (role_ != role::serving || proposed_)
+  // Recovering will do, or two members of which one died would never get a third; but what an older primary has committed
+  // is known only to reach up to the first entry of this epoch.
+  if ((role_ != role::serving && role_ != role::recovering) || proposed_ || durable_ < barrier_)
     return;
   if (joining_) {
     auto f = followers_.find(*joining_);
@@ -512,7 +521,7 @@ void replication::take_in() {
         now_ms_ - f->second.heard_ms > 2 * limits_.heartbeat_ms) {
       joining_.reset();
       advance();
-    } else if (f->second.matched >= committed_) {
+    } else if (f->second.matched >= std::max(committed_, barrier_)) {
       auto wanted = record_;
       wanted.in_sync.push_back(*std::exchange(joining_, std::nullopt));
       propose(std::move(wanted));

@@ -171,6 +171,7 @@ private:
   void cut(uint64_t after);
   void feed(const store_id& to, follower& f);
   void probe(const store_id& to, follower& f);
+  void install(const store_id& to, follower& f);
   void send(const store_id& to, follower& f, append what, size_t bytes);
   void start(const store_id& to, follower& f);
   std::optional<log_position> position_of(uint64_t index) const;
