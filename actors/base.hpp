@@ -4,8 +4,9 @@
 // - hosted_actor:   runs on a host, that is, on a lane (among the sockets of an I/O thread) or on a strand (on CAF's
 //                   workers). Nearly all actors; there are two for each idle client, so they are small.
 // - detached_actor: has a thread of its own, because it blocks.
+// - pooled_actor:   runs on CAF's workers and has CAF's own requests and timers. For the few that talk to CAF itself.
 //
-// Both keep the vital signs. A hosted actor is one of CAF's actors to everybody else: typed handle, monitors, mailbox
+// All keep the vital signs. A hosted actor is one of CAF's actors to everybody else: typed handle, monitors, mailbox
 // elements. But instead of CAF's scheduled_actor it builds on local_actor. That one's behaviors, multiplexed queues and
 // response tables, which we do not use, cost 800 bytes and more an actor, and 3,000 instructions a message against 400.
 #pragma once
@@ -242,7 +243,8 @@ public:
     auto start = std::chrono::steady_clock::now();
     auto result = super::resume(unit, throughput);
     auto spent = std::chrono::steady_clock::now() - start;
-    vital_signs::count(signs_->busy_ns, static_cast<uint64_t>(spent.count()));
+    // A pooled actor may already run on another worker.
+    signs_->busy_ns.fetch_add(static_cast<uint64_t>(spent.count()), std::memory_order_relaxed);
     return result;
   }
 
@@ -267,5 +269,9 @@ private:
   const actor_kind kind_;
   kept_signs signs_;
 };
+
+/// The same, spawned without a thread of its own.
+template <class Handle>
+using pooled_actor = detached_actor<Handle>;
 
 } // namespace greenroom

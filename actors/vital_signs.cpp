@@ -26,6 +26,8 @@ const char* to_string(actor_kind kind) noexcept {
     return "requester";
   case actor_kind::clock:
     return "clock";
+  case actor_kind::gateway:
+    return "gateway";
   }
   return "?";
 }

@@ -29,9 +29,10 @@ enum class actor_kind : uint8_t {
   reader,
   hasher,
   requester,
-  clock
+  clock,
+  gateway
 };
-inline constexpr size_t actor_kinds = 11;
+inline constexpr size_t actor_kinds = 12;
 const char* to_string(actor_kind kind) noexcept;
 
 class vital_signs : public boost::intrusive::list_base_hook<> {

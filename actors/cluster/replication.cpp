@@ -409,8 +409,8 @@ uint64_t replication::matched(const store_id& by) const {
 // -- behind a primary ------------------------------------------------------------------------------------------------
 
 void replication::receive(const store_id& from, const append& x) {
-  if (role_ == role::unknown)
-    return; // it asks again
+  if (role_ == role::unknown || revision_ == 0)
+    return; // which epochs there were is not known yet; it asks again
   if (x.epoch < epoch_) {
     out_.send(from, appended{epoch_, appended::verdict::stale, 0});
     return;
