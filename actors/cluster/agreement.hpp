@@ -1,5 +1,5 @@
-// agreement: what the cluster needs of a service that decides. Implemented over etcd's v3 gateway in net/etcd; tests have
-// one in memory. Nothing here is about shards or nodes: keys and values are texts.
+// agreement: what the cluster needs of a service that decides. Implemented over etcd's v3 gateway in net/etcd; tests
+// have one in memory. Nothing here is about shards or nodes: keys and values are texts.
 //
 // Threads: every function may be called from any thread and returns at once. Handlers are called one at a time on the
 // implementation's own thread, exactly once each unless said otherwise, and must not block. They may be called before
@@ -54,8 +54,8 @@ struct update {
   bool erased = false; // then value is empty
 };
 struct watcher {
-  /// Everything under the prefix. Called first, and again whenever changes may have been missed: after compaction, a lost
-  /// connection, or silence. Replaces what was known.
+  /// Everything under the prefix. Called first, and again whenever changes may have been missed: after compaction, a
+  /// lost connection, or silence. Replaces what was known.
   std::function<void(const listing&)> listed;
   /// In order of revision, each once after the listing.
   std::function<void(const std::vector<update>&)> updated;
