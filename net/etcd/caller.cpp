@@ -137,36 +137,39 @@ asio::awaitable<outcome<void>> caller::ask(request r) {
       co_return last;
     const auto at = (first + i) % n;
     auto ended = co_await attempt(at, r, now + (r.until - now) / static_cast<int64_t>(n - i % n));
-    if (ended.settled)
+    if (ended.how != ending::kind::settled) {
+      ++counts_.attempts_failed;
+      step_past(at);
+    }
+    if (ended.how != ending::kind::elsewhere)
       co_return std::move(ended.result);
-    ++counts_.attempts_failed;
-    step_past(at);
     last = std::move(ended.result).error();
   }
 }
 
 asio::awaitable<caller::ending> caller::attempt(size_t at, const request& r, steady::time_point soft) {
+  using enum ending::kind;
   auto& m = *members_[at];
   auto link = idle_of(m);
   if (!link) {
     link = fresh(m);
     if (auto open = co_await connect(m, *link, soft); !open)
-      co_return ending{false, std::move(open).error()};
+      co_return ending{elsewhere, std::move(open).error()};
   }
   const auto next_step = r.begin();
   std::optional<step> next = r.first;
   bool asked_for_token = false;
   while (next) {
-    if (auto known = co_await authenticate(m, *link, soft); !known.settled || !known.result)
+    if (auto known = co_await authenticate(m, *link, soft); known.how != settled || !known.result)
       co_return known;
     if (!link->reusable())
-      co_return ending{false, fail(errc::unavailable, "etcd " + m.where.authority() + ": it closed the connection")};
+      co_return ending{elsewhere, fail(errc::unavailable, "etcd " + m.where.authority() + ": it closed the connection")};
     const auto token = m.token;
     const auto got = co_await link->post(next->path, next->body, token, r.repeatable ? soft : r.until);
     if (got.broken) {
       if (!r.repeatable && got.begun)
-        co_return ending{true, unknown_outcome(counts_, got.broken->message)};
-      co_return ending{false, *got.broken};
+        co_return ending{unknown, unknown_outcome(counts_, got.broken->message)};
+      co_return ending{elsewhere, *got.broken};
     }
     if (got.status != 200) {
       auto refused = wire::read_refusal(got.status, got.body);
@@ -175,30 +178,30 @@ asio::awaitable<caller::ending> caller::attempt(size_t at, const request& r, ste
         drop_token(at, token);
         // Nothing was done. Twice in a row is no matter of an old token; another endpoint may know better.
         if (options_.user.empty() || asked_for_token || !link->reusable())
-          co_return ending{false, fail(errc::unavailable, refused.why.message)};
+          co_return ending{elsewhere, fail(errc::unavailable, refused.why.message)};
         asked_for_token = true;
         continue;
       }
       if (link->reusable())
         keep(m, link);
       if (refused.what == wire::refusal::kind::definite)
-        co_return ending{true, std::move(refused.why)};
+        co_return ending{settled, std::move(refused.why)};
       if (!r.repeatable)
-        co_return ending{true, unknown_outcome(counts_, refused.why.message)};
-      co_return ending{false, std::move(refused.why)};
+        co_return ending{unknown, unknown_outcome(counts_, refused.why.message)};
+      co_return ending{elsewhere, std::move(refused.why)};
     }
     auto more = next_step(got.body);
     if (!more) {
       if (!r.repeatable)
-        co_return ending{true, unknown_outcome(counts_, more.error().message)};
-      co_return ending{false, std::move(more).error()};
+        co_return ending{unknown, unknown_outcome(counts_, more.error().message)};
+      co_return ending{elsewhere, std::move(more).error()};
     }
     next = std::move(*more);
     if (next && !link->reusable()) {
       // What it said last is only worth something with what it says next.
       link = fresh(m);
       if (auto open = co_await connect(m, *link, soft); !open)
-        co_return ending{false, std::move(open).error()};
+        co_return ending{elsewhere, std::move(open).error()};
     }
   }
   keep(m, std::move(link));
@@ -293,6 +296,7 @@ void caller::drop_token(size_t at, const std::string& token) {
 
 /// Each endpoint gives a token of its own: one that another gave may not have come to it yet.
 asio::awaitable<caller::ending> caller::authenticate(member& m, connection& link, steady::time_point until) {
+  using enum ending::kind;
   if (options_.user.empty())
     co_return ending{};
   // To check a password costs etcd a tenth of a second: one asks, the others wait for it.
@@ -301,28 +305,28 @@ asio::awaitable<caller::ending> caller::authenticate(member& m, connection& link
   if (!m.token.empty() || m.open_to_all)
     co_return ending{};
   if (closed_ || m.authenticating)
-    co_return ending{false, fail(errc::unavailable, "etcd " + m.where.authority() + ": no token in time")};
+    co_return ending{elsewhere, fail(errc::unavailable, "etcd " + m.where.authority() + ": no token in time")};
   m.authenticating = true;
   const auto got =
       co_await link.post(wire::authenticate_path, wire::authenticate_body(options_.user, options_.password), "", until);
   m.authenticating = false;
   m.authenticated.ring();
   if (got.broken)
-    co_return ending{false, *got.broken};
+    co_return ending{elsewhere, *got.broken};
   if (got.status != 200) {
     auto refused = wire::read_refusal(got.status, got.body);
     if (refused.what != wire::refusal::kind::definite)
-      co_return ending{false, std::move(refused.why)};
+      co_return ending{elsewhere, std::move(refused.why)};
     // As etcd's own client does: users may be set up before authentication is enabled.
     if (refused.why.message.find("authentication is not enabled") != std::string::npos) {
       m.open_to_all = true;
       co_return ending{};
     }
-    co_return ending{true, std::move(refused.why)};
+    co_return ending{settled, std::move(refused.why)};
   }
   auto token = wire::read_token(got.body);
   if (!token)
-    co_return ending{false, std::move(token).error()};
+    co_return ending{elsewhere, std::move(token).error()};
   ++counts_.authentications;
   m.token = std::move(*token);
   co_return ending{};

@@ -108,9 +108,14 @@ private:
     bool authenticating = false;
     bell authenticated;
   };
-  /// How an attempt ended: for good, or so that the next endpoint may be asked.
+  /// How an attempt ended.
   struct ending {
-    bool settled = true;
+    enum class kind : uint8_t {
+      settled,   // with the endpoint's answer
+      unknown,   // without one, and it must not be repeated
+      elsewhere, // without one; the next endpoint may be asked
+    };
+    kind how = kind::settled;
     outcome<void> result = boost::system::in_place_value;
   };
   void pump();

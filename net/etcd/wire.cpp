@@ -257,7 +257,8 @@ outcome<cluster::listing> read_listing(std::string_view body) {
   out.revision = in.revision(answer.root());
   answer.find("kvs").each_element([&](json::value kv) { out.entries.push_back(in.entry(kv)); });
   // Without a limit etcd answers all; were it ever less, keys would seem to be gone.
-  if (in.wrong || in.count(answer.root(), "count") != out.entries.size() || in.flag(answer.root(), "more"))
+  const bool all = in.count(answer.root(), "count") == out.entries.size() && !in.flag(answer.root(), "more");
+  if (in.wrong || !all)
     return unreadable("a range");
   return out;
 }

@@ -64,8 +64,7 @@ public:
       throw std::runtime_error(made.error().message);
     client_ = std::move(*made);
   }
-  explicit patient(std::vector<std::string> endpoints) : patient(to(std::move(endpoints))) {}
-  explicit patient(const etcd_process& at) : patient(std::vector{at.url()}) {}
+  explicit patient(const etcd_process& at) : patient(to({at.url()})) {}
   static net::etcd::options to(std::vector<std::string> endpoints) {
     net::etcd::options o;
     o.endpoints = std::move(endpoints);
