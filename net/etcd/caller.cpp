@@ -122,7 +122,7 @@ asio::awaitable<outcome<void>> caller::ask(request r) {
   const auto n = members_.size();
   const auto first = preferred_;
   auto rest_ms = options_.pause_ms;
-  failure last = fail(errc::unavailable, "etcd: no request could be sent in time");
+  std::string why, before; // the two latest reasons that differ: the last attempt's time is often cut short
   for (size_t i = 0;; ++i) {
     if (i > 0 && i % n == 0) {
       // None could help; perhaps they are electing a leader.
@@ -134,7 +134,9 @@ asio::awaitable<outcome<void>> caller::ask(request r) {
       co_return closing();
     const auto now = steady::now();
     if (now >= r.until)
-      co_return last;
+      co_return fail(errc::unavailable, why.empty()      ? "etcd: no request could be sent in time"
+                                        : before.empty() ? why
+                                                         : why + "; before that: " + before);
     const auto at = (first + i) % n;
     auto ended = co_await attempt(at, r, now + (r.until - now) / static_cast<int64_t>(n - i % n));
     if (ended.how != ending::kind::settled) {
@@ -143,7 +145,10 @@ asio::awaitable<outcome<void>> caller::ask(request r) {
     }
     if (ended.how != ending::kind::elsewhere)
       co_return std::move(ended.result);
-    last = std::move(ended.result).error();
+    if (ended.result.error().message != why) {
+      before = std::move(why);
+      why = std::move(ended.result).error().message;
+    }
   }
 }
 
@@ -163,7 +168,8 @@ asio::awaitable<caller::ending> caller::attempt(size_t at, const request& r, ste
     if (auto known = co_await authenticate(m, *link, soft); known.how != settled || !known.result)
       co_return known;
     if (!link->reusable())
-      co_return ending{elsewhere, fail(errc::unavailable, "etcd " + m.where.authority() + ": it closed the connection")};
+      co_return ending{elsewhere,
+                       fail(errc::unavailable, "etcd " + m.where.authority() + ": it closed the connection")};
     const auto token = m.token;
     const auto got = co_await link->post(next->path, next->body, token, r.repeatable ? soft : r.until);
     if (got.broken) {

@@ -158,8 +158,8 @@ private:
   std::thread thread_;
 };
 
-/// An endpoint that answers what it is told. One thread; one connection after the other would block, so each answer ends
-/// its connection, but for streams, which stay open until the endpoint ends.
+/// An endpoint that answers what it is told. One thread; one connection after the other would block, so each answer
+/// ends its connection, but for streams, which stay open until the endpoint ends.
 class pretender {
 public:
   struct answer {

@@ -52,11 +52,11 @@ TEST_CASE("options that make no sense are refused by name", "[etcd]") {
   refused([](options& o) { o.certificate_file = "a"; }, "certificate and key");
   refused([](options& o) { o.key_file = "a"; }, "certificate and key");
   refused(
-    [](options& o) {
-      o.endpoints = {"http://127.0.0.1"};
-      o.ca_file = "a";
-    },
-    "no endpoint is https");
+      [](options& o) {
+        o.endpoints = {"http://127.0.0.1"};
+        o.ca_file = "a";
+      },
+      "no endpoint is https");
   refused([](options& o) { o.request_ms = 0; }, "request_ms");
   refused([](options& o) { o.body_bytes_max = 1; }, "body_bytes_max");
   refused([](options& o) { o.watch_line_bytes_max = 1; }, "watch_line_bytes_max");

@@ -52,10 +52,11 @@ TEST_CASE("a lease that a new leader did not know yet is asked for again", "[etc
 }
 
 TEST_CASE("answers that cannot be read are failures, of a commit one with unknown outcome", "[etcd]") {
-  const std::string text = GENERATE("", "{", "[]", "{}", R"({"header":{"revision":"-4"}})", R"({"header":{"revision":[]}})",
-                                    R"({"header":{"revision":"5"},"kvs":[{"key":"!"}],"count":"1"})",
-                                    R"({"header":{"revision":"5"},"kvs":[],"count":"1"})",
-                                    R"({"header":{"revision":"5"},"succeeded":"yes","more":3})");
+  const std::string text =
+      GENERATE("", "{", "[]", "{}", R"({"header":{"revision":"-4"}})", R"({"header":{"revision":[]}})",
+               R"({"header":{"revision":"5"},"kvs":[{"key":"!"}],"count":"1"})",
+               R"({"header":{"revision":"5"},"kvs":[],"count":"1"})",
+               R"({"header":{"revision":"5"},"succeeded":"yes","more":3})");
   pretender etcd([&](const std::string&, const std::string&) -> answer { return {text}; });
   auto o = patient::to({etcd.url()});
   o.request_ms = 100;
@@ -103,8 +104,7 @@ TEST_CASE("a message in fragments is told by whole revisions", "[etcd]") {
   for (const char byte : lines)
     etcd.say(std::string(1, byte));
   REQUIRE(seen.await_updates(5));
-  CHECK(seen.batches() ==
-        std::vector<std::vector<std::string>>{{"a/0=v"}, {"a/0=v", "a/1=v", "a/2=v", "a/3=v"}});
+  CHECK(seen.batches() == std::vector<std::vector<std::string>>{{"a/0=v"}, {"a/0=v", "a/1=v", "a/2=v", "a/3=v"}});
   CHECK(seen.mistakes() == "");
   // What has been told is not told again.
   etcd.say(R"({"result":{)" + head + R"(,"events":[)" + event(0, 8) + "," + event(1, 9) + "]}}\n");

