@@ -5,7 +5,9 @@
 // implementation's own thread, exactly once each unless said otherwise, and must not block. They may be called before
 // the function returns only by implementations in tests.
 //
-// Failures: errc::unavailable. A `commit` that failed so may have happened all the same: read back what it did.
+// Failures: errc::unavailable. A `commit` that failed so may have happened all the same: read back what it did. Any
+// other code is a refusal for good, and nothing was done: bad_request (a key twice, too many changes), forbidden (the
+// user), not_found (renew: the lease has ended; commit: so has the lease of a change).
 #pragma once
 
 #include "config/outcome.hpp"
@@ -72,7 +74,7 @@ public:
   virtual void grant(std::chrono::milliseconds ttl, handler<int64_t> done) = 0;
   /// Renews once. Answers how long it lives from when the service renewed it; errc::not_found: it has ended.
   virtual void renew(int64_t lease, handler<std::chrono::milliseconds> done) = 0;
-  /// Ends the lease and erases its keys.
+  /// Ends the lease and erases its keys. That it had ended before is no failure.
   virtual void revoke(int64_t lease, handler<void> done) = 0;
   /// All keys that begin with `prefix`; never out of date (linearizable).
   virtual void list(std::string prefix, handler<listing> done) = 0;
