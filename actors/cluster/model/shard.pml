@@ -98,7 +98,6 @@ byte last[N];     /* index of the last entry */
 byte synced[N];   /* up to here the log survives a crash */
 byte applied[N];  /* which is also what this store knows to be committed */
 byte installing;  /* who has the mark */
-byte mark_epoch[N];
 
 /* -- what a process knows ---------------------------------------------------------------------------------------- */
 #define FOLLOWS 0
@@ -376,12 +375,9 @@ inline start(s) {
   starting = with(starting, s);
   keys = with(keys, s);
   lease = with(lease, s);
-#ifndef FLAW_RESTART_FORGETS
-  known[s] = epoch_of(at(s, last[s]));
-  if
-  :: mark_epoch[s] > known[s] -> known[s] = mark_epoch[s]
-  :: else
-  fi
+  newest = without(newest, s);
+#ifdef FLAW_RESTART_FORGETS
+  known[s] = epoch_of(at(s, last[s]))
 #endif
 }
 
@@ -443,6 +439,13 @@ inline see_record(s, re, rp, rs, settles) {
 
 /* -- steps of store n that concern store q ----------------------------------------------------------------------- */
 
+/* Before it has seen the record a process hears nobody: it does not know yet whom the one before it had left. Its last entry can't tell,
+ * as a new primary may have made others cut theirs and then lost its own. */
+#ifdef FLAW_RESTART_FORGETS
+#define hears(s) in(up, s)
+#else
+#define hears(s) (in(up, s) && !in(starting, s))
+#endif
 /* A message that would change nothing on either side is not sent. */
 #define useful(s, q) (in(up, s) && leads(s) && in(up, q) && flight < FLIGHT && nfull(data[link(s, q)]) && !in(told_to_install[s], q) && \
                       (known[s] != known[q] || !in(view_in_sync[s] | answered[s], q) || \
@@ -466,7 +469,7 @@ inline to_and_from(q) {
     i = 0
   }
   :: d_step {
-    in(up, n) && nempty(data[link(q, n)]) ->
+    hears(n) && nempty(data[link(q, n)]) ->
     data[link(q, n)]?e,p,pe,x,c;
     flight--;
     if
@@ -485,7 +488,6 @@ inline to_and_from(q) {
       :: x == SNAPSHOT && !in(installing, n) ->
         /* Durable before the range is dropped. */
         installing = with(installing, n);
-        mark_epoch[n] = e;
         cut(n, 0);
         applied[n] = 0
       :: x == SNAPSHOT && in(installing, n) ->
@@ -497,7 +499,6 @@ inline to_and_from(q) {
         }
         last[n] = c; synced[n] = c; applied[n] = c;
         installing = without(installing, n);
-        mark_epoch[n] = 0;
         if
         :: nfull(acks[link(n, q)]) -> acks[link(n, q)]!e,c,INSTALLED; flight++
         :: full(acks[link(n, q)])
@@ -554,7 +555,7 @@ inline to_and_from(q) {
     e = 0; p = 0; pe = 0; x = 0; c = 0
   }
   :: d_step {
-    in(up, n) && nempty(acks[link(q, n)]) ->
+    hears(n) && nempty(acks[link(q, n)]) ->
     acks[link(q, n)]?e,p,w;
     flight--;
     if
