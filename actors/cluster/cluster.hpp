@@ -1,0 +1,128 @@
+// cluster: what the actors of a node share when it is part of a cluster, and the messages that its parts say to each
+// other on one node. The house has one of these, or none: then the node is by itself.
+//
+//   etcd <- member -> replica (one per shard) -> storage actor
+//                        |  \-> other nodes' replicas, through the gateway
+//                        v
+//                      shard -> its rooms and users, when this node is the shard's primary
+//                           \-> the shard on the primary's node, through the gateway, when not
+#pragma once
+
+#include "actors/base.hpp"
+#include "actors/cluster/agreement.hpp"
+#include "actors/cluster/link.hpp"
+#include "actors/cluster/records.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace greenroom::cluster {
+
+// -- about other nodes, to replicas and shards -----------------------------------------------------------------------
+struct peer_up {
+  using local = message_tag;
+  peer_ptr who;
+};
+struct peer_down {
+  using local = message_tag;
+  peer_ptr who;
+};
+/// A letter for this mailbox.
+struct arrived {
+  using local = message_tag;
+  peer_ptr from;
+  std::shared_ptr<const std::string> what;
+};
+
+// -- to a replica ----------------------------------------------------------------------------------------------------
+/// What stands in etcd about the shard. Older ones may come after newer ones.
+struct record_now {
+  using local = message_tag;
+  shard_record what;
+  int64_t revision = 0;
+};
+/// The outcome of the replica's proposal is known; record_now, with what stands there then, came just before.
+struct settled {
+  using local = message_tag;
+};
+/// Stores whose nodes are alive by etcd's word.
+struct alive {
+  using local = message_tag;
+  std::shared_ptr<const std::vector<store_id>> stores;
+};
+/// From the controller: stop, then name `to` as primary.
+struct hand_over {
+  using local = message_tag;
+  store_id to;
+};
+struct replica_tick {
+  using local = message_tag;
+};
+struct replica_stop {
+  using local = message_tag;
+};
+/// What the rest of the node says to a replica; its whole interface is in replica.hpp.
+using replica_handle =
+    caf::typed_actor<caf::reacts_to<arrived>, caf::reacts_to<record_now>, caf::reacts_to<settled>,
+                     caf::reacts_to<alive>, caf::reacts_to<hand_over>, caf::reacts_to<peer_up>,
+                     caf::reacts_to<peer_down>, caf::reacts_to<replica_tick>, caf::reacts_to<replica_stop>>;
+
+// -- from a replica to its shard -------------------------------------------------------------------------------------
+/// Who is the shard's primary by the record, as often as that changes. Empty: nobody.
+struct primary_is {
+  using local = message_tag;
+  uint64_t epoch = 0;
+  store_id who;
+};
+/// This node serves the shard from now on: everything that was committed is in the store.
+struct serve {
+  using local = message_tag;
+  uint64_t epoch = 0;
+};
+/// No longer. What was given to the replica and is not answered never will be.
+struct yield {
+  using local = message_tag;
+};
+using replicated = caf::typed_actor<caf::reacts_to<primary_is>, caf::reacts_to<serve>, caf::reacts_to<yield>>;
+
+// -- from a replica to the member ------------------------------------------------------------------------------------
+/// A compare-and-swap of a shard's record. Answered by record_now and settled.
+struct propose {
+  using local = message_tag;
+  shard_id shard = 0;
+  shard_record wanted;
+  int64_t revision = 0;
+};
+/// What etcd says, to the member itself.
+struct etcd_says {
+  using local = message_tag;
+  std::function<void()> what;
+};
+struct member_tick {
+  using local = message_tag;
+};
+struct member_stop {
+  using local = message_tag;
+};
+using member_handle = caf::typed_actor<caf::reacts_to<propose>, caf::reacts_to<etcd_says>, caf::reacts_to<member_tick>,
+                                       caf::reacts_to<member_stop>>;
+
+/// Part of the house.
+struct cluster_house {
+  explicit cluster_house(agreement& d) : decide(d) {}
+
+  agreement& decide;
+  std::vector<replica_handle> replicas; // by shard
+  member_handle member;
+
+  /// Until when this node's lease is certainly valid, in ns of CLOCK_BOOTTIME; 0: it has none. Written by the member.
+  std::atomic<int64_t> lease_until_ns{0};
+  /// Whether reads may be answered. Any thread.
+  bool lease_holds() const noexcept;
+};
+
+} // namespace greenroom::cluster
