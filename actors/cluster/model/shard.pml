@@ -522,13 +522,13 @@ inline to_and_from(q) {
           :: else ->
             assert(p >= applied[n]); /* what was applied is never cut */
             cut(n, p);
-            append(n, x);
-#ifndef FLAW_ACK_BEFORE_SYNC
-            synced[n] = last[n]
-#endif
+            append(n, x)
           fi;
           p++
         fi;
+#ifndef FLAW_ACK_BEFORE_SYNC
+        synced[n] = last[n]; /* also what it had appended before, as a primary */
+#endif
 #ifdef FLAW_ACK_OF_LOG_END
         p = last[n];
 #endif
