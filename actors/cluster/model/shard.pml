@@ -1,6 +1,6 @@
 /* shard: the replication protocol of ../README.md for one shard with three stores, for the model checker spin.
  *
- * Owns nothing of the program; says in 400 lines what replication.hpp, the writer of the record and the lease must do, and asserts
+ * Owns nothing of the program; says what replication.hpp, the writer of the record and the lease must do, and asserts
  * what they promise. scripts/model runs it, README.md in this folder says which bounds are searched exhaustively.
  *
  * What is abstract
