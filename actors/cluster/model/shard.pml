@@ -1,6 +1,6 @@
 /* shard: the replication protocol of ../README.md for one shard with three stores, for the model checker spin.
  *
- * Owns nothing of the program; says in 400 lines what replication.hpp, the writer of the record and the lease must do, and asserts
+ * Owns nothing of the program; says what replication.hpp, the writer of the record and the lease must do, and asserts
  * what they promise. scripts/model runs it, README.md in this folder says which bounds are searched exhaustively.
  *
  * What is abstract
@@ -522,13 +522,13 @@ inline to_and_from(q) {
           :: else ->
             assert(p >= applied[n]); /* what was applied is never cut */
             cut(n, p);
-            append(n, x);
-#ifndef FLAW_ACK_BEFORE_SYNC
-            synced[n] = last[n]
-#endif
+            append(n, x)
           fi;
           p++
         fi;
+#ifndef FLAW_ACK_BEFORE_SYNC
+        synced[n] = last[n]; /* also what it had appended before, as a primary */
+#endif
 #ifdef FLAW_ACK_OF_LOG_END
         p = last[n];
 #endif
