@@ -105,16 +105,18 @@ void gateway_actor::greet(target& t, const caf::strong_actor_ptr& whom) {
   t.token = random();
   t.remote = caf::actor_cast<far>(whom);
   monitor(t.remote); // says so at once if CAF handed out what it remembers of a dead one
-  send(t.remote,
-       wire::hello{
-           options_.version,
-           t.incarnation,
-           process_,
-           t.attempt,
-           t.token,
-           caf::actor_cast<caf::actor>(self()),
-           own_credit(),
-           {{"cluster", options_.cluster}, {"name", options_.name}, {"store", options_.store}, {"to", t.who.name}}});
+  send(t.remote, wire::hello{options_.version,
+                             t.incarnation,
+                             process_,
+                             t.attempt,
+                             t.token,
+                             caf::actor_cast<caf::actor>(self()),
+                             own_credit(),
+                             {{"cluster", options_.cluster},
+                              {"name", options_.name},
+                              {"store", options_.store},
+                              {"to", t.who.name},
+                              {"to_store", t.who.store}}});
 }
 
 void gateway_actor::take(const wire::welcome& x) {
@@ -175,6 +177,8 @@ void gateway_actor::take(const wire::hello& x) {
     return refuse(x, "cluster", instead(is, options_.cluster), true);
   if (auto is = fact(x.facts, "to"); is != options_.name)
     return refuse(x, "to", instead(is, options_.name), false); // etcd may soon know better
+  if (auto is = fact(x.facts, "to_store"); is != options_.store)
+    return refuse(x, "to_store", instead(is, options_.store), false);
   auto name = fact(x.facts, "name");
   if (name <= options_.name)
     return refuse(x, "name", fmt::format("\"{}\" should be dialled by \"{}\"", name, options_.name), true);

@@ -77,7 +77,8 @@ bool letter_reader::read(std::string_view frame, std::vector<letter>& whole) {
       if (text_size_ > text_max_)
         return false;
     }
-    // Grows as the bytes come, not as announced. Most letters are whole and are copied once.
+    // Grows as the bytes come, not as announced. A letter without text ends here at once. Most letters are whole and
+    // are copied once.
     size_t n = std::min(frame.size(), text_size_ - text_.size());
     bool ends = text_.size() + n == text_size_;
     if (ends && text_.empty()) {
@@ -92,11 +93,6 @@ bool letter_reader::read(std::string_view frame, std::vector<letter>& whole) {
     frame.remove_prefix(n);
     if (ends)
       header_got_ = 0;
-  }
-  // A letter without text ends with its header, also if the frame ends there.
-  if (header_got_ == letter_header && text_size_ == 0) {
-    whole.push_back({static_cast<uint16_t>(number(header_.data(), 2)), std::make_shared<const std::string>()});
-    header_got_ = 0;
   }
   return true;
 }

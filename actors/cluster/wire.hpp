@@ -47,7 +47,7 @@ struct hello {
   uint64_t token = 0;       // for what is sent to the dialer
   caf::actor from;
   credits credit{};
-  std::map<std::string, std::string> facts; // cluster, name, store, to
+  std::map<std::string, std::string> facts; // cluster, name, store, to, to_store
 };
 /// The link is up.
 struct welcome {

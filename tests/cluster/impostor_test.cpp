@@ -34,14 +34,15 @@ public:
   uint16_t publish() { return *system_.middleman().publish(caf::actor_cast<caf::actor>(self), 0, "127.0.0.1"); }
   known_peer entry(uint16_t port = 1) const { return {name_, "store-" + name_, "127.0.0.1", port}; }
   wire::hello hello(const std::string& to, uint64_t attempt, uint64_t process = 1) const {
-    return {1,
-            process * 1000 + attempt,
-            process,
-            attempt,
-            process * 2000 + attempt,
-            caf::actor_cast<caf::actor>(self),
-            {10'000, 10'000},
-            {{"cluster", "test"}, {"name", name_}, {"store", "store-" + name_}, {"to", to}}};
+    return {
+        1,
+        process * 1000 + attempt,
+        process,
+        attempt,
+        process * 2000 + attempt,
+        caf::actor_cast<caf::actor>(self),
+        {10'000, 10'000},
+        {{"cluster", "test"}, {"name", name_}, {"store", "store-" + name_}, {"to", to}, {"to_store", "store-" + to}}};
   }
   template <class Message>
   Message expect() {
@@ -210,4 +211,22 @@ TEST_CASE("who does not answer the hello is dialled again, and his late answer i
   CHECK(a.expect<wire::bye>().token == 77);
   CHECK(b.seen.all().empty());
   CHECK(b.figures.dials_failed.get() > 0);
+}
+
+TEST_CASE("an answer from somebody else is declined", "[impostor]") {
+  impostor a{"a"};
+  auto port = a.publish();
+  node b{"b"};
+  b.know({a.entry(port)});
+  auto hello = a.expect<wire::hello>();
+  a.gateway = hello.from;
+  wire::welcome answer{hello.incarnation, 77, {1000, 1000}, {{"cluster", "test"}, {"name", "a"}, {"store", "store-a"}}};
+  SECTION("another cluster") { answer.facts["cluster"] = "other"; }
+  SECTION("another node") { answer.facts["name"] = "c"; }
+  SECTION("another store") { answer.facts["store"] = "other"; }
+  SECTION("no word about it") { answer.facts.clear(); }
+  a.say(answer);
+  CHECK(a.expect<wire::bye>().token == 77);
+  CHECK(a.expect<wire::hello>().attempt > hello.attempt);
+  CHECK(b.seen.all().empty());
 }
