@@ -367,11 +367,9 @@ refusal read_refusal(unsigned status, std::string_view body) {
   out.why = fail(errc::unavailable, "etcd answers HTTP status " + std::to_string(status));
   json::document answer;
   if (!answer.parse(body, depth_max)) {
-    // Not etcd's words: somebody between us and it. What such a one calls the client's fault will not pass.
+    // Not etcd's words: somebody between us and it, or somebody else at its place. Another endpoint may be etcd.
     if (status == 401)
       out.what = refusal::kind::token;
-    else if (status / 100 == 4 && status != 408 && status != 429)
-      out.what = refusal::kind::definite;
     return out;
   }
   // A stream that fails at once has it one level deeper.

@@ -109,7 +109,9 @@ TEST_CASE("a message in fragments is told by whole revisions", "[etcd]") {
   // What has been told is not told again.
   etcd.say(R"({"result":{)" + head + R"(,"events":[)" + event(0, 8) + "," + event(1, 9) + "]}}\n");
   REQUIRE(seen.await_updates(6));
+  CHECK(seen.said().size() == 6);
   CHECK(seen.said().back() == "a/1=v");
+  CHECK(seen.mistakes() == "");
 }
 
 TEST_CASE("a line of a watch beyond its bound makes the watch list again", "[etcd]") {
