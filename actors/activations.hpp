@@ -153,6 +153,18 @@ public:
     }
   }
 
+  /// Forgets all of them, and what waits, without a word; `end` is told each.
+  template <class End>
+  void abandon(End end) {
+    for (auto& [id, s] : slots_)
+      end(s.to);
+    slots_.clear();
+    by_use_.clear();
+    queue_.clear();
+    order_.clear();
+    held_ = 0;
+  }
+
   size_t size() const noexcept { return slots_.size(); }
   bool empty() const noexcept { return slots_.empty(); }
 

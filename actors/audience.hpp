@@ -22,7 +22,8 @@ namespace greenroom {
 /// What every relay of a room is told.
 using relay_news = std::variant<relay::publish, relay::typing, relay::receipt, relay::announce>;
 
-/// The way to the relays on other nodes; implemented by the cluster.
+/// The way to relays in a cluster: of rooms that listen on other nodes; and, as it knows who asked, the way of what is
+/// said to one caller, also on this node.
 class far_relays {
 public:
   virtual ~far_relays() = default;
@@ -43,20 +44,27 @@ struct audience {
   }
   /// The caller may listen. REQUIRES: it has a connection.
   void admit(const caller& from, standing where) {
-    if (from.node == 0) {
+    if (!far) {
       greenroom::tell(relay, relay::admit{from, std::move(where)});
       return;
     }
     where.online_count = present->count_with(from.user, where.role != storage::member_role::none);
     far->admit(room, from, where);
-    if (std::find(nodes.begin(), nodes.end(), from.node) == nodes.end())
-      nodes.push_back(from.node);
+    enter(from.node);
   }
   void refuse(const caller& from, failure why) {
-    if (from.node == 0)
-      greenroom::tell(relay, relay::refuse{from, std::move(why)});
-    else
+    if (far)
       far->refuse(room, from, why);
+    else
+      greenroom::tell(relay, relay::refuse{from, std::move(why)});
+  }
+  /// The node has a relay of the room, which may have missed something.
+  void announce_to(uint32_t node, uint64_t head) {
+    enter(node);
+    if (node == 0)
+      greenroom::tell(relay, relay::announce{head});
+    else
+      far->tell(node, room, relay::announce{head});
   }
 
   const room_id room;
@@ -65,6 +73,12 @@ struct audience {
   uint64_t attaches = 0;       // commands that will attach to the relay, or be refused by it
   std::vector<uint32_t> nodes; // others with a relay of the room
   std::shared_ptr<attendance> present = std::make_shared<attendance>();
+
+private:
+  void enter(uint32_t node) {
+    if (node != 0 && std::find(nodes.begin(), nodes.end(), node) == nodes.end())
+      nodes.push_back(node);
+  }
 };
 
 } // namespace greenroom

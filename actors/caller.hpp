@@ -23,6 +23,7 @@ struct caller {
   uint64_t connection = 0; // actor id of a connection; 0: a call through REST
   uint32_t lane = 0;       // index of the connection's lane
   uint32_t node = 0;       // on which the connection is; 0: on this one
+  bool retried = false;    // the command may have been carried out before
 
   void answer(greenroom::answer what) const { tell(to, reply{ticket, std::move(what)}); }
   void refuse(errc code, std::string message) const { answer(fail(code, std::move(message))); }

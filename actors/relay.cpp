@@ -30,7 +30,8 @@ void relay_actor::receive(const publish& x) {
 void relay_actor::receive(const admit& x) {
   ++attaches_;
   auto where = x.where;
-  where.online_count = present_->count_with(x.from.user, where.role != storage::member_role::none);
+  if (!house_.cluster) // else the room's home has counted, on all nodes
+    where.online_count = present_->count_with(x.from.user, where.role != storage::member_role::none);
   if (!face_ || face_->epoch != where.epoch)
     face_ = std::make_shared<const room_face>(room_face{room_, where.epoch, this->id()});
   flush(); // what was published before must not reach the new listener, nor come after its answer
@@ -103,14 +104,15 @@ void relay_actor::receive(const relay_lane::confirmed& x) {
   auto& l = lanes_[x.lane];
   --l.unconfirmed;
   l.listeners += x.entered ? 1 : 0;
-  if (x.entered || x.member)
-    present_->enter(x.user, x.member, x.entered);
+  if ((x.entered || x.member) && present_->enter(x.user, x.member, x.entered) && house_.cluster)
+    tell(shard_, seen{room_, x.user, true});
   check_idle();
 }
 
 void relay_actor::receive(const relay_lane::gone& x) {
   --lanes_[x.lane].listeners;
-  present_->leave(x.user);
+  if (present_->leave(x.user) && house_.cluster)
+    tell(shard_, seen{room_, x.user, false});
   check_idle();
 }
 

@@ -80,7 +80,14 @@ struct idle {
   uint64_t relay = 0;
   uint64_t attaches = 0;
 };
-using keeper = caf::typed_actor<caf::reacts_to<idle>>;
+/// A member has come online on this node, or gone. Only in a cluster, where the room may be on another one.
+struct seen {
+  using local = message_tag;
+  room_id room;
+  user_id user;
+  bool on = false;
+};
+using keeper = caf::typed_actor<caf::reacts_to<idle>, caf::reacts_to<seen>>;
 
 using handle =
     caf::typed_actor<caf::reacts_to<publish>, caf::reacts_to<admit>, caf::reacts_to<refuse>, caf::reacts_to<typing>,

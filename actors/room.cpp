@@ -29,7 +29,7 @@ uint64_t content_of(const op::send& x) {
 bool only_looks(const command& c) {
   return std::holds_alternative<op::history>(c.what) || std::holds_alternative<op::members>(c.what) ||
          std::holds_alternative<op::subscribe>(c.what) || std::holds_alternative<pull>(c.what) ||
-         std::holds_alternative<peek>(c.what);
+         std::holds_alternative<peek>(c.what) || std::holds_alternative<watch>(c.what);
 }
 
 size_t size_of(const storage::event& e) { return e.text.size() + e.data.size() + e.key.size() + 64; }

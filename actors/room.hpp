@@ -49,6 +49,8 @@ struct peek {
   std::optional<position> resume;
   caf::typed_actor<caf::reacts_to<stands>> to;
 };
+/// The relay on the caller's node listens, perhaps since before this room was woken here, and wants to know the head.
+struct watch {};
 /// The user's read position has moved.
 struct receipt {
   std::string epoch;
@@ -59,7 +61,7 @@ struct command {
   room_id room;
   caller from;
   std::variant<op::create, op::join, op::leave, op::subscribe, op::send, op::history, op::read, op::typing, op::members,
-               pull, peek, receipt>
+               pull, peek, receipt, watch>
       what;
 };
 using command_ptr = std::shared_ptr<const command>;
@@ -188,6 +190,7 @@ private:
   void look(const command_ptr& c, const pull& x);
   void look(const command_ptr& c, const peek& x);
   void look(const command_ptr& c, const receipt& x);
+  void look(const command_ptr& c, const watch& x);
 
   // Pieces.
   bool present() const noexcept { return record_.has_value(); }

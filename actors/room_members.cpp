@@ -22,6 +22,12 @@ void room_actor::create(const command_ptr& c, const op::create& x) {
     c->from.refuse(errc::bad_request, "room: a direct room exists without being created");
     return;
   }
+  bool own = c->from.retried && present() && record_->creator == c->from.user && record_->kind == x.kind &&
+             record_->title == x.title;
+  if (own && pending_.empty()) {
+    c->from.answer(ok::any{ok::created{room_, record_->epoch, 1}}); // the first answer got lost
+    return;
+  }
   if (present()) {
     c->from.refuse(errc::exists, "room: " + room_.str() + " exists already");
     return;
@@ -67,6 +73,9 @@ void room_actor::leave(const command_ptr& c, const op::leave&) {
     c->from.refuse(errc::forbidden, "room: a direct room can't be left");
   else if (!present())
     c->from.refuse(errc::not_found, "room: no such room");
+  else if (auto m = members_.find(c->from.user);
+           c->from.retried && m != members_.end() && m->second.role == member_role::none && pending_.empty())
+    c->from.answer(ok::any{ok::left{m->second.since}}); // the first answer got lost
   else if (role_of(c->from.user) == member_role::none)
     c->from.refuse(errc::not_member, "room: you are not a member");
   else

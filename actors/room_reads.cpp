@@ -257,6 +257,8 @@ void room_actor::look(const command_ptr& c, const receipt& x) {
     audience_->tell(relay::receipt{c->from.user, x.seq});
 }
 
+void room_actor::look(const command_ptr& c, const watch&) { audience_->announce_to(c->from.node, head_); }
+
 void room_actor::typing(const command_ptr& c, const op::typing& x) {
   const auto& user = c->from.user;
   if (role_of(user) == member_role::none) {

@@ -21,12 +21,29 @@ shard_actor::shard_actor(caf::actor_config& cfg, house& in, shard_id id)
       rooms_({share_of(in.config.rooms.active), in.config.rooms.hold, int64_t{in.config.rooms.idle_s} * 1'000},
              room_hooks()),
       users_({share_of(in.config.users.active), in.config.rooms.hold, int64_t{in.config.users.idle_s} * 1'000},
-             user_hooks()) {}
+             user_hooks()) {
+  if (in.cluster)
+    router_ = std::make_unique<cluster::router>(in, id, *this);
+}
+
+void shard_actor::receive(const room::ask& x) {
+  if (router_)
+    router_->take(x.what);
+  else
+    rooms_.take(x.what->room, x);
+}
+
+void shard_actor::receive(const user::ask& x) {
+  if (router_)
+    router_->take(x.what);
+  else
+    users_.take(x.what->user, x);
+}
 
 const std::shared_ptr<audience>& shard_actor::audience_of(const room_id& room) {
   auto& a = audiences_[room];
   if (!a)
-    a = std::make_shared<audience>(room, nullptr);
+    a = std::make_shared<audience>(room, router_.get());
   return a;
 }
 
@@ -54,7 +71,7 @@ shard_actor::room_activations::hooks shard_actor::room_hooks() {
         return room::handle{to};
       },
       [this](const room_id& room, const room::handle& to, room::ask x) {
-        if (room::listens(*x.what) && x.what->from.node == 0)
+        if (!router_ && room::listens(*x.what)) // the router has seen to it, where the connection is
           attach(room);
         tell(to, std::move(x));
       },
@@ -84,7 +101,7 @@ shard_actor::user_activations::hooks shard_actor::user_hooks() {
       [](const user::ask& x) {
         auto why = fail(errc::unavailable, "users.active: too many users are awake");
         if (const auto* a = std::get_if<user::arrive>(&x.what->what))
-          tell(a->to, user::welcome{why, close_code::shutdown});
+          tell(a->to, user::welcome{why, close_code::shutdown, x.what->from.ticket});
         else
           x.what->from.answer(why);
       },
@@ -109,7 +126,7 @@ void shard_actor::receive(const tick&) {
       tell(*to, room::tick{});
   rooms_.retire_idle();
   users_.retire_idle();
-  if (!effects_known_)
+  if (!effects_known_ && (!router_ || router_->serves()))
     begin();
   for (auto& [key, e] : effects_)
     if (++e.age >= resend_ticks) {
@@ -136,6 +153,11 @@ void shard_actor::on_down(const caf::down_msg& x) {
 
 // -- effects ---------------------------------------------------------------------------------------------------------
 
+void shard_actor::start() {
+  if (!router_)
+    begin();
+}
+
 void shard_actor::begin() {
   if (!std::exchange(loading_effects_, true))
     tell(house_.reader_of(id_), reader::load_effects{id_, self()});
@@ -143,7 +165,7 @@ void shard_actor::begin() {
 
 void shard_actor::receive(const effects_loaded& x) {
   loading_effects_ = false;
-  if (!*x.what)
+  if (!*x.what || (router_ && !router_->serves()))
     return; // the next tick tries again
   if (!std::exchange(counted_as_started_, true))
     house_.shards_started.fetch_add(1);
@@ -168,6 +190,10 @@ void shard_actor::send_effect(const storage::effect_record& e) {
 }
 
 void shard_actor::receive(const user::effect_applied& x) {
+  if (x.ticket != 0) { // of another node's shard, or another one of this node
+    router_->answered(x.ticket, x);
+    return;
+  }
   const auto& e = x.what;
   auto i = effects_.find({e.room, e.seq, e.user});
   if (i == effects_.end() || i->second.what.epoch != e.epoch)
@@ -191,6 +217,8 @@ void shard_actor::receive(const relay::idle& x) {
     return;
   tell(std::exchange(i->second->relay, relay::handle{}), relay::end{});
   i->second->attaches = 0;
+  if (router_)
+    router_->quiet(x.room);
   forget_audience(x.room);
 }
 

@@ -13,6 +13,7 @@
 
 #include "actors/activations.hpp"
 #include "actors/audience.hpp"
+#include "actors/cluster/router.hpp"
 #include "actors/room.hpp"
 #include "actors/user.hpp"
 
@@ -29,21 +30,30 @@ struct tick {
 struct stop {
   using local = message_tag;
 };
+/// In a cluster, several times a second.
+struct route_tick {
+  using local = message_tag;
+};
 
 using handle =
     caf::typed_actor<caf::reacts_to<room::ask>, caf::reacts_to<user::ask>, caf::reacts_to<room::wants_retire>,
                      caf::reacts_to<room::retired>, caf::reacts_to<room::effects>, caf::reacts_to<room::remind>,
                      caf::reacts_to<user::busy>, caf::reacts_to<user::retired>, caf::reacts_to<user::stays>,
                      caf::reacts_to<user::effect_applied>, caf::reacts_to<relay::idle>, caf::reacts_to<effects_loaded>,
-                     caf::reacts_to<committed>, caf::reacts_to<tick>, caf::reacts_to<stop>>;
+                     caf::reacts_to<committed>, caf::reacts_to<tick>, caf::reacts_to<stop>, caf::reacts_to<reply>,
+                     caf::reacts_to<stands>, caf::reacts_to<room::pulled>, caf::reacts_to<user::welcome>,
+                     caf::reacts_to<user::listed>, caf::reacts_to<user::ended>, caf::reacts_to<relay::seen>,
+                     caf::reacts_to<cluster::arrived>, caf::reacts_to<cluster::peer_up>,
+                     caf::reacts_to<cluster::peer_down>, caf::reacts_to<cluster::primary_is>,
+                     caf::reacts_to<cluster::serve>, caf::reacts_to<cluster::yield>, caf::reacts_to<route_tick>>;
 
-class shard_actor : public hosted_actor<shard_actor, handle> {
+class shard_actor : public hosted_actor<shard_actor, handle>, public cluster::router::shard {
 public:
   shard_actor(caf::actor_config& cfg, house& in, shard_id id);
 
   // Messages.
-  void receive(const room::ask& x) { rooms_.take(x.what->room, x); }
-  void receive(const user::ask& x) { users_.take(x.what->user, x); }
+  void receive(const room::ask& x);
+  void receive(const user::ask& x);
   void receive(const room::wants_retire& x) { rooms_.retire(x.room); }
   void receive(const room::retired& x);
   void receive(const room::effects& x);
@@ -58,6 +68,22 @@ public:
   void receive(const tick&);
   void receive(const stop&);
 
+  // In a cluster: answers to commands that the router has passed on, and what happens around. In shard_cluster.cpp.
+  void receive(const reply& x) { router_->answered(x.ticket, x.what); }
+  void receive(const stands& x) { router_->answered(x.ticket, x.where); }
+  void receive(const room::pulled& x) { router_->answered(x.ticket, x); }
+  void receive(const user::welcome& x) { router_->answered(x.ticket, x); }
+  void receive(const user::listed& x) { router_->tell_connection(x); }
+  void receive(const user::ended& x) { router_->tell_connection(x); }
+  void receive(const relay::seen& x) { router_->seen(x.room, x.user, x.on); }
+  void receive(const cluster::arrived& x) { router_->receive(x); }
+  void receive(const cluster::peer_up& x) { router_->receive(x); }
+  void receive(const cluster::peer_down& x) { router_->receive(x); }
+  void receive(const cluster::primary_is& x) { router_->receive(x); }
+  void receive(const cluster::serve& x);
+  void receive(const cluster::yield& x);
+  void receive(const route_tick&) { router_->tick(); }
+
 private:
   using room_activations = activations<room_id, room::handle, room::ask>;
   using user_activations = activations<user_id, user::handle, user::ask>;
@@ -69,10 +95,21 @@ private:
 
   const std::shared_ptr<audience>& audience_of(const room_id& room);
   void forget_audience(const room_id& room);
-  void attach(const room_id& room);
+  // For the router.
+  void perform(room::ask x) override { rooms_.take(x.what->room, std::move(x)); }
+  void perform(user::ask x) override { users_.take(x.what->user, std::move(x)); }
+  void attach(const room_id& room) override;
+  audience* find_audience(const room_id& room) override;
+  std::vector<audience*> all_audiences() override;
+  asker as_asker() override;
+  caf::typed_actor<caf::reacts_to<room::pulled>> as_puller() override;
+  caf::typed_actor<caf::reacts_to<stands>> as_looker() override;
+  user::member_connection as_connection() override;
+  caf::typed_actor<caf::reacts_to<user::effect_applied>> as_origin() override;
+
   room_activations::hooks room_hooks();
   user_activations::hooks user_hooks();
-  void start() override { begin(); }
+  void start() override;
   void on_down(const caf::down_msg& x) override;
   void begin();
   void add(const storage::effect_record& e);
@@ -90,6 +127,7 @@ private:
   bool loading_effects_ = false;
   bool counted_as_started_ = false;
   bool stopping_ = false;
+  std::unique_ptr<cluster::router> router_; // null: the node is by itself
 };
 
 } // namespace greenroom::shard

@@ -117,7 +117,7 @@ void user_actor::receive(const committed& x) {
 
 void user_actor::refuse(const command& c, const failure& why) {
   if (const auto* a = std::get_if<arrive>(&c.what))
-    tell(a->to, welcome{why, close_code::shutdown});
+    tell(a->to, welcome{why, close_code::shutdown, c.from.ticket});
   else
     c.from.answer(why); // an effect has no caller: its shard sends it again
 }
@@ -141,28 +141,28 @@ void user_actor::try_to_end() {
 
 // -- connections -----------------------------------------------------------------------------------------------------
 
-void user_actor::perform(const command_ptr&, const arrive& x) {
+void user_actor::perform(const command_ptr& c, const arrive& x) {
   if (is_revoked(x.session)) {
-    tell(x.to, welcome{fail(errc::unauthenticated, "the session was revoked"), close_code::revoked});
+    tell(x.to, welcome{fail(errc::unauthenticated, "the session was revoked"), close_code::revoked, c->from.ticket});
     return;
   }
   if (auto bound = house_.limits_now()->connections_per_user; connections_.size() >= bound) {
     tell(x.to, welcome{fail(errc::forbidden, "limits.connections_per_user: " + std::to_string(bound)),
-                       close_code::too_many_connections});
+                       close_code::too_many_connections, c->from.ticket});
     return;
   }
   if (connections_.empty())
     tell(shard_, busy{user_, true});
-  auto c = find(x.connection);
-  if (c == connections_.end())
-    c = connections_.insert(c, {x.connection, x.to, {}});
-  c->session = x.session;
+  auto mine = find(x.connection);
+  if (mine == connections_.end())
+    mine = connections_.insert(mine, {x.connection, x.to, {}});
+  mine->session = x.session;
   std::vector<std::pair<room_id, storage::listed_room>> rooms;
   rooms.reserve(rooms_.size());
   for (const auto& [room, entry] : rooms_)
     if (!entry.left)
       rooms.emplace_back(room, entry);
-  tell(x.to, welcome{std::move(rooms), close_code::normal});
+  tell(x.to, welcome{std::move(rooms), close_code::normal, c->from.ticket});
 }
 
 void user_actor::perform(const command_ptr&, const depart& x) {
@@ -223,7 +223,7 @@ void user_actor::perform(const command_ptr& c, const mark_read& x) {
 
 void user_actor::perform(const command_ptr& c, const effect& x) {
   const auto& e = x.what;
-  auto applied = [e, origin = x.origin] { tell(origin, effect_applied{e}); };
+  auto applied = [e, origin = x.origin, ticket = c->from.ticket] { tell(origin, effect_applied{e, ticket}); };
   auto& entry = rooms_.try_emplace(e.room, not_listed(e.epoch)).first->second;
   if (entry.epoch == e.epoch && entry.since >= e.seq) {
     if (pending_.empty())
@@ -247,7 +247,7 @@ void user_actor::perform(const command_ptr& c, const effect& x) {
   batch->put(user_, e.room, entry);
   commit(std::move(batch), c, [this, e, joined, applied] {
     for (const auto& device : connections_)
-      tell(device.to, listed{e.room, {e.epoch, e.seq - 1}, joined, room_count_});
+      tell(device.to, listed{e.room, {e.epoch, e.seq - 1}, joined, room_count_, device.id});
     applied();
   });
 }

@@ -35,6 +35,7 @@ struct welcome {
   using local = message_tag;
   outcome<std::vector<std::pair<room_id, storage::listed_room>>> rooms;
   close_code otherwise = close_code::revoked; // with which the connection closes when refused
+  uint64_t ticket = 0;
 };
 /// A room has come onto the user's list, or gone from it.
 struct listed {
@@ -43,12 +44,14 @@ struct listed {
   position since; // events after it concern the user
   bool joined = false;
   size_t rooms = 0; // how many there are now
+  uint64_t connection = 0;
 };
 /// The connection has to end.
 struct ended {
   using local = message_tag;
   close_code code = close_code::revoked;
   std::string reason;
+  uint64_t connection = 0;
 };
 using member_connection = caf::typed_actor<caf::reacts_to<welcome>, caf::reacts_to<listed>, caf::reacts_to<ended>>;
 
@@ -75,6 +78,7 @@ struct mark_read {
 struct effect_applied {
   using local = message_tag;
   storage::effect_record what;
+  uint64_t ticket = 0;
 };
 struct effect {
   storage::effect_record what;

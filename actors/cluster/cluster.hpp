@@ -12,6 +12,7 @@
 #include "actors/cluster/agreement.hpp"
 #include "actors/cluster/link.hpp"
 #include "actors/cluster/records.hpp"
+#include "config/ids.hpp"
 
 #include <atomic>
 #include <cstdint>

@@ -46,6 +46,7 @@ struct forward {
   uint64_t epoch = 0;
   uint64_t stream = 0;
   uint64_t ticket = 0; // 0: no answer is wanted
+  bool again = false;  // it may have been carried out before
   std::variant<room::command, user::command> what;
 };
 /// Nobody listens to the room on that node any more.
@@ -77,7 +78,7 @@ struct refused {
   failure why;
 };
 /// What a command was answered with.
-struct answered {
+struct answered_letter {
   uint64_t ticket = 0;
   std::variant<answer, room::pulled, outcome<standing>, admitted, refused, user::welcome, user::effect_applied> what;
 };
@@ -96,7 +97,7 @@ struct news {
   relay_news what;
 };
 using shard_letter =
-    std::variant<forward, answered, news, turned_away, quiet, watching, seen, listed_there, ended_there>;
+    std::variant<forward, answered_letter, news, turned_away, quiet, watching, seen, listed_there, ended_there>;
 
 std::string encode(const replica_letter& x);
 std::string encode(const shard_letter& x);

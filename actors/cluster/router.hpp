@@ -1,0 +1,155 @@
+// router: the way of one shard's commands to its primary, wherever that is, and of the answers back. Owned by the shard's
+// actor; only in a cluster.
+//
+// Every command that comes from this node gets a ticket and is kept until it is answered. It is carried out here if this
+// node is the primary, else sent to the node that is. When that changes, everything unanswered is sent anew, in order:
+// a client sees latency, no error and no gap. Commands that other nodes send here are *guests*; their tickets only say
+// where the answer goes.
+//
+// Threads: the shard's strand.
+//
+// Invariants
+// - A command of this node is answered once, at the latest after `limits.request_ms`.
+// - Commands reach a primary in the order in which they came: of a stream (one try to send everything to one primary) of
+//   which one was turned away, all that follow are, too.
+// - A read is answered only while the node's lease holds.
+#pragma once
+
+#include "actors/audience.hpp"
+#include "actors/cluster/cluster.hpp"
+#include "actors/cluster/letters.hpp"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+namespace greenroom {
+struct house;
+}
+
+namespace greenroom::cluster {
+
+class router : public far_relays {
+public:
+  /// What the shard's actor does for its router.
+  class shard {
+  public:
+    virtual ~shard() = default;
+    /// Carry out a command here.
+    virtual void perform(room::ask x) = 0;
+    virtual void perform(user::ask x) = 0;
+    /// A command is on its way that will attach its connection to this node's relay of the room.
+    virtual void attach(const room_id& room) = 0;
+    /// Null: nobody listens to the room, neither here nor elsewhere.
+    virtual audience* find_audience(const room_id& room) = 0;
+    virtual std::vector<audience*> all_audiences() = 0;
+    /// What answers are told to: the shard itself, which hands them to answered() and the like.
+    virtual asker as_asker() = 0;
+    virtual caf::typed_actor<caf::reacts_to<room::pulled>> as_puller() = 0;
+    virtual caf::typed_actor<caf::reacts_to<stands>> as_looker() = 0;
+    virtual user::member_connection as_connection() = 0;
+    virtual caf::typed_actor<caf::reacts_to<user::effect_applied>> as_origin() = 0;
+  };
+
+  router(house& in, shard_id id, shard& home) : house_(in), id_(id), shard_(home) {}
+
+  // From this node.
+  void take(room::command_ptr c);
+  void take(user::command_ptr c);
+  /// The relay of the room has ended here.
+  void quiet(const room_id& room);
+  void seen(const room_id& room, const user_id& user, bool on);
+
+  // Answers to what shard::perform() was given.
+  void answered(uint64_t ticket, answer what);
+  void answered(uint64_t ticket, const room::pulled& what);
+  void answered(uint64_t ticket, const outcome<standing>& what);
+  void answered(uint64_t ticket, const user::welcome& what);
+  void answered(uint64_t ticket, const user::effect_applied& what);
+  void tell_connection(const user::listed& what);
+  void tell_connection(const user::ended& what);
+
+  // far_relays: what the shard's rooms say.
+  void tell(uint32_t node, const room_id& room, const relay_news& what) override;
+  void admit(const room_id& room, const caller& from, const standing& where) override;
+  void refuse(const room_id& room, const caller& from, const failure& why) override;
+
+  // About the cluster.
+  void receive(const peer_up& x);
+  void receive(const peer_down& x);
+  void receive(const arrived& x);
+  void receive(const primary_is& x);
+  void receive(const serve& x);
+  void receive(const yield& x);
+  /// Several times a second.
+  void tick();
+
+  bool serves() const noexcept { return here_; }
+
+private:
+  using command = std::variant<room::command_ptr, user::command_ptr>;
+  struct pending {
+    command what;
+    int64_t since = 0;
+    bool sent = false;    // in this or an earlier stream, perhaps in vain
+    bool again = false;   // an arrival that is told to a new primary, not asked for by the connection
+  };
+  struct guest {
+    uint32_t node = 0;
+    uint64_t ticket = 0;
+    bool reads = false;
+  };
+  struct neighbour {
+    peer_ptr link; // null: not linked
+    uint64_t turned_away = 0; // the last stream of which something was
+    std::unordered_map<uint64_t, user_id> connections; // of that node, at users of this shard
+  };
+
+  void take(command c, bool is_again);
+  void dispatch(uint64_t ticket, pending& p);
+  void resend();
+  void perform_here(uint64_t ticket, const command& c, uint32_t node, bool retried);
+  neighbour* primary();
+  uint32_t node_of(const std::string& name);
+  bool post(uint32_t node, const shard_letter& x);
+  void expire(pending& p);
+  template <class What>
+  void give(uint64_t ticket, const What& what);
+  void finish(const pending& p, const answer& what);
+  void finish(const pending& p, const room::pulled& what);
+  void finish(const pending& p, const outcome<standing>& what);
+  void finish(const pending& p, const admitted& what);
+  void finish(const pending& p, const refused& what);
+  void finish(const pending& p, const user::welcome& what);
+  void finish(const pending& p, const user::effect_applied& what);
+  void come(uint32_t node, const forward& x);
+  void come(uint32_t node, const answered_letter& x);
+  void come(uint32_t node, const news& x);
+  void come(uint32_t node, const turned_away& x);
+  void come(uint32_t node, const cluster::quiet& x);
+  void come(uint32_t node, const watching& x);
+  void come(uint32_t node, const cluster::seen& x);
+  void come(uint32_t node, const listed_there& x);
+  void come(uint32_t node, const ended_there& x);
+
+  house& house_;
+  const shard_id id_;
+  shard& shard_;
+  bool here_ = false;
+  uint64_t epoch_ = 0; // of the record
+  store_id primary_;
+  uint64_t stream_ = 0;
+  bool stalled_ = false; // something was turned away, or a lease had ended: try again at the next tick
+  uint64_t next_ticket_ = 0;
+  std::map<uint64_t, pending> pending_;
+  std::unordered_map<uint64_t, guest> guests_; // by ticket
+  // Connections of this node that have arrived at users of this shard, to arrive again at the next primary.
+  std::map<uint64_t, user::command_ptr> connections_;
+  std::vector<std::string> names_;    // node i is names_[i - 1]
+  std::map<uint32_t, neighbour> nodes_;
+};
+
+} // namespace greenroom::cluster
