@@ -3,6 +3,7 @@
 // nothing in it changes but the atomics and the limits.
 #pragma once
 
+#include "actors/cluster/cluster.hpp"
 #include "actors/encoder.hpp"
 #include "actors/hasher.hpp"
 #include "actors/metrics.hpp"
@@ -37,7 +38,7 @@ struct house {
   greenroom::metrics& metrics;
   directory living;
 
-  /// Grows with every failed write. An actor's state is true as long as the era is that of its activation.
+  /// Grows with every failed write and every reopening of the store.
   std::atomic<uint64_t> era{1};
   /// Shards that have read their effects; the node is ready when all have.
   std::atomic<uint32_t> shards_started{0};
@@ -64,6 +65,16 @@ struct house {
   std::function<int64_t()> steady_ms;
   /// An unguessable text of [a-z0-9], 5 bits of randomness a character.
   std::function<std::string(size_t characters)> random_text;
+
+  /// Null: this node is by itself.
+  std::unique_ptr<cluster::cluster_house> cluster;
+
+  /// The state of a room or user is true as long as this is what it was at the actor's activation.
+  uint64_t era_of(shard_id s) const noexcept {
+    return (cluster ? cluster->eras[s] : era).load(std::memory_order_relaxed);
+  }
+  /// Who takes the batches of a shard.
+  persist::sink committer_of(shard_id s) const { return cluster ? cluster->committers[s] : persist::sink{storage}; }
 
   const reader::handle& reader_of(shard_id s) const { return readers[s % readers.size()]; }
   const shard::handle& shard_of(const room_id& r) const { return shards[r.shard()]; }

@@ -29,7 +29,11 @@ failure uncertain() { return fail(errc::unavailable, "the store is being opened 
 } // namespace
 
 reader_actor::reader_actor(caf::actor_config& cfg, house& in, uint32_t index)
-    : detached_actor(cfg, actor_kind::reader, std::to_string(index), in.living), house_(in) {}
+    : detached_actor(cfg, actor_kind::reader, std::to_string(index), in.living), house_(in) {
+  this->set_down_handler([this](const caf::down_msg& x) {
+    std::erase_if(snapshots_, [&](const auto& s) { return s.second.whose == x.source; });
+  });
+}
 
 reader_actor::behavior_type reader_actor::make_behavior() {
   return {
@@ -50,11 +54,87 @@ reader_actor::behavior_type reader_actor::make_behavior() {
       [this](const find_key& x) {
         tell(x.to, key_found{discreet(house_.store.find_key(x.room, x.key, storage::read_tier::disk))});
       },
+      [this](const load_shard& x) {
+        tell(x.to, shard_loaded{x.token, share(certain() ? shard(x) : uncertain())});
+      },
+      [this](const read_log& x) {
+        tell(x.to, log_found{x.token, share(certain() ? log(x) : uncertain())});
+      },
+      [this](const read_snapshot& x) {
+        auto piece = share(certain() ? next_piece(x) : uncertain());
+        if (!*piece || (*piece)->last)
+          snapshots_.erase(x.transfer);
+        tell(x.to, snapshot_read{x.transfer, std::move(piece)});
+      },
+      [this](const drop_snapshot& x) { snapshots_.erase(x.transfer); },
       [this](const stop&) { this->quit(); },
   };
 }
 
 bool reader_actor::certain() const { return house_.store.healthy(); }
+
+outcome<shard_loaded::found> reader_actor::shard(const load_shard& x) const {
+  auto state = house_.store.load_shard(x.shard);
+  if (!state)
+    return state.error();
+  shard_loaded::found result{*state, {}};
+  if (state->installing)
+    return result;
+  auto tail = house_.store.log_after(x.shard, state->applied.index, SIZE_MAX, SIZE_MAX);
+  if (!tail)
+    return tail.error();
+  result.tail = std::move(*tail);
+  return result;
+}
+
+outcome<log_found::part> reader_actor::log(const read_log& x) const {
+  auto state = house_.store.load_shard(x.shard);
+  if (!state)
+    return state.error();
+  if (x.after == state->first.index) {
+    auto entries = house_.store.log_after(x.shard, x.after, SIZE_MAX, x.bytes);
+    if (!entries)
+      return entries.error();
+    return log_found::part{state->first, std::move(*entries)};
+  }
+  auto gone = fail(errc::not_found, "the log holds no entry " + std::to_string(x.after));
+  if (x.after < state->first.index)
+    return gone;
+  // The entry itself comes along, for its epoch.
+  auto entries = house_.store.log_after(x.shard, x.after - 1, SIZE_MAX, x.bytes);
+  if (!entries)
+    return entries.error();
+  if (entries->empty())
+    return gone;
+  auto before = entries->front().at;
+  entries->erase(entries->begin());
+  if (entries->empty()) { // one entry as long as all that may be read; at least one that follows is wanted
+    auto next = house_.store.log_after(x.shard, x.after, 1, x.bytes);
+    if (!next)
+      return next.error();
+    *entries = std::move(*next);
+  }
+  return log_found::part{before, std::move(*entries)};
+}
+
+outcome<snapshot_read::piece> reader_actor::next_piece(const read_snapshot& x) {
+  auto i = snapshots_.find(x.transfer);
+  if (i == snapshots_.end()) {
+    if (!x.first)
+      return fail(errc::unavailable, "the snapshot has been dropped");
+    if (snapshots_.size() >= snapshots_max)
+      return fail(errc::unavailable, "too many snapshots are open");
+    auto opened = house_.store.snapshot(x.shard);
+    if (!opened)
+      return opened.error();
+    i = snapshots_.emplace(x.transfer, open_snapshot{std::move(*opened), x.to.address()}).first;
+    this->monitor(x.to);
+  }
+  auto chunk = i->second.what->next(x.bytes);
+  if (!chunk)
+    return chunk.error();
+  return snapshot_read::piece{std::move(chunk->bytes), chunk->last, i->second.what->applied()};
+}
 
 outcome<storage::event_page> reader_actor::page(const read_page& x) const {
   switch (x.where) {

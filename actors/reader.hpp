@@ -1,8 +1,12 @@
 // reader: reads the store for rooms, users and shards, beside the writes. Several of them; a shard's reads always go to
 // the same one, so that they keep their order.
 //
-// In   load_room, load_user, load_effects, read_page, find_key
+// In   load_room, load_user, load_effects, read_page, find_key from rooms, users and shards; load_shard, read_log,
+//      read_snapshot, drop_snapshot from replicas
 // Out  the matching answer, always, to the one who asked
+//
+// A snapshot is opened by the first read_snapshot with its number and lives until it is dropped, fails, or the one who
+// asked has ended.
 //
 // Blocks (RocksDB): spawned detached, or on the test scheduler.
 #pragma once
@@ -11,6 +15,7 @@
 #include "storage/store.hpp"
 
 #include <memory>
+#include <unordered_map>
 
 namespace greenroom {
 
@@ -39,10 +44,40 @@ struct key_found {
   outcome<std::pair<storage::lookup, storage::key_record>> what;
 };
 
+/// A shard's positions, and its entries that are not applied.
+struct shard_loaded {
+  using local = message_tag;
+  struct found {
+    storage::shard_state state;
+    std::vector<storage::log_entry> tail;
+  };
+  uint64_t token = 0;
+  std::shared_ptr<const outcome<found>> what;
+};
+/// The position that was asked for, and entries that follow on it. not_found: they are not kept any more.
+struct log_found {
+  using local = message_tag;
+  using part = std::pair<storage::log_position, std::vector<storage::log_entry>>;
+  uint64_t token = 0;
+  std::shared_ptr<const outcome<part>> what;
+};
+struct snapshot_read {
+  using local = message_tag;
+  struct piece {
+    std::string bytes;
+    bool last = false;
+    storage::log_position applied;
+  };
+  uint64_t transfer = 0;
+  std::shared_ptr<const outcome<piece>> what;
+};
+
 namespace reader {
 
 /// A shard's outstanding effects that are read at once.
 inline constexpr size_t effects_max = 10'000;
+/// Snapshots that one reader holds; each keeps what is overwritten or erased meanwhile on the disk.
+inline constexpr size_t snapshots_max = 8;
 
 struct load_room {
   using local = message_tag;
@@ -80,12 +115,42 @@ struct find_key {
   storage::key_hash key{};
   caf::typed_actor<caf::reacts_to<key_found>> to;
 };
+/// REQUIRES: no write of that shard is under way, or what is read may not fit together.
+struct load_shard {
+  using local = message_tag;
+  shard_id shard = 0;
+  uint64_t token = 0;
+  caf::typed_actor<caf::reacts_to<shard_loaded>> to;
+};
+struct read_log {
+  using local = message_tag;
+  shard_id shard = 0;
+  uint64_t after = 0; // index
+  size_t bytes = 0;
+  uint64_t token = 0;
+  caf::typed_actor<caf::reacts_to<log_found>> to;
+};
+/// The next piece of about `bytes`.
+struct read_snapshot {
+  using local = message_tag;
+  shard_id shard = 0;
+  uint64_t transfer = 0; // unique on this node
+  bool first = false;
+  size_t bytes = 0;
+  caf::typed_actor<caf::reacts_to<snapshot_read>> to;
+};
+struct drop_snapshot {
+  using local = message_tag;
+  uint64_t transfer = 0;
+};
 struct stop {
   using local = message_tag;
 };
 
 using handle = caf::typed_actor<caf::reacts_to<load_room>, caf::reacts_to<load_user>, caf::reacts_to<load_effects>,
-                                caf::reacts_to<read_page>, caf::reacts_to<find_key>, caf::reacts_to<stop>>;
+                                caf::reacts_to<read_page>, caf::reacts_to<find_key>, caf::reacts_to<load_shard>,
+                                caf::reacts_to<read_log>, caf::reacts_to<read_snapshot>, caf::reacts_to<drop_snapshot>,
+                                caf::reacts_to<stop>>;
 
 class reader_actor : public detached_actor<handle> {
 public:
@@ -96,8 +161,17 @@ private:
   bool certain() const;
   outcome<storage::event_page> page(const read_page& x) const;
   outcome<storage::event_page> page_around(const read_page& x, uint64_t seq) const;
+  outcome<shard_loaded::found> shard(const load_shard& x) const;
+  outcome<log_found::part> log(const read_log& x) const;
+  outcome<snapshot_read::piece> next_piece(const read_snapshot& x);
+
+  struct open_snapshot {
+    std::unique_ptr<storage::shard_snapshot> what;
+    caf::actor_addr whose;
+  };
 
   house& house_;
+  std::unordered_map<uint64_t, open_snapshot> snapshots_; // by transfer
 };
 
 } // namespace reader

@@ -50,7 +50,7 @@ room_actor::~room_actor() { house_.metrics.rooms_active.add(-1); }
 
 void room_actor::load() {
   phase_ = phase::loading;
-  era_ = house_.era.load(); // before the read: what fails meanwhile makes the image stale
+  era_ = house_.era_of(room_.shard()); // before the read: what fails meanwhile makes the image stale
   tell(house_.reader_of(room_.shard()), reader::load_room{room_, self()});
 }
 
@@ -130,7 +130,7 @@ void room_actor::go_on() {
   try_to_end();
 }
 
-bool room_actor::stale() const noexcept { return era_ != house_.era.load(std::memory_order_relaxed); }
+bool room_actor::stale() const noexcept { return era_ != house_.era_of(room_.shard()); }
 
 /// A write failed. Nothing that was admitted is acknowledged, and the room must be read anew.
 void room_actor::fail_pending() {
@@ -354,7 +354,7 @@ void room_actor::commit(std::shared_ptr<const storage::batch> batch, pending p) 
   house_.commits_waiting.fetch_add(1);
   if (auto& last = pending_.back(); last.key)
     keys_in_flight_[*last.key] = &last;
-  tell(house_.storage, persist::commit{std::move(batch), era_, next_token_, self()});
+  tell(house_.committer_of(room_.shard()), persist::commit{std::move(batch), era_, next_token_, self()});
 }
 
 void room_actor::receive(const committed& x) {
@@ -368,14 +368,14 @@ void room_actor::receive(const committed& x) {
   pending_.pop_front();
   if (p.key)
     keys_in_flight_.erase(*p.key);
-  succeed(p);
+  succeed(p, x.copies);
   for (const auto& c : p.followers)
     perform(c);
   if (pending_.empty())
     go_on(); // a stale room waited for this; a retiring one may end
 }
 
-void room_actor::succeed(pending& p) {
+void room_actor::succeed(pending& p, uint32_t copies) {
   if (!p.effects.empty())
     tell(shard_, effects{std::move(p.effects)});
   if (!p.what) { // a direct room has been made for its first listener
@@ -389,7 +389,7 @@ void room_actor::succeed(pending& p) {
   if (p.what->kind == event_kind::message) {
     bool duplicate = false;
     for (const auto& c : p.causes) {
-      c->from.answer(ok::any{ok::sent{room_, record_->epoch, p.what->seq, p.what->ts, duplicate}});
+      c->from.answer(ok::any{ok::sent{room_, record_->epoch, p.what->seq, p.what->ts, duplicate, copies, copies}});
       house_.metrics.acks.add();
       duplicate = true;
     }

@@ -208,7 +208,7 @@ private:
                                    storage::member_role role) const;
   storage::event next_event(storage::event_kind kind, const user_id& from);
   void commit(std::shared_ptr<const storage::batch> batch, pending p);
-  void succeed(pending& p);
+  void succeed(pending& p, uint32_t copies);
   void finish(const command_ptr& c, uint64_t seq);
   void finish_awaiting();
   void publish(const event_ptr& e);

@@ -202,7 +202,7 @@ void shard_actor::receive(const user::effect_applied& x) {
   auto batch = std::make_shared<storage::batch>(id_);
   batch->erase(e);
   house_.commits_waiting.fetch_add(1);
-  tell(house_.storage, persist::commit{std::move(batch), house_.era.load(), 0, self()});
+  tell(house_.committer_of(id_), persist::commit{std::move(batch), house_.era_of(id_), 0, self()});
   auto next = effects_.lower_bound({e.room, e.seq, user_id{}});
   bool more = next != effects_.end() && std::get<0>(next->first) == e.room && std::get<1>(next->first) == e.seq;
   if (const auto* to = rooms_.find(e.room); to && !more)

@@ -32,7 +32,7 @@ user_actor::~user_actor() { house_.metrics.users_active.add(-1); }
 
 void user_actor::load() {
   phase_ = phase::loading;
-  era_ = house_.era.load();
+  era_ = house_.era_of(user_.shard());
   tell(house_.reader_of(user_.shard()), reader::load_user{user_, self()});
 }
 
@@ -89,12 +89,12 @@ void user_actor::go_on() {
   try_to_end();
 }
 
-bool user_actor::stale() const noexcept { return era_ != house_.era.load(std::memory_order_relaxed); }
+bool user_actor::stale() const noexcept { return era_ != house_.era_of(user_.shard()); }
 
 void user_actor::commit(std::shared_ptr<storage::batch> batch, const command_ptr& cause, std::function<void()> then) {
   pending_.push_back({++next_token_, cause, std::move(then)});
   house_.commits_waiting.fetch_add(1);
-  tell(house_.storage, persist::commit{std::move(batch), era_, next_token_, self()});
+  tell(house_.committer_of(user_.shard()), persist::commit{std::move(batch), era_, next_token_, self()});
 }
 
 void user_actor::receive(const committed& x) {

@@ -12,8 +12,10 @@
 #include "actors/cluster/agreement.hpp"
 #include "actors/cluster/link.hpp"
 #include "actors/cluster/records.hpp"
+#include "actors/storage_actor.hpp"
 #include "config/ids.hpp"
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -117,8 +119,19 @@ struct cluster_house {
   explicit cluster_house(agreement& d) : decide(d) {}
 
   agreement& decide;
-  std::vector<replica_handle> replicas; // by shard
+  std::vector<replica_handle> replicas;  // by shard
+  std::vector<persist::sink> committers; // by shard: the same replicas, as rooms and users see them
   member_handle member;
+
+  /// Of each shard; grows with every serve and every yield. A commit that was prepared in another one is passed over:
+  /// whoever sent it has seen a state that is not the shard's any more.
+  std::array<std::atomic<uint64_t>, shard_count> eras{};
+  /// Snapshots on their way to other nodes.
+  std::atomic<uint32_t> installs{0};
+  /// Numbers them; not unique beyond this process.
+  std::atomic<uint64_t> transfers{0};
+  /// Letters that could not be read: another node speaks another version.
+  std::atomic<uint64_t> letters_unread{0};
 
   /// Until when this node's lease is certainly valid, in ns of CLOCK_BOOTTIME; 0: it has none. Written by the member.
   std::atomic<int64_t> lease_until_ns{0};

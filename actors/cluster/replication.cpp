@@ -458,6 +458,11 @@ void replication::receive(const store_id& from, const append& x) {
   apply_committed();
 }
 
+bool replication::may_be_installed(uint64_t epoch) const {
+  return role_ != role::unknown && revision_ != 0 && epoch >= epoch_ && !is_leading() &&
+         !contains(record_.in_sync, self_);
+}
+
 // -- time ------------------------------------------------------------------------------------------------------------
 
 void replication::tick(int64_t now_ms) {
@@ -511,8 +516,8 @@ bool replication::put_out_silent() {
 /// A learner that is nearly there is waited for from now on, so that it gets there. Only one that has everything that
 /// was ever committed may be taken in: what was committed without it before is not made up for by waiting later.
 void replication::take_in() {
-  // Recovering will do, or two members of which one died would never get a third; but what an older primary has committed
-  // is known only to reach up to the first entry of this epoch.
+  // Recovering will do, or two members of which one died would never get a third; but what an older primary has
+  // committed is known only to reach up to the first entry of this epoch.
   if ((role_ != role::serving && role_ != role::recovering) || proposed_ || durable_ < barrier_)
     return;
   if (joining_) {

@@ -121,6 +121,18 @@ public:
   uint64_t applied_index() const noexcept { return applied_.index; }
   /// On how many stores everything committed now is synced.
   size_t copies() const noexcept { return record_.in_sync.size(); }
+  /// Whether it is the primary, be it not yet or no longer serving.
+  bool is_leading() const noexcept {
+    return role_ == role::recovering || role_ == role::serving || role_ == role::leaving;
+  }
+  /// Whether install() for that store still holds.
+  bool installs(const store_id& to) const {
+    auto f = followers_.find(to);
+    return is_leading() && f != followers_.end() && f->second.how == follower::mode::installing;
+  }
+  /// Whether a snapshot of a primary of `epoch` may replace what is here. A store on which others count is never to be
+  /// dropped, whoever says so.
+  bool may_be_installed(uint64_t epoch) const;
   /// How far another store is, as the primary knows.
   uint64_t matched(const store_id& by) const;
 
@@ -162,9 +174,6 @@ private:
   bool put_out_silent();
   void take_in();
   void hand_over();
-  bool is_leading() const noexcept {
-    return role_ == role::recovering || role_ == role::serving || role_ == role::leaving;
-  }
   void append_own(std::shared_ptr<const std::string> batch);
   void advance();
   void apply_committed();
