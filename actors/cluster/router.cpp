@@ -196,12 +196,12 @@ void router::expire(pending& p) {
 template <class What>
 void router::give(uint64_t ticket, const What& what) {
   if (auto g = guests_.find(ticket); g != guests_.end()) {
-    auto guest = g->second;
+    auto who = g->second;
     guests_.erase(g);
-    if (guest.reads && !house_.cluster->lease_holds())
-      post(guest.node, answered_letter{guest.ticket, answer{lease_has_ended()}});
+    if (who.reads && !house_.cluster->lease_holds())
+      post(who.node, answered_letter{who.ticket, answer{lease_has_ended()}});
     else
-      post(guest.node, answered_letter{guest.ticket, what});
+      post(who.node, answered_letter{who.ticket, what});
     return;
   }
   auto i = pending_.find(ticket);

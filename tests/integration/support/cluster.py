@@ -1,0 +1,125 @@
+"""A cluster on this machine: a real etcd, and nodes that are real greenroomd processes, each with a data directory of its
+own. To players (support.kill) it looks like a server whose port is another node's each time."""
+
+import json
+import random
+import shutil
+import subprocess
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+from . import client, tokens
+from .server import GREENROOM, Server, free_port
+from .waiting import LIMIT_S, until
+
+
+class Etcd:
+    """One etcd process. Its data stays over kill() and start()."""
+
+    def __init__(self, directory):
+        self.directory = Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.port, self.peer_port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process = None
+
+    def start(self):
+        peer = f"http://127.0.0.1:{self.peer_port}"
+        with open(self.directory / "log", "ab") as log:
+            self.process = subprocess.Popen(
+                ["etcd", "--name", "e", "--data-dir", str(self.directory / "data"), "--listen-client-urls", self.url,
+                 "--advertise-client-urls", self.url, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+                 "--initial-cluster", f"e={peer}", "--heartbeat-interval", "50", "--election-timeout", "500",
+                 "--log-level", "warn"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory)
+        until(self.is_healthy, "etcd answers")
+        return self
+
+    def is_healthy(self):
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", "/health")
+            return json.loads(connection.getresponse().read()).get("health") == "true"
+        except (OSError, HTTPException, ValueError):
+            return False
+        finally:
+            connection.close()
+
+    def kill(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+
+class Cluster:
+    def __init__(self, directory, nodes=3, **settings):
+        self.directory = Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.etcd = Etcd(self.directory / "etcd")
+        secret = self.directory / "token.secret"
+        secret.write_text("a-secret-that-all-nodes-of-this-cluster-know-0123456789")
+        self.secret = secret.read_bytes().strip()
+        self.nodes = [
+            Server(self.directory / f"n{i}", node__name=f"n{i}", auth__secret_file=str(secret),
+                   cluster__etcd=[self.etcd.url], cluster__listen_port=free_port(), **settings)
+            for i in range(1, nodes + 1)]
+        self.chance = random.Random(1)
+
+    def start(self):
+        self.etcd.start()
+        first = self.nodes[0]
+        first.write_config()
+        self.command("init")
+        for n in self.nodes:
+            n.spawn()
+        for n in self.nodes:
+            n.wait_ready()
+        return self
+
+    def command(self, *words):
+        """`greenroom cluster ...` with the first node's configuration; returns its output."""
+        done = subprocess.run([str(GREENROOM), "cluster", *words, "--config", str(self.nodes[0].config)],
+                              capture_output=True, text=True, timeout=LIMIT_S, cwd=self.nodes[0].directory)
+        assert done.returncode == 0, (words, done.returncode, done.stdout, done.stderr)
+        return done.stdout
+
+    def shards(self):
+        """number -> record, as it stands in etcd."""
+        return {s["shard"]: s for s in json.loads(self.command("shards", "--json"))["shards"]}
+
+    def wait_replicated(self, members=3, limit_s=LIMIT_S * 4):
+        """Until every shard has a primary and so many members in sync."""
+        def is_done():
+            shards = self.shards()
+            return all(s["primary"] and len(s["in_sync"]) >= members for s in shards.values())
+
+        until(is_done, f"every shard has {members} members in sync", limit_s)
+
+    def wipe(self, node):
+        node.kill()
+        shutil.rmtree(Path(node.settings["node.data_dir"]))
+
+    def end(self):
+        try:
+            for n in self.nodes:
+                n.end()
+        finally:
+            for n in self.nodes:
+                n.kill()
+            self.etcd.kill()
+
+    # -- as one server -------------------------------------------------------------------------------------------------
+    @property
+    def port(self):
+        living = [n for n in self.nodes if n.process and n.process.poll() is None]
+        return self.chance.choice(living or self.nodes).port
+
+    def token(self, user, lifetime_s=3600, **claims):
+        return tokens.encode(tokens.claims(user, lifetime_s, **claims), self.secret)
+
+    def sign_in(self, user, on=None, **how):
+        how.setdefault("name", user)
+        return client.connect(on.port if on else self.port, self.token(user), **how)
+
+    def history(self, token, room):
+        return self.chance.choice(self.nodes).history(token, room)
