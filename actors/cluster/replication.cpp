@@ -511,8 +511,8 @@ bool replication::put_out_silent() {
 /// A learner that is nearly there is waited for from now on, so that it gets there. Only one that has everything that
 /// was ever committed may be taken in: what was committed without it before is not made up for by waiting later.
 void replication::take_in() {
-  // Recovering will do, or two members of which one died would never get a third; but what an older primary has committed
-  // is known only to reach up to the first entry of this epoch.
+  // Recovering will do, or two members of which one died would never get a third; but what an older primary has
+  // committed is known only to reach up to the first entry of this epoch.
   if ((role_ != role::serving && role_ != role::recovering) || proposed_ || durable_ < barrier_)
     return;
   if (joining_) {
