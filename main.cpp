@@ -9,6 +9,7 @@
 #include "config/load.hpp"
 #include "config/reload.hpp"
 #include "net/codec.hpp"
+#include "net/etcd/client.hpp"
 #include "net/io_threads.hpp"
 #include "net/jwt.hpp"
 #include "net/log.hpp"
@@ -25,6 +26,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <stdexcept>
 
@@ -129,6 +131,35 @@ void reload(config::sources& from, settings& running, node& actors, net::server&
                plan.needs_restart.size());
 }
 
+std::string first_line_of(const std::string& file) {
+  std::ifstream in(file);
+  std::string line;
+  if (!std::getline(in, line) || line.empty())
+    throw std::runtime_error("cluster.etcd_password_file: " + file + ": can't be read, or its first line is empty");
+  return line;
+}
+
+/// Null: the node is by itself. What its store holds must fit that.
+std::unique_ptr<net::etcd::client> join_cluster(const settings& config, const storage::store& store) {
+  bool clustered = or_throw(store.clustered(), "store");
+  if (config.cluster.etcd.empty()) {
+    if (clustered)
+      throw std::runtime_error("cluster.etcd is empty, but the store in " + config.node.data_dir +
+                               " belongs to a cluster: alone it would go its own way");
+    return nullptr;
+  }
+  net::etcd::options o;
+  o.endpoints = config.cluster.etcd;
+  o.user = config.cluster.etcd_user;
+  o.ca_file = config.cluster.etcd_ca;
+  o.certificate_file = config.cluster.etcd_certificate;
+  o.key_file = config.cluster.etcd_key;
+  o.probe_key = "/greenroom/" + config.cluster.name + "/cluster";
+  if (!config.cluster.etcd_password_file.empty())
+    o.password = first_line_of(config.cluster.etcd_password_file);
+  return or_throw(net::etcd::client::open(std::move(o)), "cluster.etcd");
+}
+
 int serve(config::sources from, settings config) {
   if (config.scheduler.batch)
     let_threads_finish();
@@ -136,11 +167,12 @@ int serve(config::sources from, settings config) {
   metrics figures;
   auto store = or_throw(storage::store::open(store_options_of(config)), "store");
   auto tokens = or_throw(net::jwt_tokens::open(config), "tokens");
+  auto etcd = join_cluster(config, *store);
   net::io_threads threads{config.listen.io_threads, figures};
   std::unique_ptr<node> actors;
   net::json_encoder encode{[&actors] { return actors->limits_now(); }};
   const settings at_start = config; // what needs a restart stays as it was
-  actors = std::make_unique<node>(node::parts{at_start, *store, encode, *tokens, figures, threads.lanes()});
+  actors = std::make_unique<node>(node::parts{at_start, *store, encode, *tokens, figures, threads.lanes(), etcd.get()});
   net::rest rest{at_start, *tokens, encode, figures, rest_hooks_of(*actors, *store)};
   net::server server{threads, server_options_of(at_start), server_hooks_of(*actors, rest, *tokens, figures, at_start)};
   for (size_t i = 0; i < server.ports().size(); ++i)

@@ -57,7 +57,6 @@ struct house {
   std::vector<reader::handle> readers;
   std::vector<relay_lane::handle> relay_lanes; // by lane index
   std::vector<shard::handle> shards;           // by shard id
-  std::unique_ptr<cluster::cluster_house> cluster; // null: the node is by itself
 
   /// Milliseconds since 1970 UTC; tests put their own clock here.
   std::function<int64_t()> now_ms;

@@ -1,5 +1,6 @@
 #include "actors/node.hpp"
 
+#include "actors/cluster/assembly.hpp"
 #include "actors/connection.hpp"
 #include "actors/house.hpp"
 #include "actors/requester.hpp"
@@ -46,7 +47,7 @@ int64_t steady_ms() {
 
 /// CAF takes its settings from code only: its own parser ignores mistakes in silence (handbook 5).
 struct system_config : caf::actor_system_config {
-  explicit system_config(const settings& config) {
+  system_config(const settings& config, const std::string& store, bool in_cluster) {
     auto threads = config.scheduler.threads;
     if (threads == 0)
       threads = std::max(1u, std::thread::hardware_concurrency());
@@ -55,6 +56,10 @@ struct system_config : caf::actor_system_config {
     // No polling with sleeps in between: the default burns a fifth of a core on a few ticks, and a worker that sleeps
     // 50 us adds them to every message that comes meanwhile.
     set("work-stealing.moderate-poll-attempts", 0);
+    if (in_cluster) {
+      cluster::gateway::draw_node_id(*this);
+      cluster::gateway::configure(*this, cluster::link_options_of(config, store));
+    }
   }
 };
 
@@ -100,7 +105,8 @@ private:
 
 struct node::impl {
   explicit impl(const parts& p)
-      : home(p.config, p.store, p.encode, p.tokens, p.metrics), config(p.config), system(config), lanes(p.lanes) {}
+      : home(p.config, p.store, p.encode, p.tokens, p.metrics), config(p.config, p.store.id(), p.decide != nullptr),
+        system(config), lanes(p.lanes) {}
 
   house home;
   system_config config; // must outlive the system
@@ -109,6 +115,7 @@ struct node::impl {
   std::list<passage> passages;               // at the end, one per lane
   std::vector<requester::handle> requesters; // by lane index
   clock_handle clock;
+  std::unique_ptr<cluster::assembly> cluster; // null: the node is by itself
   std::atomic<bool> stopping{false};
   bool stopped = false;
 };
@@ -122,6 +129,8 @@ node::node(parts p) {
   h.now_ms = now_ms;
   h.steady_ms = steady_ms;
   h.random_text = random_text;
+  if (p.decide)
+    h.cluster = std::make_unique<cluster::cluster_house>(*p.decide);
   h.storage = system.spawn<persist::storage_actor, caf::detached>(h);
   h.hasher = system.spawn<hasher::hasher_actor, caf::detached>(h);
   for (uint32_t i = 0; i < p.config.storage.readers; ++i)
@@ -135,6 +144,8 @@ node::node(parts p) {
   for (unsigned s = 0; s < shard_count; ++s)
     h.shards.push_back(system.spawn<shard::shard_actor>(h, static_cast<shard_id>(s)));
   impl_->clock = system.spawn<clock_actor>(h, *p.lanes.front());
+  if (h.cluster)
+    impl_->cluster = std::make_unique<cluster::assembly>(h, system, *p.lanes.front());
 }
 
 node::~node() {
@@ -164,7 +175,8 @@ const limits* node::limits_now() const { return impl_->home.limits_now(); }
 
 bool node::ready() const {
   const auto& h = impl_->home;
-  return !impl_->stopping && h.store.healthy() && h.shards_started == shard_count;
+  return !impl_->stopping && h.store.healthy() &&
+         (h.cluster ? h.cluster->lease_holds() : h.shards_started == shard_count);
 }
 
 bool node::stop() {
@@ -175,6 +187,8 @@ bool node::stop() {
   tell(impl_->clock, clock_stop{});
   for (const auto& r : impl_->requesters)
     tell(r, requester::stop{});
+  if (impl_->cluster)
+    impl_->cluster->stop(impl_->system, deadline);
   // Rooms and users finish what is in flight; then their shards end. Only afterwards may the storage actor go.
   {
     caf::scoped_actor self{impl_->system};
@@ -203,6 +217,8 @@ bool node::stop() {
   h.storage = persist::handle{};
   h.hasher = hasher::handle{};
   h.readers.clear();
+  if (impl_->cluster)
+    impl_->cluster->forget();
   // Waits on another thread, because CAF's own wait has no limit.
   auto done = std::make_shared<std::promise<void>>();
   auto ended = done->get_future();

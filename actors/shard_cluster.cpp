@@ -7,6 +7,7 @@ namespace greenroom::shard {
 
 void shard_actor::receive(const cluster::serve& x) {
   effects_known_ = false;
+  loading_effects_ = false; // what is being read may be of an earlier time here
   begin();
   router_->receive(x);
 }

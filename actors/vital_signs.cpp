@@ -30,6 +30,8 @@ const char* to_string(actor_kind kind) noexcept {
     return "gateway";
   case actor_kind::replica:
     return "replica";
+  case actor_kind::member:
+    return "member";
   }
   return "?";
 }

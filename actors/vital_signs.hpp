@@ -31,9 +31,10 @@ enum class actor_kind : uint8_t {
   requester,
   clock,
   gateway,
-  replica
+  replica,
+  member,
 };
-inline constexpr size_t actor_kinds = 13;
+inline constexpr size_t actor_kinds = 14;
 const char* to_string(actor_kind kind) noexcept;
 
 class vital_signs : public boost::intrusive::list_base_hook<> {

@@ -47,6 +47,8 @@ struct record_now {
   using local = message_tag;
   shard_record what;
   int64_t revision = 0;
+  /// Of this node, see cluster_house::registration: the record was read after it.
+  uint64_t registration = 0;
 };
 /// The outcome of the replica's proposal is known; record_now, with what stands there then, came just before.
 struct settled {
@@ -135,8 +137,18 @@ struct cluster_house {
 
   /// Until when this node's lease is certainly valid, in ns of CLOCK_BOOTTIME; 0: it has none. Written by the member.
   std::atomic<int64_t> lease_until_ns{0};
-  /// Whether reads may be answered. Any thread.
+  /// How often this node's key has come to be in etcd. While it was not there, others may have been named: so a read is
+  /// answered only on the ground of a record_now of this registration. Written by the member, before the lease.
+  std::atomic<uint64_t> registration{0};
+  /// Of each shard: the registration of the record that its replica knows. Written by the replicas.
+  std::array<std::atomic<uint64_t>, shard_count> record_of{};
+  /// Whether the node's lease is certainly valid. Any thread.
   bool lease_holds() const noexcept;
+  /// Whether reads of a shard may be answered here, if this node is its primary. Any thread.
+  bool may_read(shard_id s) const noexcept {
+    return record_of[s].load(std::memory_order_acquire) == registration.load(std::memory_order_acquire) &&
+           lease_holds();
+  }
 };
 
 } // namespace greenroom::cluster

@@ -213,6 +213,7 @@ void replica_actor::propose(const shard_record& wanted, int64_t revision) {
 
 void replica_actor::receive(const record_now& x) {
   replication_.record(x.what, x.revision);
+  cluster_.record_of[id_].store(x.registration, std::memory_order_release);
   const auto& now = replication_.record();
   std::pair<uint64_t, store_id> named{now.epoch, now.primary};
   if (named_ == named)

@@ -69,7 +69,7 @@ void router::take(command c, bool is_again) {
 void router::dispatch(uint64_t ticket, pending& p) {
   bool again = std::exchange(p.sent, true);
   if (here_) {
-    if (house_.cluster->lease_holds()) {
+    if (house_.cluster->may_read(id_)) {
       perform_here(ticket, p.what, 0, again);
     } else {
       stalled_ = true;
@@ -198,7 +198,7 @@ void router::give(uint64_t ticket, const What& what) {
   if (auto g = guests_.find(ticket); g != guests_.end()) {
     auto who = g->second;
     guests_.erase(g);
-    if (who.reads && !house_.cluster->lease_holds())
+    if (who.reads && !house_.cluster->may_read(id_))
       post(who.node, answered_letter{who.ticket, answer{lease_has_ended()}});
     else
       post(who.node, answered_letter{who.ticket, what});
@@ -210,7 +210,7 @@ void router::give(uint64_t ticket, const What& what) {
   auto p = std::move(i->second);
   pending_.erase(i);
   bool reads = std::visit([](const auto& c) { return only_reads(*c); }, p.what);
-  if (reads && here_ && !house_.cluster->lease_holds())
+  if (reads && here_ && !house_.cluster->may_read(id_))
     finish(p, answer{lease_has_ended()});
   else
     finish(p, what);
@@ -402,7 +402,7 @@ void router::come(uint32_t node, const forward& x) {
   auto& n = nodes_[node];
   if (x.stream <= n.turned_away)
     return;
-  if (!here_ || x.epoch != epoch_ || !house_.cluster->lease_holds()) {
+  if (!here_ || x.epoch != epoch_ || !house_.cluster->may_read(id_)) {
     n.turned_away = x.stream;
     post(node, turned_away{x.stream});
     return;

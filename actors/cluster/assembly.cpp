@@ -1,0 +1,175 @@
+#include "actors/cluster/assembly.hpp"
+
+#include "actors/house.hpp"
+#include "actors/lane.hpp"
+#include "actors/strand.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/scoped_actor.hpp>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace greenroom::cluster {
+namespace {
+
+constexpr uint64_t beat_ms = 200;
+
+struct beat_stop {
+  using local = message_tag;
+};
+using beat_handle = caf::typed_actor<caf::reacts_to<beat_stop>>;
+
+/// The time of replicas and routers.
+class beat_actor : public lane_actor<beat_actor, beat_handle> {
+public:
+  beat_actor(caf::actor_config& cfg, house& in, lane& on)
+      : lane_actor(cfg, on, actor_kind::clock, "cluster", in.living, 16), house_(in), tick_([this] { tick(); }) {}
+
+  void receive(const beat_stop&) { quit(); }
+  void on_exit() override { tick_.cancel(); }
+
+private:
+  void start() override { tick(); }
+  void tick() {
+    for (const auto& r : house_.cluster->replicas)
+      tell(r, replica_tick{});
+    for (const auto& s : house_.shards)
+      tell(s, shard::route_tick{});
+    here().timers().arm(tick_, beat_ms);
+  }
+  house& house_;
+  timer_wheel::entry tick_;
+};
+
+replica_options replica_options_of(const settings& config) {
+  replica_options o;
+  o.limits.lease_ms = config.cluster.lease_ms;
+  o.limits.min_in_sync = config.cluster.min_in_sync;
+  o.log_bytes = size_t{config.cluster.log_kb} << 10;
+  return o;
+}
+
+member::options member_options_of(const settings& config, const std::string& store) {
+  member::options o;
+  o.cluster = config.cluster.name;
+  o.node = config.node.name;
+  o.store = store;
+  o.zone = config.cluster.zone;
+  o.address = config.cluster.listen_address + ":" + std::to_string(config.cluster.listen_port);
+  o.version = GREENROOM_VERSION;
+  o.lease_ms = config.cluster.lease_ms;
+  o.control.replace_s = config.cluster.replace_s;
+  return o;
+}
+
+/// Waits until the actors have ended, at most until `deadline`.
+template <class Handle>
+void await_end(caf::actor_system& system, const std::vector<Handle>& all,
+               std::chrono::steady_clock::time_point deadline, const char* what) {
+  caf::scoped_actor self{system};
+  size_t left = all.size();
+  for (const auto& a : all)
+    self->monitor(a);
+  bool late = false;
+  while (left > 0 && !late) {
+    auto wait = std::max(deadline - std::chrono::steady_clock::now(), std::chrono::steady_clock::duration::zero());
+    self->receive([&](const caf::down_msg&) { --left; },
+                  caf::after(std::chrono::duration_cast<std::chrono::milliseconds>(wait)) >> [&] { late = true; });
+  }
+  if (late)
+    spdlog::error("what=stop_late which={} left={}", what, left);
+}
+
+} // namespace
+
+link_options link_options_of(const settings& config, const std::string& store) {
+  link_options o;
+  o.name = config.node.name;
+  o.cluster = config.cluster.name;
+  o.store = store;
+  o.port = config.cluster.listen_port;
+  o.connection_timeout_ms = config.cluster.lease_ms;
+  return o;
+}
+
+struct assembly::beat {
+  beat_handle actor;
+};
+
+assembly::assembly(house& in, caf::actor_system& system, lane& beat_on)
+    : house_(in), member_strand_(std::make_unique<strand>(system, in.config.scheduler.throughput)),
+      beat_(std::make_unique<beat>()) {
+  auto& c = *in.cluster;
+  const auto& store = in.store.id();
+  for (unsigned s = 0; s < shard_count; ++s) {
+    auto r = system.spawn<replica_actor>(in, static_cast<shard_id>(s), caf::actor_cast<replicated>(in.shards[s]),
+                                         replica_options_of(in.config));
+    c.replicas.push_back(caf::actor_cast<replica_handle>(r));
+    c.committers.push_back(caf::actor_cast<persist::sink>(r));
+  }
+  link_events events;
+  events.up = [this](const peer_ptr& who) { tell_all(peer_up{who}); };
+  events.down = [this](const peer_ptr& who) { tell_all(peer_down{who}); };
+  events.received = [this](const peer_ptr& from, channel, std::vector<letter> letters) {
+    received(from, std::move(letters));
+  };
+  gateway_ = gateway::start(system, gateway::parts{link_options_of(in.config, store), std::move(events), nullptr,
+                                                   in.living, link_metrics_})
+                 .actor;
+  c.member = system.spawn<member::member_actor>(
+      *member_strand_, member::parts{member_options_of(in.config, store), c, in.living, member_metrics_,
+                                     [to = gateway_](std::vector<known_peer> nodes) {
+                                       tell(to, gateway::know{std::move(nodes)});
+                                     },
+                                     nullptr});
+  beat_->actor = system.spawn<beat_actor>(in, beat_on);
+}
+
+assembly::~assembly() = default;
+
+template <class Message>
+void assembly::tell_all(const Message& x) {
+  for (const auto& r : house_.cluster->replicas)
+    tell(r, x);
+  for (const auto& s : house_.shards)
+    tell(s, x);
+}
+
+void assembly::received(const peer_ptr& from, std::vector<letter> letters) {
+  for (auto& l : letters) {
+    if (l.to < shard_count)
+      tell(house_.cluster->replicas[l.to], arrived{from, std::move(l.what)});
+    else if (l.to < mailboxes)
+      tell(house_.shards[l.to - shard_count], arrived{from, std::move(l.what)});
+    else
+      spdlog::error("what=letter_for_nobody from={} mailbox={}", from->name, l.to);
+  }
+}
+
+void assembly::stop(caf::actor_system& system, std::chrono::steady_clock::time_point deadline) {
+  auto& c = *house_.cluster;
+  tell(c.member, member_stop{});
+  await_end(system, std::vector{c.member}, deadline, "member");
+  tell(beat_->actor, beat_stop{});
+  tell(gateway_, gateway::stop{});
+  await_end(system, std::vector{gateway_}, deadline, "gateway");
+  for (const auto& r : c.replicas)
+    tell(r, replica_stop{});
+  await_end(system, c.replicas, deadline, "replicas");
+  // What is not acknowledged by now never will be; the clients are gone, and ask again elsewhere.
+  for (const auto& s : house_.shards)
+    tell(s, yield{});
+}
+
+void assembly::forget() {
+  auto& c = *house_.cluster;
+  c.replicas.clear();
+  c.committers.clear();
+  c.member = member_handle{};
+  gateway_ = gateway::handle{};
+  beat_->actor = beat_handle{};
+}
+
+} // namespace greenroom::cluster

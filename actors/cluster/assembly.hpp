@@ -1,0 +1,53 @@
+// assembly: what a node starts to be part of a cluster, and ends before everything else: a replica for each shard, the
+// gateway, the member, and the beat that they share. It hands what comes over the links to the mailboxes it is for.
+#pragma once
+
+#include "actors/cluster/gateway.hpp"
+#include "actors/cluster/link_metrics.hpp"
+#include "actors/cluster/member.hpp"
+#include "actors/cluster/replica.hpp"
+#include "actors/strand.hpp"
+#include "config/settings.hpp"
+
+#include <caf/fwd.hpp>
+
+#include <chrono>
+#include <memory>
+
+namespace greenroom {
+struct house;
+class lane;
+} // namespace greenroom
+
+namespace greenroom::cluster {
+
+/// What the links need to know before the actor system is made, from the settings.
+link_options link_options_of(const settings& config, const std::string& store);
+
+class assembly {
+public:
+  /// REQUIRES: in.cluster is there, and the shards have been spawned; the lane runs. Throws std::runtime_error when a
+  /// port can't be had.
+  assembly(house& in, caf::actor_system& system, lane& beat_on);
+  ~assembly();
+
+  /// The node's key goes from etcd, so that others take over at once; then its links end. Ends within the deadline.
+  void stop(caf::actor_system& system, std::chrono::steady_clock::time_point deadline);
+  /// No handle may be left when the actor system ends.
+  void forget();
+
+private:
+  void received(const peer_ptr& from, std::vector<letter> letters);
+  template <class Message>
+  void tell_all(const Message& x);
+
+  house& house_;
+  link_metrics link_metrics_;
+  member_metrics member_metrics_;
+  std::unique_ptr<strand> member_strand_;
+  gateway::handle gateway_;
+  struct beat;
+  std::unique_ptr<beat> beat_;
+};
+
+} // namespace greenroom::cluster

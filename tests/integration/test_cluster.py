@@ -1,0 +1,103 @@
+"""Several nodes are one server: whoever is on whichever node hears the same, and what was acknowledged survives the death
+of any of them.
+
+GREENROOM_CLUSTER_SEED repeats the points at which nodes are killed, GREENROOM_CLUSTER_KILLS sets how often.
+"""
+
+import os
+import random
+import time
+
+import pytest
+from support.checker import Record, check
+from support.cluster import Cluster
+from support.kill import Play, Sender, Subscriber
+from support.waiting import until
+
+KILLS = int(os.environ.get("GREENROOM_CLUSTER_KILLS", "4"))
+ROOMS = ["hall", "team/green", "quiet"]
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    made = Cluster(tmp_path / "cluster", limits__resume_events=1_000_000, log__level="info").start()
+    made.wait_replicated()
+    yield made
+    made.end()
+
+
+def test_three_nodes_are_one_server(cluster):
+    n1, n2, n3 = cluster.nodes
+    ann = cluster.sign_in("ann", on=n1)
+    bob = cluster.sign_in("bob", on=n2)
+    eve = cluster.sign_in("eve", on=n3)
+    ann.request("create", room="hall")
+    for who in (bob, eve):
+        who.request("join", room="hall")
+    for n, who in enumerate((ann, bob, eve)):
+        for i in range(10):
+            sent = who.request("send", room="hall", key=f"{who.user}-{i}", text=f"{n} {i}")
+        assert sent["stored"] == {"replicas": 3, "synced": 3}
+    heard = [[(e["seq"], e["text"]) for e in who.messages(30, "hall")] for who in (ann, bob, eve)]
+    assert heard[0] == heard[1] == heard[2]
+    # The same key, on another node: the first result.
+    again = cluster.sign_in("ann", on=n3)
+    assert again.request("send", room="hall", key="ann-0", text="0 0")["duplicate"] is True
+    # A direct message finds its reader wherever that is, without being asked for.
+    bob.request("send", to="eve", key="direct", text="psst")
+    assert eve.event("message", text="psst")["room"] == "@bob+eve"
+    # Who is online is known on every node.
+    online = {m["user"]: m["online"] for m in again.request("members", room="hall")["members"]}
+    assert online == {"ann": True, "bob": True, "eve": True}
+    eve.leave()
+    until(lambda: not {m["user"]: m["online"] for m in bob.request("members", room="hall")["members"]}["eve"],
+          "eve is gone")
+    # Resuming on another node.
+    back = cluster.sign_in("eve", on=n1, resume=eve.positions)
+    assert all(r["recovered"] for r in back.hello["resumed"].values())
+    bob.request("send", room="hall", key="bob-last", text="welcome back")
+    assert back.event("message", text="welcome back")
+
+
+def test_nothing_acknowledged_is_lost_when_nodes_are_killed(cluster):
+    seed = os.environ.get("GREENROOM_CLUSTER_SEED") or str(int.from_bytes(os.urandom(4), "big"))
+    print(f"GREENROOM_CLUSTER_SEED={seed}")
+    chance = random.Random(seed)
+    record = Record()
+    owner = cluster.sign_in("owner", subscribe="none")
+    positions = {}
+    for room in ROOMS:
+        owner.request("create", room=room)
+        for user in ["sender0", "sender1", "sender2", "member"]:
+            client = cluster.sign_in(user, subscribe="none")
+            joined = client.request("join", room=room)
+            client.leave()
+        positions[room] = {"epoch": joined["epoch"], "seq": joined["seq"]}
+    owner.leave()
+    play = Play(cluster, record, seed)
+    for i in range(3):
+        play.players.append(Sender(cluster, record, f"sender{i}", seed, rooms=ROOMS, window=8))
+    play.players += [Subscriber(cluster, record, "member", seed, positions=positions, subscribe="all"),
+                     Subscriber(cluster, record, "listener", seed, positions=positions, subscribe=ROOMS)]
+    play.begin()
+    try:
+        for _ in range(KILLS):
+            before = play.answered()
+            until(lambda: play.check_players() or play.answered() > before + 20, "sends are acknowledged")
+            node = chance.choice(cluster.nodes)
+            time.sleep(chance.random() * 0.5)  # the random point, not a wait for something
+            node.kill()
+            before = play.answered()
+            until(lambda: play.check_players() or play.answered() > before + 20, "acknowledged without the node", 60)
+            node.start()
+            cluster.wait_replicated()
+        logs, epochs = play.end({room: "owner" for room in ROOMS})
+    finally:
+        for p in play.players:
+            p.finish.set()
+            p.goal = {}
+            p.unanswered = []
+    problems = check(record, logs, epochs)
+    print(f"{KILLS} kills, {len(record.acks)} acknowledged, "
+          f"{sum(len(e) for s in record.seen.values() for e in s.values())} events seen")
+    assert not problems, "\n".join(problems[:20])
