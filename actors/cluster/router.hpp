@@ -39,8 +39,8 @@ public:
   public:
     virtual ~shard() = default;
     /// Carry out a command here.
-    virtual void perform(room::ask x) = 0;
-    virtual void perform(user::ask x) = 0;
+    virtual void perform(const room::ask& x) = 0;
+    virtual void perform(const user::ask& x) = 0;
     /// A command is on its way that will attach its connection to this node's relay of the room.
     virtual void attach(const room_id& room) = 0;
     /// Null: nobody listens to the room, neither here nor elsewhere.
