@@ -482,14 +482,20 @@ void replication::tick(int64_t now_ms) {
     take_in();
 }
 
-/// Members that have said nothing for a lease. True: something was proposed.
+/// It has said nothing for a lease; or its node is gone by etcd's word, which is later, and there is no link to it.
+bool replication::is_lost(const store_id& s, const follower& f) const {
+  bool gone = contains(alive_, self_) && !contains(alive_, s) && f.how == follower::mode::unlinked;
+  return gone || now_ms_ - f.heard_ms > limits_.lease_ms;
+}
+
+/// Members that are lost. True: something was proposed.
 bool replication::put_out_silent() {
   auto wanted = record_;
   auto floor = std::min(record_.in_sync.size(), limits_.min_in_sync);
   bool blocked = false;
   std::vector<std::pair<int64_t, store_id>> late;
   for (const auto& [s, f] : followers_)
-    if (silent(f) && contains(record_.in_sync, s))
+    if (is_lost(s, f) && contains(record_.in_sync, s))
       late.emplace_back(f.heard_ms, s);
   std::sort(late.begin(), late.end());
   for (const auto& [since, s] : late) {
@@ -534,7 +540,7 @@ void replication::take_in() {
     return;
   }
   for (const auto& [s, f] : followers_)
-    if (!contains(record_.in_sync, s) && f.how == follower::mode::streaming && !silent(f) &&
+    if (!contains(record_.in_sync, s) && f.how == follower::mode::streaming && !is_lost(s, f) &&
         last_.index - f.matched <= limits_.catch_up_entries) {
       joining_ = s;
       return;

@@ -186,7 +186,7 @@ private:
   std::optional<log_position> position_of(uint64_t index) const;
   const log_entry& entry(uint64_t index) const { return tail_[index - tail_.front().at.index]; }
   void forget_old();
-  bool silent(const follower& f) const { return now_ms_ - f.heard_ms > limits_.lease_ms; }
+  bool is_lost(const store_id& s, const follower& f) const;
 
   const store_id self_;
   const replication_limits limits_;
