@@ -108,6 +108,7 @@ void replica_actor::receive(const persist::logged& x) {
     }
     auto upto = applies_.front().upto;
     applies_.pop_front();
+    retry_ms_ = options_.retry_ms;
     replication_.applied(upto);
     answer_commits();
   } else if (!writes_.empty() && writes_.front().token == x.token) {
@@ -117,7 +118,6 @@ void replica_actor::receive(const persist::logged& x) {
     }
     auto w = writes_.front();
     writes_.pop_front();
-    retry_ms_ = options_.retry_ms;
     if (w.what == writing::kind::append)
       replication_.stored();
     else

@@ -43,7 +43,7 @@ struct replica_options {
   uint32_t installs_max = 2;           // snapshots that this node sends at once
   int64_t install_silence_ms = 30'000; // a snapshot of which no piece was taken for so long is begun anew
   int64_t retry_ms = 100;              // after a failure of the store until the shard is read again; doubles each time,
-  int64_t retry_ms_max = 5'000;        // up to this, until a write has succeeded
+  int64_t retry_ms_max = 5'000;        // up to this, until something was applied
 };
 
 /// To itself: all that was submitted in this burst goes on its way.
