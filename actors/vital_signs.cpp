@@ -28,6 +28,8 @@ const char* to_string(actor_kind kind) noexcept {
     return "clock";
   case actor_kind::gateway:
     return "gateway";
+  case actor_kind::member:
+    return "member";
   }
   return "?";
 }

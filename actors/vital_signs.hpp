@@ -30,9 +30,10 @@ enum class actor_kind : uint8_t {
   hasher,
   requester,
   clock,
-  gateway
+  gateway,
+  member
 };
-inline constexpr size_t actor_kinds = 12;
+inline constexpr size_t actor_kinds = 13;
 const char* to_string(actor_kind kind) noexcept;
 
 class vital_signs : public boost::intrusive::list_base_hook<> {

@@ -2,6 +2,8 @@
 // both keys are good by themselves.
 #include "config/gathering.hpp"
 
+#include <algorithm>
+
 namespace greenroom::config {
 namespace {
 
@@ -21,6 +23,7 @@ constexpr order orders[] = {
     {"limits.page_bytes", "limits.outbox_bytes", "one page of history could close the connection"},
     {"limits.hello_rooms", "limits.subscriptions", "rooms would be listed that cannot be listened to"},
     {"limits.sends_per_s", "limits.sends_burst", "the average could never be reached"},
+    {"cluster.min_in_sync", "cluster.replicas", "there would never be so many copies"},
     {"storage.commit_requests", "storage.queue", "no write could ever be that large"},
 };
 
@@ -80,6 +83,19 @@ void check_relations(gathering& g) {
   const bool outside = s.auth.algorithm != token_algorithm::hs256;
   c.demand(!outside || !s.auth.public_key_file.empty(), "auth.public_key_file", "auth.algorithm",
            "is needed because auth.algorithm is RS256 or ES256");
+  const auto both = [&c](const std::string& a, std::string_view a_name, const std::string& b, std::string_view b_name) {
+    c.demand(!a.empty() || b.empty(), a_name, b_name, "is needed because " + std::string(b_name) + " is set");
+    c.demand(!b.empty() || a.empty(), b_name, a_name, "is needed because " + std::string(a_name) + " is set");
+  };
+  both(s.cluster.etcd_user, "cluster.etcd_user", s.cluster.etcd_password_file, "cluster.etcd_password_file");
+  both(s.cluster.etcd_certificate, "cluster.etcd_certificate", s.cluster.etcd_key, "cluster.etcd_key");
+  // Somebody who names an issuer believes that etcd is spoken to in secret.
+  const bool encrypted = std::any_of(s.cluster.etcd.begin(), s.cluster.etcd.end(),
+                                     [](const std::string& url) { return url.starts_with("https://"); });
+  c.demand(encrypted || s.cluster.etcd_ca.empty(), "cluster.etcd_ca", "cluster.etcd",
+           "is set, but no entry of cluster.etcd is https://");
+  c.demand(encrypted || s.cluster.etcd_certificate.empty(), "cluster.etcd_certificate", "cluster.etcd",
+           "is set, but no entry of cluster.etcd is https://");
   // Somebody who names a key believes that tokens are checked with it.
   c.demand(outside || s.auth.public_key_file.empty(), "auth.public_key_file", "auth.algorithm",
            "is set, but auth.algorithm is HS256, which uses no public key");

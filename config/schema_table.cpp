@@ -37,10 +37,30 @@ bool is_origin(const std::string& text) {
          text.find_first_of("/*?# ", scheme + 3) == std::string::npos;
 }
 
+// As net/etcd takes apart, but for the port's number; it has no need of a path, and nor has etcd.
+bool is_etcd_url(const std::string& text) {
+  const auto scheme = text.starts_with("https://") ? 8u : text.starts_with("http://") ? 7u : 0u;
+  return scheme > 0 && text.size() > scheme && text.find_first_of("/?#@, \t", scheme) == std::string::npos;
+}
+
+bool is_loopback(const std::string& text) {
+  in_addr address{};
+  return inet_pton(AF_INET, text.c_str(), &address) == 1 && ntohl(address.s_addr) >> 24 == 127;
+}
+
+// Stands in etcd, in logs and in tables.
+bool is_zone(const std::string& text) {
+  return text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+         std::string::npos;
+}
+
 bool is_name(const std::string& text) { return user_id::parse(text).has_value(); }
 
 constexpr text_form address_form{is_address, "an IPv4 or IPv6 address"};
 constexpr text_form origin_form{is_origin, "scheme://host[:port] without a slash at the end, or \"*\""};
+constexpr text_form etcd_form{is_etcd_url, "http://host[:port] or https://host[:port]"};
+constexpr text_form loopback_form{is_loopback, "in 127.0.0.0/8: only loopback until links have TLS"};
+constexpr text_form zone_form{is_zone, "made of letters, digits and \"._-\""};
 constexpr text_form name_form{is_name, "[a-z0-9][a-z0-9._-]{0,31}"};
 
 // The name of a key is the name of its member, so the two cannot drift apart.
@@ -195,6 +215,75 @@ const field table[] = {
      "all "
      "cores are busy a send then costs a quarter less CPU, because more of them share one write to the disk.",
      "true where other programs keep the cores busy: the node waits longer for its turn. false: more switching."},
+
+    {AT(cluster, etcd),
+     restart,
+     "entries",
+     0,
+     16,
+     "Members of the etcd that decides for the cluster, as http(s)://host[:port]. Empty: no cluster, this node is by "
+     "itself.",
+     "Another etcd is another cluster. Too few members listed: when those are gone, so is this node.",
+     {},
+     &etcd_form},
+    {AT(cluster, name),
+     restart,
+     "",
+     1,
+     32,
+     "Name of the cluster: its keys stand under /greenroom/NAME/ in etcd.",
+     "Not the name that the others have: the node waits for a cluster that nobody has founded.",
+     {},
+     &name_form},
+    {AT(cluster, listen_address),
+     restart,
+     "",
+     1,
+     64,
+     "Address where other nodes reach this one.",
+     "Links between nodes are not encrypted, so an address that other machines reach is refused.",
+     {},
+     &loopback_form},
+    {AT(cluster, listen_port), restart, "", 1, 65'535, "Port where other nodes reach this one.",
+     "A port in use: the node does not start."},
+    {AT(cluster, zone),
+     restart,
+     "",
+     0,
+     64,
+     "Nodes of one zone may fail together: copies of a shard are kept in different ones. Empty: a zone of its own.",
+     "One zone for all: every copy may be lost at once.",
+     {},
+     &zone_form},
+    {AT(cluster, lease_ms), restart, "ms", 1'000, 60'000,
+     "A node that etcd has not heard of for this time counts as gone, and others take over. etcd counts whole seconds.",
+     "Too low: a pause of the machine or of etcd moves everything. Too high: rooms stand still for as long when a node "
+     "dies."},
+    {AT(cluster, replicas), restart, "copies", 1, 32,
+     "Copies of each shard, this many if there are so many nodes. Read by `greenroom cluster init` only.",
+     "1: what a lost disk held is lost. Too high: every message is written so many times."},
+    {AT(cluster, min_in_sync), restart, "copies", 1, 32,
+     "Copies that must have a message before it is acknowledged, once there were so many. Read by `greenroom cluster "
+     "init` only.",
+     "1: a message may be lost with one node. As high as cluster.replicas: one node that is gone stops all sends."},
+    {AT(cluster, replace_s), restart, "s", 0, 604'800,
+     "When a node has been gone for this time, what it held is copied to others. 0: at once.",
+     "Too low: a restart copies whole shards. Too high: for as long there is a copy less."},
+    {AT(cluster, log_kb), restart, "KiB", 64, 1'048'576,
+     "Log of each shard that is kept for copies that are behind; over it they start from a snapshot.",
+     "Too low: a short absence costs a snapshot of the whole shard. Too high: disk, 128 times."},
+    {AT(cluster, etcd_user), restart, "", 0, 256, "User of etcd. Empty: none.",
+     "Without the right to read and write the cluster's keys: the node stays unready."},
+    {AT(cluster, etcd_password_file), restart, "", 0, path_bytes, "File whose first line is that user's password.",
+     "Another password: etcd refuses the node, which stays unready."},
+    {AT(cluster, etcd_ca), restart, "", 0, path_bytes,
+     "PEM file: whom https members of etcd must have their certificate from. Empty: whom the system trusts.",
+     "Not the issuer: no member of etcd is believed, and the node stays unready."},
+    {AT(cluster, etcd_certificate), restart, "", 0, path_bytes,
+     "PEM file: the certificate that this node shows to etcd. Empty: none.",
+     "Not one that etcd trusts: it refuses the node, which stays unready."},
+    {AT(cluster, etcd_key), restart, "", 0, path_bytes, "PEM file: the private key of cluster.etcd_certificate.",
+     "Not the key of the certificate: the node does not start."},
 
     {AT(log, level), reload, "", 1, 8, "Least important messages that are written to the log.",
      "trace and debug write much; error hides warnings of trouble to come.", level_words},

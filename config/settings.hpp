@@ -136,6 +136,24 @@ struct settings {
   } scheduler;
 
   struct {
+    std::vector<std::string> etcd; // empty: no cluster, this node is by itself
+    std::string name = "greenroom";
+    std::string listen_address = "127.0.0.1"; // of the links to other nodes
+    uint16_t listen_port = 7400;
+    std::string zone; // empty: a zone of its own
+    uint32_t lease_ms = 3'000;
+    uint32_t replicas = 3;    // as the cluster is founded with
+    uint32_t min_in_sync = 2; // as the cluster is founded with
+    uint32_t replace_s = 600; // until what a lost node held is made anew elsewhere
+    uint32_t log_kb = 4'096;  // of each shard, kept for replicas that are behind
+    std::string etcd_user;
+    std::string etcd_password_file;
+    std::string etcd_ca;          // PEM
+    std::string etcd_certificate; // PEM
+    std::string etcd_key;         // PEM
+  } cluster;
+
+  struct {
     log_level level = log_level::info;
     log_format format = log_format::text;
   } log;

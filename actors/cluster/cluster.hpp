@@ -12,6 +12,7 @@
 #include "actors/cluster/agreement.hpp"
 #include "actors/cluster/link.hpp"
 #include "actors/cluster/records.hpp"
+#include "config/ids.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -44,6 +45,8 @@ struct record_now {
   using local = message_tag;
   shard_record what;
   int64_t revision = 0;
+  /// Of this node, see cluster_house::registration: the record was read after it.
+  uint64_t registration = 0;
 };
 /// The outcome of the replica's proposal is known; record_now, with what stands there then, came just before.
 struct settled {
@@ -121,6 +124,9 @@ struct cluster_house {
 
   /// Until when this node's lease is certainly valid, in ns of CLOCK_BOOTTIME; 0: it has none. Written by the member.
   std::atomic<int64_t> lease_until_ns{0};
+  /// How often this node's key has come to be in etcd. While it was not there, others may have been named: so a read is
+  /// answered only on the ground of a record_now of this registration. Written by the member, before the lease.
+  std::atomic<uint64_t> registration{0};
   /// Whether reads may be answered. Any thread.
   bool lease_holds() const noexcept;
 };

@@ -145,6 +145,8 @@ std::string encode(const shard_record& x) {
   return text_of({{"epoch", x.epoch}, {"primary", primary}, {"in_sync", x.in_sync}, {"replicas", x.replicas}});
 }
 
+std::string encode(const request_record& x) { return text_of({{"to", x.to}}); }
+
 outcome<cluster_record> parse_cluster_record(std::string_view text) {
   reader in(text);
   cluster_record x;
@@ -190,13 +192,15 @@ outcome<shard_record> parse_shard_record(std::string_view text) {
   return std::move(in).finish(std::move(x));
 }
 
+outcome<request_record> parse_request_record(std::string_view text) {
+  reader in(text);
+  request_record x;
+  x.to = in.text("to", 1);
+  return std::move(in).finish(std::move(x));
+}
+
 record_keys::record_keys(std::string_view cluster_name)
     : prefix_(std::string("/greenroom/").append(cluster_name).append("/")) {}
-
-std::string record_keys::shard(uint32_t number) const {
-  auto digits = std::to_string(number);
-  return shards().append(digits.size() < 3 ? 3 - digits.size() : 0, '0').append(digits);
-}
 
 namespace {
 
@@ -210,16 +214,27 @@ std::optional<std::string> name_under(const std::string& folder, std::string_vie
   return std::string(name);
 }
 
-} // namespace
+std::string three_digits(uint32_t number) {
+  auto digits = std::to_string(number);
+  return std::string(digits.size() < 3 ? 3 - digits.size() : 0, '0') + digits;
+}
 
-std::optional<std::string> record_keys::store_of(std::string_view key) const { return name_under(stores(), key); }
-std::optional<std::string> record_keys::node_of(std::string_view key) const { return name_under(nodes(), key); }
-
-std::optional<uint32_t> record_keys::shard_of(std::string_view key) const {
-  auto digits = name_under(shards(), key);
+std::optional<uint32_t> number_under(const std::string& folder, std::string_view key) {
+  auto digits = name_under(folder, key);
   if (!digits || digits->size() != 3 || digits->find_first_not_of("0123456789") != std::string::npos)
     return std::nullopt;
   return static_cast<uint32_t>(std::stoul(*digits));
 }
+
+} // namespace
+
+std::string record_keys::shard(uint32_t number) const { return shards() + three_digits(number); }
+std::string record_keys::request(uint32_t number) const { return requests() + three_digits(number); }
+
+std::optional<std::string> record_keys::store_of(std::string_view key) const { return name_under(stores(), key); }
+std::optional<std::string> record_keys::node_of(std::string_view key) const { return name_under(nodes(), key); }
+
+std::optional<uint32_t> record_keys::shard_of(std::string_view key) const { return number_under(shards(), key); }
+std::optional<uint32_t> record_keys::request_of(std::string_view key) const { return number_under(requests(), key); }
 
 } // namespace greenroom::cluster

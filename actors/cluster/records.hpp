@@ -67,15 +67,24 @@ struct shard_record {
   friend bool operator==(const shard_record&, const shard_record&) = default;
 };
 
+/// What the controller asks of a shard's primary.
+struct request_record {
+  store_id to; // stop, and name this store
+
+  friend bool operator==(const request_record&, const request_record&) = default;
+};
+
 std::string encode(const cluster_record&);
 std::string encode(const store_record&);
 std::string encode(const node_record&);
 std::string encode(const shard_record&);
+std::string encode(const request_record&);
 
 outcome<cluster_record> parse_cluster_record(std::string_view json);
 outcome<store_record> parse_store_record(std::string_view json);
 outcome<node_record> parse_node_record(std::string_view json);
 outcome<shard_record> parse_shard_record(std::string_view json);
+outcome<request_record> parse_request_record(std::string_view json);
 
 /// The keys of one cluster, all under one prefix.
 class record_keys {
@@ -93,11 +102,15 @@ public:
   std::string shards() const { return prefix_ + "shards/"; }
   /// Three digits, so that a listing is in the order of the numbers. REQUIRES: number < 1000
   std::string shard(uint32_t number) const;
+  std::string requests() const { return prefix_ + "requests/"; }
+  /// As for shard().
+  std::string request(uint32_t number) const;
 
   /// The other way round; nullopt: the key is none of these.
   std::optional<std::string> store_of(std::string_view key) const;
   std::optional<std::string> node_of(std::string_view key) const;
   std::optional<uint32_t> shard_of(std::string_view key) const;
+  std::optional<uint32_t> request_of(std::string_view key) const;
 
 private:
   std::string prefix_;

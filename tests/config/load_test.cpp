@@ -128,6 +128,20 @@ TEST_CASE_METHOD(load_fixture, "a text that does not look right is a mistake", "
   CHECK(load_text("[listen]\naddress = '::1'\n").ok());
 }
 
+TEST_CASE_METHOD(load_fixture, "links between nodes are on loopback, and etcd is a URL", "[load]") {
+  for (auto address : {"10.0.0.1", "0.0.0.0", "::", "::1", "localhost"})
+    CHECK(mistakes_in("[cluster]\nlisten_address = '" + std::string(address) + "'\n") ==
+          strings{"greenroom.toml:2: cluster.listen_address: \"" + std::string(address) +
+                  "\" is not in 127.0.0.0/8: only loopback until links have TLS"});
+  CHECK(load_text("[cluster]\nlisten_address = '127.0.0.3'\n").ok());
+  for (auto url : {"10.0.0.1:2379", "http://", "ftp://a", "http://a/", "http://a/b", "https://u@a"})
+    CHECK(mistakes_in("[cluster]\netcd = ['" + std::string(url) + "']\n") ==
+          strings{"greenroom.toml:2: cluster.etcd: \"" + std::string(url) +
+                  "\" is not http://host[:port] or https://host[:port]"});
+  CHECK(load_text("[cluster]\netcd = ['http://a', 'https://[::1]:2379']\n").ok());
+  CHECK(mistakes_in("[cluster]\nzone = 'a b'\n").size() == 1);
+}
+
 TEST_CASE_METHOD(load_fixture, "keys that contradict each other are a mistake that names both", "[load]") {
   CHECK(mistakes_in("[limits]\nframe_bytes = 300000\nmessage_bytes = 262144\npage_bytes = 300000\n") ==
         strings{"greenroom.toml:2: limits.frame_bytes: 300000 bytes is more than limits.message_bytes (262144 bytes): "
@@ -157,6 +171,15 @@ TEST_CASE_METHOD(load_fixture, "keys that contradict each other are a mistake th
   CHECK(one(mistakes_in("[tls]\ncertificate='c'\n[listen]\ntls_port=443\n"), "tls.key", "listen.tls_port"));
   CHECK(one(mistakes_in("[auth]\nalgorithm='RS256'\n"), "auth.public_key_file", "auth.algorithm"));
   CHECK(one(mistakes_in("[auth]\npublic_key_file='k'\n"), "auth.public_key_file", "auth.algorithm"));
+  CHECK(one(mistakes_in("[cluster]\nmin_in_sync = 4\n"), "cluster.min_in_sync", "cluster.replicas"));
+  CHECK(one(mistakes_in("[cluster]\nreplicas = 1\n"), "cluster.replicas", "cluster.min_in_sync"));
+  CHECK(one(mistakes_in("[cluster]\netcd_user='u'\n"), "cluster.etcd_password_file", "cluster.etcd_user"));
+  CHECK(one(mistakes_in("[cluster]\netcd_password_file='p'\n"), "cluster.etcd_user", "cluster.etcd_password_file"));
+  CHECK(one(mistakes_in("[cluster]\netcd=['https://e']\netcd_key='k'\n"), "cluster.etcd_certificate",
+            "cluster.etcd_key"));
+  CHECK(one(mistakes_in("[cluster]\netcd=['https://e']\netcd_certificate='c'\n"), "cluster.etcd_key",
+            "cluster.etcd_certificate"));
+  CHECK(one(mistakes_in("[cluster]\netcd=['http://e']\netcd_ca='c'\n"), "cluster.etcd_ca", "cluster.etcd"));
 }
 
 TEST_CASE_METHOD(load_fixture, "a key with a bad value takes no part in relations", "[load]") {

@@ -33,7 +33,9 @@ value another(const field& f, const settings& s) {
     for (auto word : f.words)
       if (word != text)
         return std::string(word);
-    return f.form && f.section == "listen" ? "::1" : text + "x";
+    if (f.form && f.section == "listen")
+      return "::1";
+    return f.key == "listen_address" ? "127.0.0.2" : text + "x";
   }
   case field_type::list:
     return strings{"https://chat.example"};
