@@ -148,6 +148,11 @@ std::unique_ptr<net::etcd::client> join_cluster(const settings& config, const st
                                " belongs to a cluster: alone it would go its own way");
     return nullptr;
   }
+  if (!clustered && !or_throw(store.empty(), "store"))
+    throw std::runtime_error(
+        "the store in " + config.node.data_dir +
+        " holds the rooms and users of a single node. Either a cluster is founded with it (greenroom "
+        "cluster init), or the node joins with an empty node.data_dir");
   net::etcd::options o;
   o.endpoints = config.cluster.etcd;
   o.user = config.cluster.etcd_user;

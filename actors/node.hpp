@@ -27,11 +27,11 @@ class node {
 public:
   struct parts {
     const settings& config;
-    storage::store& store;        // outlives the node
-    const encoder& encode;        // outlives the node
-    const token_verifier& tokens; // outlives the node
-    greenroom::metrics& metrics;  // outlives the node
-    std::vector<lane*> lanes;     // outlive the node; run until stop() returned
+    storage::store& store;                // outlives the node
+    const encoder& encode;                // outlives the node
+    const token_verifier& tokens;         // outlives the node
+    greenroom::metrics& metrics;          // outlives the node
+    std::vector<lane*> lanes;             // outlive the node; run until stop() returned
     cluster::agreement* decide = nullptr; // outlives the node; null: the node is by itself
   };
   /// Starts shard, storage and user-facing actors. Throws std::runtime_error when the actor system can't start, or the
@@ -56,8 +56,8 @@ public:
   void reload(std::shared_ptr<const limits> l);
   /// The limits in force. Any thread.
   const limits* limits_now() const;
-  /// Whether requests can be served: the store takes writes, and every shard has started; in a cluster, the node's lease
-  /// holds. Any thread; for /readyz.
+  /// Whether requests can be served: the store takes writes, and every shard has started; in a cluster, the node's
+  /// lease holds. Any thread; for /readyz.
   bool ready() const;
   /// Finishes what is in flight and ends all actors. Call it when no connection is open any more, and not from a lane's
   /// thread; the lanes run until it returned. False: something did not end in time; the process should then `_Exit`.

@@ -70,6 +70,22 @@ outcome<bool> store::clustered() const {
   return false;
 }
 
+outcome<bool> store::empty() const {
+  auto db = impl_->read();
+  if (!db)
+    return db.error();
+  for (unsigned shard = 0; shard < shard_count; ++shard)
+    for (auto family : {keys::family::state, keys::family::events, keys::family::keys}) {
+      range all(**db, family, keys::prefix(static_cast<shard_id>(shard)));
+      all->SeekToFirst();
+      if (all->Valid())
+        return false;
+      if (auto good = all.status(); !good)
+        return good.error();
+    }
+  return true;
+}
+
 outcome<std::unique_ptr<shard_snapshot>> store::snapshot(shard_id shard) const {
   auto db = impl_->read();
   if (!db)

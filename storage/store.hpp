@@ -124,6 +124,8 @@ public:
   outcome<std::vector<log_entry>> log_after(shard_id shard, uint64_t index, size_t limit, size_t bytes) const;
   /// Whether any shard has a log or had one: then this is a store of a cluster, and must not be served by itself.
   outcome<bool> clustered() const;
+  /// Whether no room and no user has ever left anything here. Looks at every shard: for the start.
+  outcome<bool> empty() const;
   /// The state of a shard at this moment. Fails with unavailable while the shard is installing. The store need not
   /// outlive it.
   outcome<std::unique_ptr<shard_snapshot>> snapshot(shard_id shard) const;

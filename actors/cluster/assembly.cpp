@@ -119,11 +119,10 @@ assembly::assembly(house& in, caf::actor_system& system, lane& beat_on)
                                                    in.living, link_metrics_})
                  .actor;
   c.member = system.spawn<member::member_actor>(
-      *member_strand_, member::parts{member_options_of(in.config, store), c, in.living, member_metrics_,
-                                     [to = gateway_](std::vector<known_peer> nodes) {
-                                       tell(to, gateway::know{std::move(nodes)});
-                                     },
-                                     nullptr});
+      *member_strand_,
+      member::parts{member_options_of(in.config, store), c, in.living, member_metrics_,
+                    [to = gateway_](std::vector<known_peer> nodes) { tell(to, gateway::know{std::move(nodes)}); },
+                    nullptr});
   beat_->actor = system.spawn<beat_actor>(in, beat_on);
 }
 

@@ -162,8 +162,8 @@ router::neighbour* router::primary() {
 
 void router::quiet(const room_id& room) {
   if (auto* to = here_ ? nullptr : primary())
-    to->link->post(channel::control, {shard_mailbox(id_), std::make_shared<const std::string>(
-                                                              encode(shard_letter{cluster::quiet{room}}))});
+    to->link->post(channel::control, {shard_mailbox(id_),
+                                      std::make_shared<const std::string>(encode(shard_letter{cluster::quiet{room}}))});
 }
 
 void router::seen(const room_id& room, const user_id& user, bool on) {
@@ -280,7 +280,8 @@ void router::finish(const pending& p, const user::welcome& what) {
       greenroom::tell(to, user::ended{what.otherwise, what.rooms.error().message});
   } else {
     for (const auto& [room, entry] : *what.rooms)
-      greenroom::tell(to, user::listed{room, {entry.epoch, entry.since > 0 ? entry.since - 1 : 0}, true, what.rooms->size()});
+      greenroom::tell(
+          to, user::listed{room, {entry.epoch, entry.since > 0 ? entry.since - 1 : 0}, true, what.rooms->size()});
   }
 }
 
@@ -326,8 +327,7 @@ bool router::post(uint32_t node, const shard_letter& x) {
   auto n = nodes_.find(node);
   if (n == nodes_.end() || !n->second.link)
     return false;
-  return n->second.link->post(channel::control,
-                              {shard_mailbox(id_), std::make_shared<const std::string>(encode(x))});
+  return n->second.link->post(channel::control, {shard_mailbox(id_), std::make_shared<const std::string>(encode(x))});
 }
 
 void router::receive(const peer_up& x) {

@@ -1,16 +1,17 @@
-// router: the way of one shard's commands to its primary, wherever that is, and of the answers back. Owned by the shard's
-// actor; only in a cluster.
+// router: the way of one shard's commands to its primary, wherever that is, and of the answers back. Owned by the
+// shard's actor; only in a cluster.
 //
-// Every command that comes from this node gets a ticket and is kept until it is answered. It is carried out here if this
-// node is the primary, else sent to the node that is. When that changes, everything unanswered is sent anew, in order:
-// a client sees latency, no error and no gap. Commands that other nodes send here are *guests*; their tickets only say
-// where the answer goes.
+// Every command that comes from this node gets a ticket and is kept until it is answered. It is carried out here if
+// this node is the primary, else sent to the node that is. When that changes, everything unanswered is sent anew, in
+// order: a client sees latency, no error and no gap. Commands that other nodes send here are *guests*; their tickets
+// only say where the answer goes.
 //
 // Threads: the shard's strand.
 //
 // Invariants
 // - A command of this node is answered once, at the latest after `limits.request_ms`.
-// - Commands reach a primary in the order in which they came: of a stream (one try to send everything to one primary) of
+// - Commands reach a primary in the order in which they came: of a stream (one try to send everything to one primary)
+// of
 //   which one was turned away, all that follow are, too.
 // - A read is answered only while the node's lease holds.
 #pragma once
@@ -94,8 +95,8 @@ private:
   struct pending {
     command what;
     int64_t since = 0;
-    bool sent = false;    // in this or an earlier stream, perhaps in vain
-    bool again = false;   // an arrival that is told to a new primary, not asked for by the connection
+    bool sent = false;  // in this or an earlier stream, perhaps in vain
+    bool again = false; // an arrival that is told to a new primary, not asked for by the connection
   };
   struct guest {
     uint32_t node = 0;
@@ -103,8 +104,8 @@ private:
     bool reads = false;
   };
   struct neighbour {
-    peer_ptr link; // null: not linked
-    uint64_t turned_away = 0; // the last stream of which something was
+    peer_ptr link;                                     // null: not linked
+    uint64_t turned_away = 0;                          // the last stream of which something was
     std::unordered_map<uint64_t, user_id> connections; // of that node, at users of this shard
   };
 
@@ -148,7 +149,7 @@ private:
   std::unordered_map<uint64_t, guest> guests_; // by ticket
   // Connections of this node that have arrived at users of this shard, to arrive again at the next primary.
   std::map<uint64_t, user::command_ptr> connections_;
-  std::vector<std::string> names_;    // node i is names_[i - 1]
+  std::vector<std::string> names_; // node i is names_[i - 1]
   std::map<uint32_t, neighbour> nodes_;
 };
 

@@ -30,7 +30,9 @@ struct logs : log_fixture {
 } // namespace
 
 TEST_CASE_METHOD(logs, "a shard without a log is all zeros", "[log]") {
+  CHECK(db->empty().value());
   fill(*db, lobby, 3);
+  CHECK_FALSE(db->empty().value());
   CHECK(state() == shard_state{});
   CHECK(log(0).empty());
   CHECK_FALSE(db->clustered().value());
