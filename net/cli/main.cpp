@@ -29,6 +29,7 @@ int main(int argc, char** argv, char** envp) {
   cli::add_token_command(program, shared);
   cli::add_user_commands(program, shared);
   cli::add_chat_command(program, shared);
+  cli::add_cluster_commands(program, shared);
 
   std::vector<std::string> reversed(arguments.rbegin(), arguments.rend()); // CLI11 takes them from the back.
   try {
