@@ -85,7 +85,7 @@ class Cluster:
 
     def shards(self):
         """number -> record, as it stands in etcd."""
-        return {s["shard"]: s for s in json.loads(self.command("shards", "--json"))["shards"]}
+        return {s["shard"]: s for s in json.loads(self.command("shards", "--json"))}
 
     def wait_replicated(self, members=3, limit_s=LIMIT_S * 4):
         """Until every shard has a primary and so many members in sync."""
