@@ -96,7 +96,7 @@ TEST_CASE("a store is founded once, and again as long as nothing was written", "
   REQUIRE(found_store(*store.it).has_value());
   const std::vector<storage::mutation> entry = {
       storage::append_entry{5, {{2, 2}, std::make_shared<const std::string>()}}};
-  REQUIRE(store.it->write(entry));
+  REQUIRE(store.it->write(entry).has_value());
   auto again = found_store(*store.it);
   REQUIRE(again.has_error());
   CHECK(again.error().message.find("shard 5 has a log up to 2/2") != std::string::npos);
