@@ -89,11 +89,15 @@ outcome<void> found_cluster(agreement& by, const record_keys& keys, const cluste
     if (!all)
       return std::move(all).error();
     std::set<std::string> there;
+    bool founded = false;
+    bool ours = true;
     for (const auto& x : all->entries) {
       there.insert(x.key);
-      if (x.key == keys.cluster() && x.value == encode(wished))
-        return {}; // by the request whose answer was lost
+      founded = founded || (x.key == keys.cluster() && x.value == encode(wished));
+      ours = ours && (!keys.shard_of(x.key) || x.value == encode(first_record(first)));
     }
+    if (founded && ours)
+      return {}; // by the request whose answer was lost
     if (auto may = may_found(*all, keys, first); !may)
       return may;
 
