@@ -4,6 +4,7 @@ of any of them.
 GREENROOM_CLUSTER_SEED repeats the points at which nodes are killed, GREENROOM_CLUSTER_KILLS sets how often.
 """
 
+import json
 import os
 import random
 import time
@@ -40,6 +41,8 @@ def test_three_nodes_are_one_server(cluster):
         assert sent["stored"] == {"replicas": 3, "synced": 3}
     heard = [[(e["seq"], e["text"]) for e in who.messages(30, "hall")] for who in (ann, bob, eve)]
     assert heard[0] == heard[1] == heard[2]
+    assert len(json.loads(cluster.command("shards", "--json"))) == 128
+    assert "n3" in cluster.command("nodes")
     # The same key, on another node: the first result.
     again = cluster.sign_in("ann", on=n3)
     assert again.request("send", room="hall", key="ann-0", text="0 0")["duplicate"] is True

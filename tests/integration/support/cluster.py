@@ -1,7 +1,9 @@
 """A cluster on this machine: a real etcd, and nodes that are real greenroomd processes, each with a data directory of its
 own. To players (support.kill) it looks like a server whose port is another node's each time."""
 
+import base64
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -78,20 +80,30 @@ class Cluster:
 
     def command(self, *words):
         """`greenroom cluster ...` with the first node's configuration; returns its output."""
-        done = subprocess.run([str(GREENROOM), "cluster", *words, "--config", str(self.nodes[0].config)],
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("GREENROOM_")}
+        done = subprocess.run([str(GREENROOM), "cluster", *words, "--config", str(self.nodes[0].config)], env=environment,
                               capture_output=True, text=True, timeout=LIMIT_S, cwd=self.nodes[0].directory)
         assert done.returncode == 0, (words, done.returncode, done.stdout, done.stderr)
         return done.stdout
 
-    def shards(self):
-        """number -> record, as it stands in etcd."""
-        return {s["shard"]: s for s in json.loads(self.command("shards", "--json"))}
+    def records(self):
+        """Of all shards, as they stand in etcd."""
+        name = "/greenroom/greenroom/shards/"
+        asked = {"key": base64.b64encode(name.encode()).decode(),
+                 "range_end": base64.b64encode((name[:-1] + "0").encode()).decode()}
+        connection = HTTPConnection("127.0.0.1", self.etcd.port, timeout=LIMIT_S)
+        try:
+            connection.request("POST", "/v3/kv/range", json.dumps(asked), {"Content-Type": "application/json"})
+            answer = json.loads(connection.getresponse().read())
+            return [json.loads(base64.b64decode(x["value"])) for x in answer.get("kvs", [])]
+        finally:
+            connection.close()
 
     def wait_replicated(self, members=3, limit_s=LIMIT_S * 4):
         """Until every shard has a primary and so many members in sync."""
         def is_done():
-            shards = self.shards()
-            return all(s["primary"] and len(s["in_sync"]) >= members for s in shards.values())
+            records = self.records()
+            return len(records) == 128 and all(r["primary"] and len(r["in_sync"]) >= members for r in records)
 
         until(is_done, f"every shard has {members} members in sync", limit_s)
 
