@@ -46,7 +46,6 @@ private:
 replica_options replica_options_of(const settings& config) {
   replica_options o;
   o.limits.lease_ms = config.cluster.lease_ms;
-  o.limits.min_in_sync = config.cluster.min_in_sync;
   o.log_bytes = size_t{config.cluster.log_kb} << 10;
   return o;
 }
@@ -122,7 +121,7 @@ assembly::assembly(house& in, caf::actor_system& system, lane& beat_on)
       *member_strand_,
       member::parts{member_options_of(in.config, store), c, in.living, member_metrics_,
                     [to = gateway_](std::vector<known_peer> nodes) { tell(to, gateway::know{std::move(nodes)}); },
-                    nullptr});
+                    [&c](const cluster_record& founded) { c.min_in_sync = founded.min_in_sync; }});
   beat_->actor = system.spawn<beat_actor>(in, beat_on);
 }
 

@@ -125,6 +125,8 @@ struct cluster_house {
   std::vector<persist::sink> committers; // by shard: the same replicas, as rooms and users see them
   member_handle member;
 
+  /// As the cluster was founded. Written by the member before the first record_now.
+  std::atomic<uint32_t> min_in_sync{2};
   /// Of each shard; grows with every serve and every yield. A commit that was prepared in another one is passed over:
   /// whoever sent it has seen a state that is not the shard's any more.
   std::array<std::atomic<uint64_t>, shard_count> eras{};

@@ -212,6 +212,7 @@ void replica_actor::propose(const shard_record& wanted, int64_t revision) {
 }
 
 void replica_actor::receive(const record_now& x) {
+  replication_.min_in_sync(cluster_.min_in_sync.load(std::memory_order_relaxed));
   replication_.record(x.what, x.revision);
   cluster_.record_of[id_].store(x.registration, std::memory_order_release);
   const auto& now = replication_.record();

@@ -94,6 +94,8 @@ public:
   // From those who decide.
   void record(const shard_record& now, int64_t revision);
   void settled();
+  /// What the cluster was founded with.
+  void min_in_sync(size_t members) noexcept { limits_.min_in_sync = members; }
   /// Stores whose nodes are alive.
   void alive(std::vector<store_id> stores) { alive_ = std::move(stores); }
 
@@ -189,7 +191,7 @@ private:
   bool is_lost(const store_id& s, const follower& f) const;
 
   const store_id self_;
-  const replication_limits limits_;
+  replication_limits limits_;
   outside& out_;
   role role_ = role::unknown;
   int64_t now_ms_ = 0;
