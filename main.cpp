@@ -10,6 +10,7 @@
 #include "config/reload.hpp"
 #include "net/codec.hpp"
 #include "net/etcd/client.hpp"
+#include "net/etcd/configured.hpp"
 #include "net/io_threads.hpp"
 #include "net/jwt.hpp"
 #include "net/log.hpp"
@@ -26,7 +27,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <stdexcept>
 
@@ -131,14 +131,6 @@ void reload(config::sources& from, settings& running, node& actors, net::server&
                plan.needs_restart.size());
 }
 
-std::string first_line_of(const std::string& file) {
-  std::ifstream in(file);
-  std::string line;
-  if (!std::getline(in, line) || line.empty())
-    throw std::runtime_error("cluster.etcd_password_file: " + file + ": can't be read, or its first line is empty");
-  return line;
-}
-
 /// Null: the node is by itself. What its store holds must fit that.
 std::unique_ptr<net::etcd::client> join_cluster(const settings& config, const storage::store& store) {
   bool clustered = or_throw(store.clustered(), "store");
@@ -153,16 +145,8 @@ std::unique_ptr<net::etcd::client> join_cluster(const settings& config, const st
         "the store in " + config.node.data_dir +
         " holds the rooms and users of a single node. Either a cluster is founded with it (greenroom "
         "cluster init), or the node joins with an empty node.data_dir");
-  net::etcd::options o;
-  o.endpoints = config.cluster.etcd;
-  o.user = config.cluster.etcd_user;
-  o.ca_file = config.cluster.etcd_ca;
-  o.certificate_file = config.cluster.etcd_certificate;
-  o.key_file = config.cluster.etcd_key;
-  o.probe_key = "/greenroom/" + config.cluster.name + "/cluster";
-  if (!config.cluster.etcd_password_file.empty())
-    o.password = first_line_of(config.cluster.etcd_password_file);
-  return or_throw(net::etcd::client::open(std::move(o)), "cluster.etcd");
+  auto options = or_throw(net::etcd::configured(config), "cluster");
+  return or_throw(net::etcd::client::open(std::move(options)), "cluster.etcd");
 }
 
 int serve(config::sources from, settings config) {
