@@ -21,10 +21,13 @@ ROOMS = ["hall", "team/green", "quiet"]
 
 @pytest.fixture
 def cluster(tmp_path):
-    made = Cluster(tmp_path / "cluster", limits__resume_events=1_000_000, log__level="info").start()
-    made.wait_replicated()
-    yield made
-    made.end()
+    made = Cluster(tmp_path / "cluster", limits__resume_events=1_000_000, log__level="info")
+    try:
+        made.start()
+        made.wait_replicated()
+        yield made
+    finally:
+        made.end()
 
 
 def test_three_nodes_are_one_server(cluster):

@@ -15,6 +15,16 @@ from .server import GREENROOM, Server, free_port
 from .waiting import LIMIT_S, until
 
 
+def shard_of(text):
+    """The shard of a room or user id, as config/ids.cpp computes it."""
+    h = 0xcbf29ce484222325
+    for byte in text.encode():
+        h = ((h ^ byte) * 0x100000001b3) % 2**64
+    for factor in (0xff51afd7ed558ccd, 0xc4ceb9fe1a85ec53):
+        h = ((h ^ h >> 33) * factor) % 2**64
+    return (h ^ h >> 33) % 128
+
+
 class Etcd:
     """One etcd process. Its data stays over kill() and start()."""
 
@@ -86,18 +96,34 @@ class Cluster:
         assert done.returncode == 0, (words, done.returncode, done.stdout, done.stderr)
         return done.stdout
 
-    def records(self):
-        """Of all shards, as they stand in etcd."""
-        name = "/greenroom/greenroom/shards/"
-        asked = {"key": base64.b64encode(name.encode()).decode(),
-                 "range_end": base64.b64encode((name[:-1] + "0").encode()).decode()}
+    def stored(self, prefix):
+        """What stands in etcd under the cluster's keys that begin so: key -> text."""
+        name = "/greenroom/greenroom/" + prefix
+        end = name[:-1] + chr(ord(name[-1]) + 1)
+        asked = {"key": base64.b64encode(name.encode()).decode(), "range_end": base64.b64encode(end.encode()).decode()}
         connection = HTTPConnection("127.0.0.1", self.etcd.port, timeout=LIMIT_S)
         try:
             connection.request("POST", "/v3/kv/range", json.dumps(asked), {"Content-Type": "application/json"})
             answer = json.loads(connection.getresponse().read())
-            return [json.loads(base64.b64decode(x["value"])) for x in answer.get("kvs", [])]
         finally:
             connection.close()
+        return {base64.b64decode(x["key"]).decode().split("/", 3)[3]: base64.b64decode(x["value"]).decode()
+                for x in answer.get("kvs", [])}
+
+    def records(self):
+        """Of all shards, as they stand in etcd, in the order of their numbers."""
+        return [json.loads(v) for k, v in sorted(self.stored("shards/").items())]
+
+    def controller(self):
+        """The name of the node; None: there is none now."""
+        return self.stored("controller").get("controller")
+
+    def node_of(self, store):
+        """The node that holds the store now; None: none does."""
+        for key, text in self.stored("nodes/").items():
+            if json.loads(text)["store"] == store:
+                return next(n for n in self.nodes if f"nodes/{n.settings['node.name']}" == key)
+        return None
 
     def wait_replicated(self, members=3, limit_s=LIMIT_S * 4):
         """Until every shard has a primary and so many members in sync."""
