@@ -194,7 +194,8 @@ TEST_CASE("a snapshot that is broken off begins anew: by the link, by either end
     w.serve_on("b");
     break;
   }
-  REQUIRE(w.until([&] { return w.in_sync("c") && w.alike(); }));
+  // Nobody has to wait until it has been silent for too long.
+  REQUIRE(w.until([&] { return w.in_sync("c") && w.alike(); }, w.options.install_silence_ms / 2));
   CHECK(w["c"].seqs() == up_to(200));
   CHECK(w["a"].home->cluster->installs == 0);
   CHECK(w["b"].home->cluster->installs == 0);
@@ -270,6 +271,61 @@ TEST_CASE("a backup whose store fails comes back, and nothing is lost meanwhile"
   REQUIRE(w.until([&] { return w.alike() && w.record.in_sync.size() == 3; }));
   CHECK(w["b"].seqs() == up_to(10));
   CHECK(w["a"].heard.yields == 0);
+}
+
+TEST_CASE("a failed write of another shard makes a replica read its own anew", "[replica]") {
+  replica_world w({"a", "b"});
+  w.found({"a", "b"});
+  w.serve_on("a");
+  say(w, "a", 1, 3);
+  auto other = room_id::trusted("market");
+  REQUIRE(other.shard() != w.shard);
+  auto elsewhere = std::make_shared<storage::batch>(other.shard());
+  elsewhere->put(other, storage::room_record{});
+  w["a"].disk.fail_at(1, fault::io_error);
+  w["a"].home->commits_waiting.fetch_add(1);
+  tell(w["a"].home->storage, persist::commit{elsewhere, w["a"].home->era.load(), 0, committer{}});
+  w.run();
+  CHECK(w["a"].home->era == 3); // it failed, and was opened again
+  CHECK(w["a"].heard.yields == 0);
+  REQUIRE(w.until([&] { return w["a"].heard.yields == 1; }, 1'000));
+  w.serve_on("a");
+  say(w, "a", 4, 6);
+  REQUIRE(w.until([&] { return w.alike(); }));
+}
+
+TEST_CASE("after a write that the store refused nothing of the same life is written", "[replica]") {
+  replica_world w({"a"});
+  w.found({"a"});
+  w.serve_on("a");
+  auto& storage = w["a"].home->storage;
+  auto other = static_cast<shard_id>(w.shard + 1);
+  auto put = [&](shard_id to, uint64_t life, uint64_t index, const std::string& batch, bool apply) {
+    storage::log_entry e{{1, index}, std::make_shared<const std::string>(batch)};
+    std::vector<storage::mutation> all{storage::append_entry{to, e}};
+    if (apply)
+      all.emplace_back(storage::apply_entry{to, e});
+    auto what = std::make_shared<const std::vector<storage::mutation>>(std::move(all));
+    tell(storage, persist::log_write{to, what, w["a"].home->era.load(), life, w["a"].heard.logged.size(),
+                                     persist::logger{w["a"].ear_of_all}});
+  };
+  auto third = static_cast<shard_id>(w.shard + 2);
+  put(other, 1, 1, "", true);
+  w.run();
+  put(other, 1, 2, "no batch", true);
+  put(third, 1, 1, "", true); // of another shard, in the same group
+  put(other, 1, 2, "", true);
+  w.run();
+  put(other, 1, 2, "", true);
+  w.run();
+  put(other, 2, 2, "", true); // it has read what is there
+  w.run();
+  std::vector<bool> done;
+  for (const auto& x : w["a"].heard.logged)
+    done.push_back(x.ok);
+  CHECK(done == std::vector<bool>{true, false, true, false, false, true});
+  CHECK(w["a"].store->load_shard(other).value().applied == storage::log_position{1, 2});
+  say(w, "a", 1, 2);
 }
 
 TEST_CASE("an entry that the store refuses stops this shard only, and is tried again ever more seldom", "[replica]") {

@@ -60,6 +60,7 @@ public:
     told_.ended.push_back(x);
   }
   void receive(const propose& x) { told_.proposals.push_back(x); }
+  void receive(const persist::logged& x) { told_.logged.push_back(x); }
   void receive(const etcd_says&) {}
   void receive(const member_tick&) {}
   void receive(const member_stop&) { quit(); }
@@ -116,9 +117,9 @@ void replica_node::start() {
   home->storage = system.spawn<persist::storage_actor>(*home);
   home->readers.push_back(system.spawn<reader::reader_actor>(*home, 0));
   home->cluster = std::make_unique<cluster_house>(agreement_of_all);
-  ear_ = system.spawn<ear_actor>(*home, world_.shard, heard);
-  home->cluster->member = member_handle{ear_};
-  auto r = system.spawn<replica_actor>(*home, world_.shard, replicated{ear_}, world_.options);
+  ear_of_all = system.spawn<ear_actor>(*home, world_.shard, heard);
+  home->cluster->member = member_handle{ear_of_all};
+  auto r = system.spawn<replica_actor>(*home, world_.shard, replicated{ear_of_all}, world_.options);
   home->cluster->committers.assign(shard_count, r);
   replica = r;
 }
@@ -128,13 +129,13 @@ void replica_node::stop() {
   world_.run();
   tell(home->storage, persist::stop{});
   tell(home->readers.front(), reader::stop{});
-  tell(ear_, member_stop{});
+  tell(ear_of_all, member_stop{});
   world_.run();
   world_.scheduler().trigger_timeouts();
   world_.run();
   CHECK(home->commits_waiting == 0);
   replica = replica_handle{};
-  ear_ = ear{};
+  ear_of_all = ear{};
   home->storage = persist::handle{};
   home->readers.clear();
   home->cluster->member = member_handle{};
@@ -158,7 +159,7 @@ uint64_t replica_node::commit(uint64_t seq, const std::string& text, uint64_t er
   auto batch = std::make_shared<storage::batch>(world_.shard);
   batch->put(world_.room, e);
   home->commits_waiting.fetch_add(1);
-  tell(home->committer_of(world_.shard), persist::commit{std::move(batch), era, ++last_token_, committer{ear_}});
+  tell(home->committer_of(world_.shard), persist::commit{std::move(batch), era, ++last_token_, committer{ear_of_all}});
   return last_token_;
 }
 

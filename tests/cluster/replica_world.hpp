@@ -33,10 +33,11 @@ struct told {
   std::optional<primary_is> primary;
   std::vector<greenroom::committed> ended;
   std::deque<propose> proposals;
+  std::vector<persist::logged> logged;
 };
 using ear = caf::typed_actor<caf::reacts_to<primary_is>, caf::reacts_to<serve>, caf::reacts_to<yield>,
                              caf::reacts_to<greenroom::committed>, caf::reacts_to<propose>, caf::reacts_to<etcd_says>,
-                             caf::reacts_to<member_tick>, caf::reacts_to<member_stop>>;
+                             caf::reacts_to<persist::logged>, caf::reacts_to<member_tick>, caf::reacts_to<member_stop>>;
 
 /// A node. Its directory stays when its process ends.
 class replica_node {
@@ -70,9 +71,11 @@ public:
   replica_handle replica;
   store_id id;
 
+  /// What stands for the shard, its rooms and the member.
+  ear ear_of_all;
+
 private:
   replica_world& world_;
-  ear ear_;
   uint64_t last_token_ = 0;
 };
 
