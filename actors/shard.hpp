@@ -2,13 +2,15 @@
 // that they survive their room's passivation), and the effects of its rooms on users until they have been applied.
 //
 // In   room::ask and user::ask from everywhere; the signs of life of its rooms, users and relays; effect_applied from
-//      other shards; tick from the node's clock; stop
-// Out  the same asks, to the actor that is meant; effects to the users' shards
+//      other shards; tick from the node's clock; stop. In a cluster also serve, yield and primary_is from the shard's
+//      replica, letters from other nodes, and the answers to commands that its router has passed on
+// Out  the same asks, to the actor that is meant; effects to the users' shards; in a cluster letters to other nodes
 //
 // Invariants
 // - See activations.hpp: one actor per id, order kept, bounded.
 // - An effect that was stored is sent until it was applied, also after a restart; then it is erased.
 // - A relay is ended only when it has no listeners and no attach is under way to it.
+// - In a cluster rooms and users are awake here only while this node serves the shard.
 #pragma once
 
 #include "actors/activations.hpp"

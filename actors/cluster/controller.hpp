@@ -7,9 +7,8 @@
 // Invariants
 // - Everything is written under the condition that the controller's key is still the one that was seen: what an older
 //   controller sent late does nothing.
-// - A primary is named only if the node key that the old one's store wrote last is gone, or names another store: that
-// is
-//   part of the transaction. So is the store's own key, which every registration writes anew: a store that has come
+// - A primary is named only if the node key that the old one's store wrote last is gone, or names another store; this
+//   is part of the transaction. So is the store's own key, which every registration writes anew: a store that has come
 //   back under whatever node name is noticed.
 // - One transaction at a time for a shard; and while any is under way, nothing but naming primaries is begun, so that
 //   the bounds of placement hold.

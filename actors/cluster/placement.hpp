@@ -5,12 +5,11 @@
 //
 // Invariants
 // - Nobody is named as primary who is not in in_sync and alive. Where no member of in_sync is alive, nothing is done:
-// waiting for
-//   it is the only way to lose nothing. A store whose copy is being installed is never in in_sync, so it can't be
-//   named.
+//   waiting for it is the only way to lose nothing. A store whose copy is being installed is never in in_sync, so it
+//   can't be named.
 // - A replica is dropped only when it is neither in in_sync nor wanted.
 // - At most one move for a shard at a time: each is a compare-and-swap on the shard's record, or asks its primary for
-// one.
+//   one.
 #pragma once
 
 #include "actors/cluster/records.hpp"

@@ -4,8 +4,8 @@
 //
 // Invariants
 // - What a reader accepts, a writer produced whole: a text with a missing, wrong or contradictory field is refused, and
-// the failure
-//   (errc::bad_request) names the field. A node that acted on half a record could promote a store that lacks entries.
+//   the failure (errc::bad_request) names the field. A node that acted on half a record could promote a store that
+//   lacks entries.
 // - Fields that a reader does not know are passed over, so that a newer node may add some while older ones run.
 #pragma once
 

@@ -2,14 +2,13 @@
 // the log, letters to the replicas on other nodes, proposals to the member; and gives away snapshots or takes one in.
 //
 // In   commit from rooms, users and the shard; arrived, peer_up, peer_down from the gateway; record_now, settled,
-// alive,
-//      hand_over from the member; logged, shard_loaded, log_found, snapshot_read from the store's actors; replica_tick
+//      alive, hand_over from the member; logged, shard_loaded, log_found, snapshot_read from the store's actors;
+//      replica_tick
 // Out  committed; primary_is, serve, yield to the shard; propose to the member; letters
 //
 // Invariants
 // - A commit is answered when it is applied, in order, or never: after a yield nothing that came before is. One that
-// was
-//   prepared in another era than the present one (cluster_house::eras) is passed over.
+//   was prepared in another era than the present one (cluster_house::eras) is passed over.
 // - Nothing of the store is believed from a failed write, or the growth of house::era, until the shard was read anew;
 //   answers to writes of the time before are passed over.
 // - A snapshot replaces what is here only as long as nobody counts on this store, see replication::may_be_installed.

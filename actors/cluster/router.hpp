@@ -10,10 +10,9 @@
 //
 // Invariants
 // - A command of this node is answered once, at the latest after `limits.request_ms`.
-// - Commands reach a primary in the order in which they came: of a stream (one try to send everything to one primary)
-// of
-//   which one was turned away, all that follow are, too.
-// - A read is answered only while the node's lease holds.
+// - Commands reach a primary in the order in which they came. A stream is one try to send everything to one primary; of
+//   a stream of which one was turned away, all that follow are, too.
+// - A read is answered only while the node's lease holds, and the shard's record was read under it.
 #pragma once
 
 #include "actors/audience.hpp"

@@ -3,15 +3,14 @@
 // Owns one thread with one io_context; all sockets, handlers and watchers run there. Beyond what agreement.hpp says:
 //
 // - The destructor fails everything that is not answered yet with `unavailable`, on that thread, and joins it. It must
-// not be
-//   called by a handler, and nothing may be asked while it runs, by handlers neither. Watches end with it; what watch()
-//   returned may be destroyed later.
+//   not be called by a handler, and nothing may be asked while it runs, by handlers neither. Watches end with it; what
+//   watch() returned may be destroyed later.
 // - A host name that the system resolves slowly holds the destructor up until the resolver gives in. Addresses never
-// do.
+//   do.
 // - What was captured by a handler or a watcher is destroyed on the thread, a watcher's some time after its watch.
 // - Refused with another error than unavailable, and surely not done: bad_request (etcd's limits: 1.5 MiB, 128
-// operations; a
-//   key twice), not_found (a change under a lease that has ended), forbidden (user, password or permissions).
+//   operations; a key twice), not_found (a change under a lease that has ended), forbidden (user, password or
+//   permissions).
 #pragma once
 
 #include "actors/cluster/agreement.hpp"
