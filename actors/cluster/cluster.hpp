@@ -64,6 +64,11 @@ struct hand_over {
   using local = message_tag;
   store_id to;
 };
+/// From the controller: take `store` out of in_sync and replicas.
+struct put_out {
+  using local = message_tag;
+  store_id store;
+};
 struct replica_tick {
   using local = message_tag;
 };
@@ -73,7 +78,7 @@ struct replica_stop {
 /// What the rest of the node says to a replica; its whole interface is in replica.hpp.
 using replica_handle =
     caf::typed_actor<caf::reacts_to<arrived>, caf::reacts_to<record_now>, caf::reacts_to<settled>,
-                     caf::reacts_to<alive>, caf::reacts_to<hand_over>, caf::reacts_to<peer_up>,
+                     caf::reacts_to<alive>, caf::reacts_to<hand_over>, caf::reacts_to<put_out>, caf::reacts_to<peer_up>,
                      caf::reacts_to<peer_down>, caf::reacts_to<replica_tick>, caf::reacts_to<replica_stop>>;
 
 // -- from a replica to its shard -------------------------------------------------------------------------------------
