@@ -48,16 +48,17 @@ class Campaign:
     def note(self, text):
         self.say(f"{time.monotonic() - self.began:7.1f} s  {text}")
 
-    def run(self, faults, kinds=None, per_round=FAULTS_PER_ROUND):
-        """Raises Violation."""
+    def run(self, faults, kinds=None, per_round=None, first_whole=True, **how):
+        """Raises Violation. `first_whole`: nothing is broken before all copies have been made. `how` is for draw_plan()."""
         self.ground.start()
-        self.ground.wait_whole()
-        self.note("the cluster is whole")
+        if first_whole:
+            self.ground.wait_whole()
+        self.note("the cluster is there")
         while faults > 0:
             self.round += 1
-            count = min(per_round, faults)
+            count = min(per_round or FAULTS_PER_ROUND, faults)
             faults -= count
-            plan = draw_plan(f"{self.seed}/{self.round}", count, [n.name for n in self.ground.nodes], kinds)
+            plan = draw_plan(f"{self.seed}/{self.round}", count, [n.name for n in self.ground.nodes], kinds, **how)
             self.play_round(plan)
 
     def play_round(self, plan):
@@ -81,6 +82,7 @@ class Campaign:
         self._count(record, play, logs)
         if problems:
             raise Violation(f"round {self.round}: " + "\n".join(problems[:30]))
+        self.note(f"round {self.round}: {len(record.acks)} sends acknowledged, all of them kept once; stores alike")
 
     # -- a round -------------------------------------------------------------------------------------------------------
     def _set_up(self):
@@ -95,7 +97,7 @@ class Campaign:
             made = owner.request("create", room=room)
             positions[room] = {"epoch": made["epoch"], "seq": made["seq"]}
         owner.leave()
-        for user in [f"{who}-{n}" for n in names for who in ("sender", "member")]:
+        for user in [self._user(who, n) for n in names for who in ("sender", "member")]:
             client = ground.sign_in(user, subscribe="none")
             for room in rooms:
                 positions[room]["seq"] = client.request("join", room=room)["seq"]
@@ -103,21 +105,27 @@ class Campaign:
         play = Play(ground, record, f"{self.seed}/{self.round}")
         for node in ground.nodes:
             def player(kind, who, at=node, **how):
-                made = kind(Home(ground, at, ground.chance), record, f"{who}-{at.name}", play.seed, **how)
+                made = kind(Home(ground, at, ground.chance), record, self._user(who, at.name), play.seed, **how)
                 made.token = ground.token(made.user, OLD, sid=f"session-of-{made.user}", iat=int(time.time()) - OLD)
                 made.patience_s = PATIENCE_S
                 play.players.append(made)
                 return made
 
-            sender = player(Sender, "sender", rooms=rooms, direct=[f"member-{node.name}"], window=4)
+            sender = player(Sender, "sender", rooms=rooms, direct=[self._user("member", node.name)], window=4)
             sender.refusals_are_certain, sender.pause_s = False, PACE_S
             player(Subscriber, "member", positions={r: positions[r] for r in rooms}, subscribe="all")
             player(Subscriber, "listener", positions=positions, subscribe=[*rooms, door])
         player(Reader, "reader")
         player(Guest, "guest", room=door)
         readers = {room: "owner" for room in positions}
-        readers |= {f"@{'+'.join(sorted([f'sender-{n}', f'member-{n}']))}": f"sender-{n}" for n in names}
+        for n in names:
+            pair = sorted([self._user("sender", n), self._user("member", n)])
+            readers[f"@{'+'.join(pair)}"] = pair[0]
         return record, play, readers
+
+    def _user(self, who, node):
+        """Others in each round, so that their direct rooms are new, too."""
+        return f"{who}-{node}-{self.round}"
 
     def _carry_out(self, plan, play):
         began = time.monotonic()
@@ -187,15 +195,13 @@ class Campaign:
 
     def _count(self, record, play, logs):
         kept = {(e["from"], room, e.get("key")) for room, log in logs.items() for e in log if e["ev"] == "message"}
-        acks = len(record.acks)
-        self.totals["sends acknowledged"] += acks
+        self.totals["sends acknowledged"] += len(record.acks)
         self.totals["sends refused"] += len(record.uncertain)
         self.totals["answered as duplicates"] += sum(p.duplicates for p in play.players if isinstance(p, Sender))
         self.totals["events seen"] += sum(len(e) for s in record.seen.values() for e in s.values())
         self.totals["reads"] += sum(getattr(p, "reads", 0) for p in play.players)
         self.totals["visits"] += sum(getattr(p, "visits", 0) for p in play.players)
         self.totals["messages kept"] += len(kept)
-        self.note(f"round {self.round}: {acks} sends acknowledged, all of them kept once; stores alike")
 
     def summary(self):
         lines = [f"{sum(self.faults.values())} faults: " + ", ".join(f"{k} {n}" for k, n in sorted(self.faults.items()))]

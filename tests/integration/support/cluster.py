@@ -108,8 +108,9 @@ class Cluster:
     def command(self, *words):
         """`greenroom cluster ...` with the first node's configuration; returns its output."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("GREENROOM_")}
-        done = subprocess.run([*self.nodes[0].before, str(GREENROOM), "cluster", *words, "--config", str(self.nodes[0].config)], env=environment,
-                              capture_output=True, text=True, timeout=LIMIT_S, cwd=self.nodes[0].directory)
+        first = self.nodes[0]
+        done = subprocess.run([*first.before, str(GREENROOM), "cluster", *words, "--config", str(first.config)],
+                              env=environment, capture_output=True, text=True, timeout=LIMIT_S, cwd=first.directory)
         assert done.returncode == 0, (words, done.returncode, done.stdout, done.stderr)
         return done.stdout
 

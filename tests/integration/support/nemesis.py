@@ -21,6 +21,7 @@ class Fault:
     kind = ""
     weight = 1
     lasts_s = (1, 6)
+    needs = ()  # of what a ProvingGround may lack: network, disk, clock
     alone = False  # whether no other fault may overlap with it
 
     def __init__(self, chance, nodes):
@@ -41,7 +42,7 @@ class Fault:
 
 
 class Kill(Fault):
-    kind, weight, lasts_s = "kill", 3, (0, 6)
+    kind, weight, lasts_s = "kill", 3, (0.1, 6)
 
     def draw(self):
         self.who = self.chance.choice(self.nodes)
@@ -102,7 +103,7 @@ class StopEtcd(Stop):
 class PowerCut(Fault):
     """All nodes at once; they come back one after another, in any order."""
 
-    kind, lasts_s, alone = "power_cut", (0, 4), True
+    kind, lasts_s, alone = "power_cut", (0.1, 4), True
 
     def draw(self):
         self.order = self.chance.sample(self.nodes, len(self.nodes))
@@ -148,7 +149,7 @@ class EtcdOutage(Fault):
 class Loss(Fault):
     """Packets get lost between places. `pairs` are directions, `says` is what is cut."""
 
-    kind, weight, lasts_s = "loss", 2, (2, 8)
+    kind, weight, lasts_s, needs = "loss", 2, (2, 8), ("network",)
     percent = 100
 
     def draw(self):
@@ -249,7 +250,7 @@ class SplitEtcd(Loss):
 
 
 class Slow(Fault):
-    kind, weight, lasts_s = "slow", 2, (2, 10)
+    kind, weight, lasts_s, needs = "slow", 2, (2, 10), ("network",)
 
     def draw(self):
         one, other = sorted(self.chance.sample(self.nodes, 2))
@@ -288,7 +289,7 @@ class SlowEtcd(Slow):
 
 
 class DiskFull(Fault):
-    kind, weight, lasts_s = "disk_full", 2, (2, 10)
+    kind, weight, lasts_s, needs = "disk_full", 2, (2, 10), ("disk",)
 
     def draw(self):
         self.who = self.chance.choice(self.nodes)
@@ -307,7 +308,7 @@ class DiskFull(Fault):
 class Wipe(Fault):
     """Only when every shard has all its copies, as with the loss of a real disk: two of three may not be lost."""
 
-    kind, weight, lasts_s, alone = "wipe", 1, (0, 2), True
+    kind, weight, lasts_s, alone = "wipe", 1, (0.1, 2), True
 
     def draw(self):
         self.who = self.chance.choice(self.nodes)
@@ -325,7 +326,7 @@ class Wipe(Fault):
 
 
 class Clock(Fault):
-    kind, weight, lasts_s = "clock", 2, (2, 10)
+    kind, weight, lasts_s, needs = "clock", 2, (2, 10), ("clock",)
 
     def draw(self):
         self.who = self.chance.choice(self.nodes)
@@ -368,15 +369,15 @@ def leaves_a_chance(fault, active, nodes):
             and len(out & set(members)) <= (len(members) - 1) // 2)
 
 
-def draw_plan(seed, count, nodes, kinds=None, gap_s=GAP_S):
-    """The steps of `count` faults, in order. Each kind comes before one comes again that has had its weight."""
+def draw_plan(seed, count, nodes, kinds=None, gap_s=GAP_S, once_each=False):
+    """The steps of `count` faults, in order. All kinds come, as often as they weigh, before they come anew; or each once."""
     chance = random.Random(seed)
     kinds = list(kinds or FAULTS)
     steps, active, bag = [], [], []
     now = 0.0
     for _ in range(count):
         if not bag:
-            bag = [k for k in kinds for _ in range(FAULTS[k].weight)]
+            bag = [k for k in kinds for _ in range(1 if once_each else FAULTS[k].weight)]
             chance.shuffle(bag)
         fault = FAULTS[bag.pop()](chance, nodes)
         now += chance.uniform(*gap_s)

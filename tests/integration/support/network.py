@@ -47,8 +47,8 @@ def why_not():
 
 @contextmanager
 def inside(place):
-    """Sockets that this thread makes meanwhile are in the namespace `place`; None: where the test itself is."""
-    if place is None:
+    """Sockets that this thread makes meanwhile are in the namespace of `place`."""
+    if place.file is None:
         yield
         return
     with open("/proc/thread-self/ns/net") as here, open(place.file) as there:
@@ -65,15 +65,32 @@ def _enter(namespace):
 
 
 class Place:
-    """One namespace with one address."""
+    """One namespace with one address; None: the one that the test is in."""
 
     def __init__(self, name, namespace, address):
         self.name, self.namespace, self.address = name, namespace, address
-        self.file = f"/run/netns/{namespace}"
-        self.command = ["nsenter", f"--net={self.file}"]  # in front of a program that is to run there
+        self.file = namespace and f"/run/netns/{namespace}"
+        self.command = ["nsenter", f"--net={self.file}"] if namespace else []  # in front of a program that is to run there
+
+
+class Loopback:
+    """Where no network can be made: all places are this machine's own, and nothing can be cut."""
+
+    address = "127.0.0.1"
+
+    def __init__(self, names):
+        self.places = {name: Place(name, None, self.address) for name in names}
+
+    def heal(self):
+        pass
+
+    def end(self):
+        pass
 
 
 class Network:
+    """Places with addresses of their own."""
+
     def __init__(self, names):
         self.mark = os.urandom(3).hex()
         self.bridge = f"gr{self.mark}"

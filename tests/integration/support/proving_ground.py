@@ -7,11 +7,12 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from http.client import HTTPException
 from pathlib import Path
 
 from .cluster import Cluster, Etcd
-from .network import Network, run
+from .network import Loopback, Network, NoNetwork, run, why_not
 from .server import Server
 from .stores import START
 from .tcp_proxy import Proxy
@@ -70,20 +71,40 @@ class Node(Server):
         return super().spawn()
 
 
+def what_is_lacking():
+    """What faults may need and this machine does not have -> why."""
+    lacking = {}
+    if reason := why_not():
+        lacking["network"] = reason
+    if not FAKETIME.exists():
+        lacking["clock"] = f"{FAKETIME} is not installed (libfaketime)"
+    with tempfile.TemporaryDirectory() as place:
+        try:
+            run("mount", "-t", "tmpfs", "tmpfs", place)
+            run("umount", place)
+        except NoNetwork as e:
+            lacking["disk"] = f"needs the right to mount a tmpfs (root): {e}"
+    return lacking
+
+
 class ProvingGround(Cluster):
+    """`lacking`: what is done without, see what_is_lacking()."""
+
     node_class = Node
 
-    def __init__(self, directory, nodes=3, clocks=True, **settings):
+    def __init__(self, directory, nodes=3, lacking=(), **settings):
         self.network = self.proxy = None
         self.mounts = []
-        self.with_clocks = clocks and FAKETIME.exists()
+        self.lacking = lacking
         self.links = {}  # (one, other): the two lines of their link
         self.etcd_lines = {}  # node: the lines to the members of etcd
         try:
-            self.network = Network([*etcd_names(), *(f"n{i}" for i in range(1, nodes + 1))])
+            names = [*etcd_names(), *(f"n{i}" for i in range(1, nodes + 1))]
+            self.network = Loopback(names) if "network" in lacking else Network(names)
             self.proxy = Proxy()
             super().__init__(directory, nodes, **{**{k.replace(".", "__"): v for k, v in SETTINGS.items()}, **settings})
-            self._join_nodes()
+            if "network" not in lacking:
+                self._join_nodes()
         except BaseException:
             self.end()
             raise
@@ -96,13 +117,14 @@ class ProvingGround(Cluster):
         place = self.network.places[name]
         disk = self.directory / name / "disk"
         disk.mkdir(parents=True)
-        run("mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(disk))
-        self.mounts.append(disk)
+        if "disk" not in self.lacking:
+            run("mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(disk))
+            self.mounts.append(disk)
         node = super().make_node(name, node__data_dir=str(disk / "data"), cluster__etcd=self._ways_to_etcd(name), **settings)
         node.name, node.host, node.before, node.disk = name, place.address, place.command, disk
         node.clock = self.directory / name / "clock"
         self.set_clock(node, 0)
-        if self.with_clocks:
+        if "clock" not in self.lacking:
             node.environment = {"LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(node.clock),
                                 "FAKETIME_CACHE_DURATION": "1", "NO_FAKE_STAT": "1",
                                 # Only the clock that can be set jumps; the others never do on a real machine either.
@@ -112,7 +134,7 @@ class ProvingGround(Cluster):
 
     def _ways_to_etcd(self, name):
         """Every second node reaches etcd over lines that can be slow, the others directly."""
-        if int(name[1:]) % 2 == 0:
+        if int(name[1:]) % 2 == 0 or "network" in self.lacking:
             return self.etcd.urls
         place = self.network.places[name]
         lines = [self.proxy.line(f"{name} to {m.name}", (place, "127.0.0.1", m.port), (place, m.host, m.port))

@@ -15,7 +15,7 @@ QUEUE_READS = 64  # under way in one direction at most, so that a throttled line
 
 
 class Line:
-    """What comes to `listens` goes on to `to`; both are (place or None, address, port)."""
+    """What comes to `listens` goes on to `to`; both are (place, address, port)."""
 
     def __init__(self, name, listens, to):
         self.name, self.listens, self.to = name, listens, to
