@@ -1,6 +1,7 @@
 // greenroomd: one Greenroom node. This file only wires the parts; each line of main() is one of them.
 //
-//   settings -> log -> store -> tokens, codec -> I/O threads -> node (actors) -> REST -> server (sockets)
+//   settings -> log -> store -> tokens, codec -> etcd, front -> I/O threads -> node (actors) -> REST -> server
+//   (sockets)
 //
 // Signals are taken one after the other on the main thread: SIGHUP reloads what can be reloaded, SIGTERM and SIGINT
 // stop the node in order, so that everything in flight is finished and every client is told.
@@ -11,6 +12,7 @@
 #include "net/codec.hpp"
 #include "net/etcd/client.hpp"
 #include "net/etcd/configured.hpp"
+#include "net/front/front.hpp"
 #include "net/io_threads.hpp"
 #include "net/jwt.hpp"
 #include "net/log.hpp"
@@ -103,20 +105,39 @@ net::server_hooks server_hooks_of(node& actors, net::rest& rest, const net::jwt_
   return h;
 }
 
+/// Null: links are not encrypted, or there are none.
+std::unique_ptr<net::front::mtls_front> front_of(const settings& config) {
+  if (config.cluster.etcd.empty() || config.cluster.tls_certificate_file.empty())
+    return nullptr;
+  auto own = or_throw(net::front::credentials::load(net::front::files_of(config), config.node.name), "cluster");
+  spdlog::info("what=links_encrypted address={} port={} certificate_until=\"{}\"", config.cluster.listen_address,
+               config.cluster.listen_port, own->not_after());
+  return std::make_unique<net::front::mtls_front>(net::front::configured(config), std::move(own));
+}
+
 /// SIGHUP: everything or nothing.
-void reload(config::sources& from, settings& running, node& actors, net::server& server) {
+void reload(config::sources& from, settings& running, node& actors, net::server& server,
+            net::front::mtls_front* front) {
   auto wanted = config::load(from);
   for (const auto& m : wanted.mistakes)
     spdlog::error("what=reload_refused mistake=\"{}\"", config::to_string(m));
   if (!wanted.ok())
     return;
+  const auto refuse = [](const failure& why) { spdlog::error("what=reload_refused mistake=\"{}\"", why.message); };
+  std::shared_ptr<const net::front::credentials> own;
+  if (front) {
+    auto loaded = net::front::credentials::load(net::front::files_of(running), running.node.name);
+    if (!loaded)
+      return refuse(loaded.error());
+    own = std::move(*loaded);
+  }
   const bool encrypts = running.listen.tls_port != 0;
   if (encrypts) {
-    if (auto done = server.reload_tls(); !done) {
-      spdlog::error("what=reload_refused mistake=\"{}\"", done.error().message);
-      return;
-    }
+    if (auto done = server.reload_tls(); !done)
+      return refuse(done.error());
   }
+  if (front)
+    front->use(own);
   auto plan = config::reload(running, wanted.values);
   running = plan.effective;
   actors.reload(std::make_shared<const limits>(running.limits));
@@ -125,10 +146,13 @@ void reload(config::sources& from, settings& running, node& actors, net::server&
     spdlog::info("what=reloaded key={}", key);
   if (encrypts) // Read anew each time: what changes is the content of the file, not its name.
     spdlog::info("what=reloaded key=tls.certificate file={}", running.tls.certificate);
+  if (front)
+    spdlog::info("what=reloaded key=cluster.tls_certificate_file file={} certificate_until=\"{}\"",
+                 running.cluster.tls_certificate_file, own->not_after());
   for (const auto& key : plan.needs_restart)
     spdlog::warn("what=reload_needs_restart key={}", key);
-  spdlog::info("what=reload_done applied={} needs_restart={}", plan.applied.size() + (encrypts ? 1 : 0),
-               plan.needs_restart.size());
+  spdlog::info("what=reload_done applied={} needs_restart={}",
+               plan.applied.size() + (encrypts ? 1 : 0) + (front ? 1 : 0), plan.needs_restart.size());
 }
 
 /// Null: the node is by itself. What its store holds must fit that.
@@ -157,11 +181,13 @@ int serve(config::sources from, settings config) {
   auto store = or_throw(storage::store::open(store_options_of(config)), "store");
   auto tokens = or_throw(net::jwt_tokens::open(config), "tokens");
   auto etcd = join_cluster(config, *store);
+  auto front = front_of(config);
   net::io_threads threads{config.listen.io_threads, figures};
   std::unique_ptr<node> actors;
   net::json_encoder encode{[&actors] { return actors->limits_now(); }};
   const settings at_start = config; // what needs a restart stays as it was
-  actors = std::make_unique<node>(node::parts{at_start, *store, encode, *tokens, figures, threads.lanes(), etcd.get()});
+  actors = std::make_unique<node>(
+      node::parts{at_start, *store, encode, *tokens, figures, threads.lanes(), etcd.get(), front.get()});
   net::rest rest{at_start, *tokens, encode, figures, rest_hooks_of(*actors, *store)};
   net::server server{threads, server_options_of(at_start), server_hooks_of(*actors, rest, *tokens, figures, at_start)};
   for (size_t i = 0; i < server.ports().size(); ++i)
@@ -179,7 +205,7 @@ int serve(config::sources from, settings config) {
       spdlog::info("what=stopping signal={}", got == SIGTERM ? "SIGTERM" : "SIGINT");
       break;
     }
-    reload(from, config, *actors, server);
+    reload(from, config, *actors, server, front.get());
   }
 
   server.stop_accepting();

@@ -145,7 +145,7 @@ node::node(parts p) {
     h.shards.push_back(system.spawn<shard::shard_actor>(h, static_cast<shard_id>(s)));
   impl_->clock = system.spawn<clock_actor>(h, *p.lanes.front());
   if (h.cluster)
-    impl_->cluster = std::make_unique<cluster::assembly>(h, system, *p.lanes.front());
+    impl_->cluster = std::make_unique<cluster::assembly>(h, system, *p.lanes.front(), p.front);
 }
 
 node::~node() {

@@ -21,7 +21,8 @@ namespace greenroom {
 
 namespace cluster {
 class agreement;
-}
+class front;
+} // namespace cluster
 
 class node {
 public:
@@ -33,6 +34,7 @@ public:
     greenroom::metrics& metrics;          // outlives the node
     std::vector<lane*> lanes;             // outlive the node; run until stop() returned
     cluster::agreement* decide = nullptr; // outlives the node; null: the node is by itself
+    cluster::front* front = nullptr;      // outlives the node; null: links are not encrypted
   };
   /// Starts shard, storage and user-facing actors. Throws std::runtime_error when the actor system can't start, or the
   /// port of the cluster's links can't be had.

@@ -65,6 +65,30 @@ private:
   gathering& g_;
 };
 
+/// CAF's port, where links end, obeys anybody who reaches it.
+void check_links(checker& c, const decltype(settings::cluster)& s) {
+  const std::pair<std::string_view, const std::string&> files[] = {
+      {"cluster.tls_certificate_file", s.tls_certificate_file},
+      {"cluster.tls_key_file", s.tls_key_file},
+      {"cluster.tls_ca_file", s.tls_ca_file}};
+  const auto given = std::find_if(std::begin(files), std::end(files), [](const auto& f) { return !f.second.empty(); });
+  const bool encrypted = given != std::end(files);
+  for (const auto& [name, file] : files)
+    if (encrypted)
+      c.demand(!file.empty(), name, given->first, "is needed because " + std::string(given->first) + " is set");
+  c.demand(encrypted || s.listen_address == "127.0.0.1", "cluster.listen_address", "cluster.tls_certificate_file",
+           "is not 127.0.0.1, which needs cluster.tls_certificate_file, cluster.tls_key_file and cluster.tls_ca_file: "
+           "`greenroom cluster certs` makes them");
+  c.demand(encrypted || s.advertise_address.empty() || s.advertise_address == "127.0.0.1", "cluster.advertise_address",
+           "cluster.tls_certificate_file",
+           "is set, but without cluster.tls_certificate_file only 127.0.0.1 is listened on");
+  const bool everywhere = s.listen_address == "0.0.0.0" || s.listen_address == "::";
+  c.demand(!everywhere || !s.advertise_address.empty(), "cluster.advertise_address", "cluster.listen_address",
+           "is needed because cluster.listen_address is " + s.listen_address + ": nobody can dial that");
+  c.demand(s.advertise_address != "0.0.0.0" && s.advertise_address != "::", "cluster.advertise_address",
+           "cluster.listen_address", "is " + s.advertise_address + ": nobody can dial that");
+}
+
 } // namespace
 
 void check_relations(gathering& g) {
@@ -89,6 +113,7 @@ void check_relations(gathering& g) {
   };
   both(s.cluster.etcd_user, "cluster.etcd_user", s.cluster.etcd_password_file, "cluster.etcd_password_file");
   both(s.cluster.etcd_certificate, "cluster.etcd_certificate", s.cluster.etcd_key, "cluster.etcd_key");
+  check_links(c, s.cluster);
   // Somebody who names an issuer believes that etcd is spoken to in secret.
   const bool encrypted = std::any_of(s.cluster.etcd.begin(), s.cluster.etcd.end(),
                                      [](const std::string& url) { return url.starts_with("https://"); });

@@ -43,9 +43,11 @@ bool is_etcd_url(const std::string& text) {
   return scheme > 0 && text.size() > scheme && text.find_first_of("/?#@, \t", scheme) == std::string::npos;
 }
 
-bool is_loopback(const std::string& text) {
-  in_addr address{};
-  return inet_pton(AF_INET, text.c_str(), &address) == 1 && ntohl(address.s_addr) >> 24 == 127;
+// RFC 1123 section 2.1, with the underscores that names in private networks have; or an address.
+bool is_host(const std::string& text) {
+  return is_address(text) ||
+         text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+             std::string::npos;
 }
 
 // Stands in etcd, in logs and in tables.
@@ -59,7 +61,7 @@ bool is_name(const std::string& text) { return user_id::parse(text).has_value();
 constexpr text_form address_form{is_address, "an IPv4 or IPv6 address"};
 constexpr text_form origin_form{is_origin, "scheme://host[:port] without a slash at the end, or \"*\""};
 constexpr text_form etcd_form{is_etcd_url, "http://host[:port] or https://host[:port]"};
-constexpr text_form loopback_form{is_loopback, "in 127.0.0.0/8: only loopback until links have TLS"};
+constexpr text_form host_form{is_host, "an IPv4 or IPv6 address, or the name of a host"};
 constexpr text_form zone_form{is_zone, "made of letters, digits and \"._-\""};
 constexpr text_form name_form{is_name, "[a-z0-9][a-z0-9._-]{0,31}"};
 
@@ -240,12 +242,36 @@ const field table[] = {
      "",
      1,
      64,
-     "Address where other nodes reach this one.",
-     "Links between nodes are not encrypted, so an address that other machines reach is refused.",
+     "Address where links from other nodes are taken. Any but 127.0.0.1 needs the three files of cluster.tls_*.",
+     "An address that the machine does not have: the node does not start.",
      {},
-     &loopback_form},
-    {AT(cluster, listen_port), restart, "", 1, 65'535, "Port where other nodes reach this one.",
+     &address_form},
+    {AT(cluster, listen_port), restart, "", 1, 65'535, "Port where links from other nodes are taken.",
      "A port in use: the node does not start."},
+    {AT(cluster, advertise_address),
+     restart,
+     "",
+     0,
+     248,
+     "Address or name of the host where other nodes reach this one. Empty: cluster.listen_address. Needed where that "
+     "is "
+     "0.0.0.0 or `::`.",
+     "Not this machine's, as others see it: they do not reach the node.",
+     {},
+     &host_form},
+    {AT(cluster, tls_certificate_file), reload_content, "", 0, path_bytes,
+     "PEM file: the certificate of this node for links; its one DNS name is node.name. `greenroom cluster certs` makes "
+     "it. Empty, as the other two then: links are not encrypted, and only 127.0.0.1 is listened on.",
+     "Expired, another node's or another issuer's: the node does not start; a reload is refused."},
+    {AT(cluster, tls_key_file), reload_content, "", 0, path_bytes,
+     "PEM file: the private key of cluster.tls_certificate_file.",
+     "Not the key of the certificate: the node does not start; a reload is refused."},
+    {AT(cluster, tls_ca_file), reload_content, "", 0, path_bytes,
+     "PEM file: whom all nodes of the cluster must have their certificates from.",
+     "Somebody who issues to others, too: those are let in if they call themselves like a node."},
+    {AT(cluster, tls_handshake_ms), restart, "ms", 100, 60'000,
+     "Time for a connection from or to another node until both sides have accepted it, looking up the name included.",
+     "Too low: distant nodes are never linked. Too high: a node that swallows packets is given up on late."},
     {AT(cluster, zone),
      restart,
      "",

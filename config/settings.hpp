@@ -140,6 +140,11 @@ struct settings {
     std::string name = "greenroom";
     std::string listen_address = "127.0.0.1"; // of the links to other nodes
     uint16_t listen_port = 7400;
+    std::string advertise_address;    // what stands in etcd; empty: listen_address
+    std::string tls_certificate_file; // PEM; empty, as all three then: no TLS
+    std::string tls_key_file;         // PEM
+    std::string tls_ca_file;          // PEM
+    uint32_t tls_handshake_ms = 2'000;
     std::string zone; // empty: a zone of its own
     uint32_t lease_ms = 3'000;
     uint32_t replicas = 3;    // as the cluster is founded with

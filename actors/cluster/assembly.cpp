@@ -50,13 +50,21 @@ replica_options replica_options_of(const settings& config) {
   return o;
 }
 
+/// Where others dial this node.
+std::string address_of(const settings& config) {
+  const auto& c = config.cluster;
+  const auto& host = c.advertise_address.empty() ? c.listen_address : c.advertise_address;
+  const auto port = ":" + std::to_string(c.listen_port);
+  return host.find(':') == std::string::npos ? host + port : "[" + host + "]" + port;
+}
+
 member::options member_options_of(const settings& config, const std::string& store) {
   member::options o;
   o.cluster = config.cluster.name;
   o.node = config.node.name;
   o.store = store;
   o.zone = config.cluster.zone;
-  o.address = config.cluster.listen_address + ":" + std::to_string(config.cluster.listen_port);
+  o.address = address_of(config);
   o.version = GREENROOM_VERSION;
   o.lease_ms = config.cluster.lease_ms;
   o.control.replace_s = config.cluster.replace_s;
@@ -88,8 +96,13 @@ link_options link_options_of(const settings& config, const std::string& store) {
   o.name = config.node.name;
   o.cluster = config.cluster.name;
   o.store = store;
-  o.port = config.cluster.listen_port;
   o.connection_timeout_ms = config.cluster.lease_ms;
+  if (config.cluster.tls_certificate_file.empty()) {
+    o.port = config.cluster.listen_port;
+  } else {
+    o.port = 0; // the front has the configured one
+    o.hello_timeout_ms += config.cluster.tls_handshake_ms;
+  }
   return o;
 }
 
@@ -97,7 +110,7 @@ struct assembly::beat {
   beat_handle actor;
 };
 
-assembly::assembly(house& in, caf::actor_system& system, lane& beat_on)
+assembly::assembly(house& in, caf::actor_system& system, lane& beat_on, front* links)
     : house_(in), member_strand_(std::make_unique<strand>(system, in.config.scheduler.throughput)),
       beat_(std::make_unique<beat>()) {
   auto& c = *in.cluster;
@@ -114,14 +127,22 @@ assembly::assembly(house& in, caf::actor_system& system, lane& beat_on)
   events.received = [this](const peer_ptr& from, channel, std::vector<letter> letters) {
     received(from, std::move(letters));
   };
-  gateway_ = gateway::start(system, gateway::parts{link_options_of(in.config, store), std::move(events), nullptr,
-                                                   in.living, link_metrics_})
-                 .actor;
+  find_way way;
+  if (links)
+    way = [links](const known_peer& to, found_way found) { links->dial(to, std::move(found)); };
+  auto gateway = gateway::start(system, gateway::parts{link_options_of(in.config, store), std::move(events),
+                                                       std::move(way), in.living, link_metrics_});
+  gateway_ = gateway.actor;
+  if (links)
+    links->open(gateway.port);
   c.member = system.spawn<member::member_actor>(
-      *member_strand_,
-      member::parts{member_options_of(in.config, store), c, in.living, member_metrics_,
-                    [to = gateway_](std::vector<known_peer> nodes) { tell(to, gateway::know{std::move(nodes)}); },
-                    [&c](const cluster_record& founded) { c.min_in_sync = founded.min_in_sync; }});
+      *member_strand_, member::parts{member_options_of(in.config, store), c, in.living, member_metrics_,
+                                     [to = gateway_, links](std::vector<known_peer> nodes) {
+                                       if (links) // first: the gateway dials at once
+                                         links->know(nodes);
+                                       tell(to, gateway::know{std::move(nodes)});
+                                     },
+                                     [&c](const cluster_record& founded) { c.min_in_sync = founded.min_in_sync; }});
   beat_->actor = system.spawn<beat_actor>(in, beat_on);
 }
 

@@ -2,6 +2,7 @@
 // gateway, the member, and the beat that they share. It hands what comes over the links to the mailboxes it is for.
 #pragma once
 
+#include "actors/cluster/front.hpp"
 #include "actors/cluster/gateway.hpp"
 #include "actors/cluster/link_metrics.hpp"
 #include "actors/cluster/member.hpp"
@@ -27,8 +28,8 @@ link_options link_options_of(const settings& config, const std::string& store);
 class assembly {
 public:
   /// REQUIRES: in.cluster is there, and the shards have been spawned; the lane runs. Throws std::runtime_error when a
-  /// port can't be had.
-  assembly(house& in, caf::actor_system& system, lane& beat_on);
+  /// port can't be had. Without a front, links come to CAF's port and are dialled where nodes are listed.
+  assembly(house& in, caf::actor_system& system, lane& beat_on, front* links);
   ~assembly();
 
   /// The node's key goes from etcd, so that others take over at once; then its links end. Ends within the deadline.

@@ -72,7 +72,8 @@ struct endpoint {
 /// with null if there is no way now: then the gateway asks again after its retry time. Off loopback this is the TLS
 /// front, which answers with a port of its own on loopback; CAF's connect blocks, so nothing that may be silent should
 /// be dialled directly.
-using find_way = std::function<void(const known_peer& to, std::function<void(const endpoint*)> found)>;
+using found_way = std::function<void(const endpoint*)>;
+using find_way = std::function<void(const known_peer& to, found_way found)>;
 
 /// All nodes of a cluster should agree on the sizes, though only `cluster` and `version` must be the same.
 struct link_options {

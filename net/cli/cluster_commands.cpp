@@ -119,6 +119,8 @@ void add_cluster_commands(CLI::App& program, context& shared) {
   group->add_subcommand("init", "found the cluster of the configured node with its data; the node must be stopped")
       ->callback([&shared] { shared.run = [&shared] { return init(shared.from); }; });
 
+  add_certs_command(*group, shared);
+
   const auto showing = [&shared, group](const std::string& name, const std::string& help, auto text, auto data) {
     auto* command = group->add_subcommand(name, help);
     auto as_json = std::make_shared<bool>(false);

@@ -129,11 +129,27 @@ TEST_CASE_METHOD(load_fixture, "a text that does not look right is a mistake", "
 }
 
 TEST_CASE_METHOD(load_fixture, "links between nodes are on loopback, and etcd is a URL", "[load]") {
-  for (auto address : {"10.0.0.1", "0.0.0.0", "::", "::1", "localhost"})
+  for (auto address : {"10.0.0.1", "127.0.0.3", "::1"})
     CHECK(mistakes_in("[cluster]\nlisten_address = '" + std::string(address) + "'\n") ==
-          strings{"greenroom.toml:2: cluster.listen_address: \"" + std::string(address) +
-                  "\" is not in 127.0.0.0/8: only loopback until links have TLS"});
-  CHECK(load_text("[cluster]\nlisten_address = '127.0.0.3'\n").ok());
+          strings{"greenroom.toml:2: cluster.listen_address: is not 127.0.0.1, which needs "
+                  "cluster.tls_certificate_file, cluster.tls_key_file and cluster.tls_ca_file: `greenroom cluster "
+                  "certs` makes them"});
+  CHECK(mistakes_in("[cluster]\nlisten_address = 'localhost'\n") ==
+        strings{"greenroom.toml:2: cluster.listen_address: \"localhost\" is not an IPv4 or IPv6 address"});
+  const std::string files = "tls_certificate_file='c'\ntls_key_file='k'\ntls_ca_file='a'\n";
+  CHECK(load_text("[cluster]\n" + files + "listen_address = '10.0.0.1'\n").ok());
+  for (auto address : {"0.0.0.0", "::"}) {
+    const auto everywhere = "[cluster]\n" + files + "listen_address = '" + address + "'\n";
+    CHECK(mistakes_in(everywhere) ==
+          strings{"greenroom.toml:5: cluster.advertise_address: is needed because cluster.listen_address is " +
+                  std::string(address) + ": nobody can dial that"});
+    for (auto other : {"n1.example", "10.0.0.1", "2001:db8::1"})
+      CHECK(load_text(everywhere + "advertise_address = '" + other + "'\n").ok());
+    CHECK(mistakes_in(everywhere + "advertise_address = '::'\n") ==
+          strings{"greenroom.toml:6: cluster.advertise_address: is ::: nobody can dial that"});
+    CHECK(mistakes_in(everywhere + "advertise_address = 'n1:7400'\n").size() == 1);
+  }
+  CHECK(mistakes_in("[cluster]\nadvertise_address = '10.0.0.1'\n").size() == 1);
   for (auto url : {"10.0.0.1:2379", "http://", "ftp://a", "http://a/", "http://a/b", "https://u@a"})
     CHECK(mistakes_in("[cluster]\netcd = ['" + std::string(url) + "']\n") ==
           strings{"greenroom.toml:2: cluster.etcd: \"" + std::string(url) +
@@ -172,6 +188,10 @@ TEST_CASE_METHOD(load_fixture, "keys that contradict each other are a mistake th
   CHECK(one(mistakes_in("[auth]\nalgorithm='RS256'\n"), "auth.public_key_file", "auth.algorithm"));
   CHECK(one(mistakes_in("[auth]\npublic_key_file='k'\n"), "auth.public_key_file", "auth.algorithm"));
   CHECK(one(mistakes_in("[cluster]\nmin_in_sync = 4\n"), "cluster.min_in_sync", "cluster.replicas"));
+  CHECK(one(mistakes_in("[cluster]\ntls_certificate_file='c'\ntls_key_file='k'\n"), "cluster.tls_ca_file",
+            "cluster.tls_certificate_file"));
+  CHECK(one(mistakes_in("[cluster]\ntls_key_file='k'\ntls_ca_file='a'\n"), "cluster.tls_certificate_file",
+            "cluster.tls_key_file"));
   CHECK(one(mistakes_in("[cluster]\nreplicas = 1\n"), "cluster.replicas", "cluster.min_in_sync"));
   CHECK(one(mistakes_in("[cluster]\netcd_user='u'\n"), "cluster.etcd_password_file", "cluster.etcd_user"));
   CHECK(one(mistakes_in("[cluster]\netcd_password_file='p'\n"), "cluster.etcd_user", "cluster.etcd_password_file"));
