@@ -103,7 +103,7 @@ GREENROOM_CARRY(installed_piece, x.transfer, x.number, x.ok)
 // Letters.
 GREENROOM_CARRY(forward, x.epoch, x.stream, x.ticket, x.again, x.what)
 GREENROOM_CARRY(quiet, x.room)
-GREENROOM_CARRY(watching, x.room)
+GREENROOM_CARRY(watching, x.epoch, x.stream, x.room)
 GREENROOM_CARRY(seen, x.room, x.user, x.on)
 GREENROOM_CARRY(turned_away, x.stream)
 GREENROOM_CARRY(admitted, x.where)

@@ -53,8 +53,11 @@ struct forward {
 struct quiet {
   room_id room;
 };
-/// That node has a relay of the room: it wants events, and to know the head.
+/// That node has a relay of the room: it wants events, and to know the head. Turned away like a command, or a node that
+/// heard of a new primary before that serves would not be told anything.
 struct watching {
+  uint64_t epoch = 0;
+  uint64_t stream = 0;
   room_id room;
 };
 /// A member has come online there, or gone.

@@ -193,6 +193,8 @@ void replica_actor::forget_commits() {
 
 void replica_actor::serve(uint64_t epoch) {
   serves_ = true;
+  // For whoever asks afterwards who led what: an epoch of a shard is served by one process, and by no second one.
+  spdlog::info("what=serving shard={} epoch={}", id_, epoch);
   cluster_.eras[id_].fetch_add(1);
   tell(shard_, cluster::serve{epoch});
 }

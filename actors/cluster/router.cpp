@@ -146,7 +146,7 @@ void router::resend() {
       auto say = [&](const shard_letter& x) {
         to->link->post(channel::control, {shard_mailbox(id_), std::make_shared<const std::string>(encode(x))});
       };
-      say(watching{a->room});
+      say(watching{epoch_, stream_, a->room});
       for (const auto& user : a->present->here())
         say(cluster::seen{a->room, user, true});
     }
@@ -398,15 +398,21 @@ void router::receive(const arrived& x) {
   std::visit([&](const auto& l) { come(node, l); }, *letter);
 }
 
-void router::come(uint32_t node, const forward& x) {
+/// Whether what came in that stream is to be done here. If not, its sender is told so once, and sends all of it anew.
+bool router::takes(uint32_t node, uint64_t epoch, uint64_t stream, bool serves) {
   auto& n = nodes_[node];
-  if (x.stream <= n.turned_away)
+  if (stream <= n.turned_away)
+    return false;
+  if (serves && epoch == epoch_)
+    return true;
+  n.turned_away = stream;
+  post(node, turned_away{stream});
+  return false;
+}
+
+void router::come(uint32_t node, const forward& x) {
+  if (!takes(node, x.epoch, x.stream, here_ && house_.cluster->may_read(id_)))
     return;
-  if (!here_ || x.epoch != epoch_ || !house_.cluster->may_read(id_)) {
-    n.turned_away = x.stream;
-    post(node, turned_away{x.stream});
-    return;
-  }
   auto ticket = x.ticket == 0 ? 0 : ++next_ticket_;
   command c = std::visit(
       []<class Command>(const Command& what) -> command { return std::make_shared<const Command>(what); }, x.what);
@@ -446,8 +452,8 @@ void router::come(uint32_t node, const cluster::quiet& x) {
 }
 
 void router::come(uint32_t node, const watching& x) {
-  if (!here_)
-    return; // it says so again to whoever is the primary
+  if (!takes(node, x.epoch, x.stream, here_))
+    return;
   auto look = std::make_shared<room::command>(room::command{x.room, caller{}, room::watch{}});
   look->from.node = node;
   shard_.perform(room::ask{std::move(look)});

@@ -115,6 +115,7 @@ private:
   neighbour* primary();
   uint32_t node_of(const std::string& name);
   bool post(uint32_t node, const shard_letter& x);
+  bool takes(uint32_t node, uint64_t epoch, uint64_t stream, bool serves);
   void expire(pending& p);
   template <class What>
   void give(uint64_t ticket, const What& what);

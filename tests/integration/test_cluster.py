@@ -11,6 +11,7 @@ import time
 
 import pytest
 from support.checker import Record, check
+from support.client import RequestError
 from support.cluster import Cluster
 from support.kill import Play, Sender, Subscriber
 from support.waiting import until
@@ -63,6 +64,31 @@ def test_three_nodes_are_one_server(cluster):
     assert all(r["recovered"] for r in back.hello["resumed"].values())
     bob.request("send", room="hall", key="bob-last", text="welcome back")
     assert back.event("message", text="welcome back")
+
+
+def test_a_node_that_only_listens_hears_what_the_next_primary_says(cluster):
+    """Nothing is under way from there when the primary dies, so nothing but the room itself can tell that node of it."""
+    owner = cluster.sign_in("owner", subscribe="none")
+    rooms = [f"room{i}" for i in range(12)]  # of different shards, so that each node leads some
+    for room in rooms:
+        owner.request("create", room=room)
+    owner.leave()
+    listeners = {n: cluster.sign_in("owner", on=n, subscribe=rooms) for n in cluster.nodes}
+    dead = cluster.nodes[2]
+    dead.kill()
+    speaker = cluster.sign_in("owner", on=cluster.nodes[0], subscribe="none")
+    for room in rooms:
+        until(lambda: is_taken(speaker, room), f"{room} takes sends again")
+    for room in rooms:
+        for n in cluster.nodes[:2]:
+            assert listeners[n].event("message", room=room, text="here")
+
+
+def is_taken(client, room):
+    try:
+        return client.request("send", room=room, key="one", text="here")
+    except RequestError as e:
+        assert e.code == "unavailable", e
 
 
 def test_nothing_acknowledged_is_lost_when_nodes_are_killed(cluster):

@@ -24,6 +24,10 @@ class RequestError(Exception):
         self.message = error.get("message", "")
 
 
+class TooLong(AssertionError):
+    """Nothing came within the limit."""
+
+
 class Client:
     """`positions` maps room -> {epoch, seq} and can be handed to the next Client as `resume`."""
 
@@ -144,7 +148,7 @@ class Client:
         try:
             text = self.ws.receive_text(max(left, 0))
         except TimeoutError:
-            raise AssertionError(f"{self.name or 'client'}: nothing came for too long while waiting for {what}") from None
+            raise TooLong(f"{self.name or 'client'}: nothing came for too long while waiting for {what}") from None
         for line in text.split("\n"):
             if line:
                 self.frames += 1

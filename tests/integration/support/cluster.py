@@ -10,7 +10,7 @@ import subprocess
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from . import client, tokens
+from . import tokens
 from .server import GREENROOM, Server, free_port
 from .waiting import LIMIT_S, until
 
@@ -26,36 +26,47 @@ def shard_of(text):
 
 
 class Etcd:
-    """One etcd process. Its data stays over kill() and start()."""
+    """One etcd process. Its data stays over kill() and start(). Alone, or a member of an EtcdGroup."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, name="e", host="127.0.0.1", before=(), flags=()):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
+        self.name, self.host, self.before, self.flags = name, host, list(before), list(flags)
         self.port, self.peer_port = free_port(), free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url, self.peer_url = f"http://{host}:{self.port}", f"http://{host}:{self.peer_port}"
+        self.urls = [self.url]
+        self.peers = f"{name}={self.peer_url}"  # all members
         self.process = None
 
-    def start(self):
-        peer = f"http://127.0.0.1:{self.peer_port}"
+    def spawn(self):
         with open(self.directory / "log", "ab") as log:
             self.process = subprocess.Popen(
-                ["etcd", "--name", "e", "--data-dir", str(self.directory / "data"), "--listen-client-urls", self.url,
-                 "--advertise-client-urls", self.url, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-                 "--initial-cluster", f"e={peer}", "--heartbeat-interval", "50", "--election-timeout", "500",
-                 "--log-level", "warn"],
+                [*self.before, "etcd", "--name", self.name, "--data-dir", str(self.directory / "data"),
+                 "--listen-client-urls", self.url, "--advertise-client-urls", self.url,
+                 "--listen-peer-urls", self.peer_url, "--initial-advertise-peer-urls", self.peer_url,
+                 "--initial-cluster", self.peers, "--heartbeat-interval", "50", "--election-timeout", "500",
+                 "--log-level", "warn", *self.flags],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory)
+
+    def start(self):
+        self.spawn()
         until(self.is_healthy, "etcd answers")
         return self
 
-    def is_healthy(self):
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
+    def request(self, method, path, body=None, limit_s=LIMIT_S):
+        """The answer to one request, which is JSON."""
+        connection = HTTPConnection(self.host, self.port, timeout=limit_s)
         try:
-            connection.request("GET", "/health")
-            return json.loads(connection.getresponse().read()).get("health") == "true"
-        except (OSError, HTTPException, ValueError):
-            return False
+            connection.request(method, path, body and json.dumps(body), {"Content-Type": "application/json"})
+            return json.loads(connection.getresponse().read())
         finally:
             connection.close()
+
+    def is_healthy(self):
+        try:
+            return self.request("GET", "/health", limit_s=5).get("health") == "true"
+        except (OSError, HTTPException, ValueError):
+            return False
 
     def kill(self):
         if self.process:
@@ -64,18 +75,24 @@ class Etcd:
 
 
 class Cluster:
+    node_class = Server
+
     def __init__(self, directory, nodes=3, **settings):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.etcd = Etcd(self.directory / "etcd")
         secret = self.directory / "token.secret"
         secret.write_text("a-secret-that-all-nodes-of-this-cluster-know-0123456789")
         self.secret = secret.read_bytes().strip()
-        self.nodes = [
-            Server(self.directory / f"n{i}", node__name=f"n{i}", auth__secret_file=str(secret),
-                   cluster__etcd=[self.etcd.url], cluster__listen_port=free_port(), **settings)
-            for i in range(1, nodes + 1)]
         self.chance = random.Random(1)
+        self.etcd = self.make_etcd()
+        self.nodes = [self.make_node(f"n{i}", auth__secret_file=str(secret), cluster__listen_port=free_port(), **settings)
+                      for i in range(1, nodes + 1)]
+
+    def make_etcd(self):
+        return Etcd(self.directory / "etcd")
+
+    def make_node(self, name, **settings):
+        return self.node_class(self.directory / name, node__name=name, **{"cluster__etcd": self.etcd.urls, **settings})
 
     def encrypt(self, into="certs"):
         """Links go through the TLS front from the next start on, with certificates of a CA in that directory."""
@@ -99,8 +116,9 @@ class Cluster:
     def command(self, *words):
         """`greenroom cluster ...` with the first node's configuration; returns its output."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("GREENROOM_")}
-        done = subprocess.run([str(GREENROOM), "cluster", *words, "--config", str(self.nodes[0].config)], env=environment,
-                              capture_output=True, text=True, timeout=LIMIT_S, cwd=self.nodes[0].directory)
+        first = self.nodes[0]
+        done = subprocess.run([*first.before, str(GREENROOM), "cluster", *words, "--config", str(first.config)],
+                              env=environment, capture_output=True, text=True, timeout=LIMIT_S, cwd=first.directory)
         assert done.returncode == 0, (words, done.returncode, done.stdout, done.stderr)
         return done.stdout
 
@@ -108,13 +126,8 @@ class Cluster:
         """What stands in etcd under the cluster's keys that begin so: key -> text."""
         name = "/greenroom/greenroom/" + prefix
         end = name[:-1] + chr(ord(name[-1]) + 1)
-        asked = {"key": base64.b64encode(name.encode()).decode(), "range_end": base64.b64encode(end.encode()).decode()}
-        connection = HTTPConnection("127.0.0.1", self.etcd.port, timeout=LIMIT_S)
-        try:
-            connection.request("POST", "/v3/kv/range", json.dumps(asked), {"Content-Type": "application/json"})
-            answer = json.loads(connection.getresponse().read())
-        finally:
-            connection.close()
+        answer = self.etcd.request("POST", "/v3/kv/range", {"key": base64.b64encode(name.encode()).decode(),
+                                                            "range_end": base64.b64encode(end.encode()).decode()})
         return {base64.b64decode(x["key"]).decode().split("/", 3)[3]: base64.b64decode(x["value"]).decode()
                 for x in answer.get("kvs", [])}
 
@@ -155,17 +168,20 @@ class Cluster:
             self.etcd.kill()
 
     # -- as one server -------------------------------------------------------------------------------------------------
-    @property
-    def port(self):
+    def any_node(self):
+        """One that is alive, if there is one."""
         living = [n for n in self.nodes if n.process and n.process.poll() is None]
-        return self.chance.choice(living or self.nodes).port
+        return self.chance.choice(living or self.nodes)
+
+    def open(self, name="", **how):
+        """A connection that has not said hello."""
+        return self.any_node().open(name, **how)
 
     def token(self, user, lifetime_s=3600, **claims):
         return tokens.encode(tokens.claims(user, lifetime_s, **claims), self.secret)
 
     def sign_in(self, user, on=None, **how):
-        how.setdefault("name", user)
-        return client.connect(on.port if on else self.port, self.token(user), **how)
+        return (on or self.any_node()).sign_in(user, token=self.token(user), **how)
 
     def history(self, token, room):
-        return self.chance.choice(self.nodes).history(token, room)
+        return self.any_node().history(token, room)

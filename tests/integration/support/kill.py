@@ -7,7 +7,7 @@ import threading
 import time
 
 from .checker import Ack
-from .client import DURABLE, Client
+from .client import DURABLE, RequestError, TooLong
 from .waiting import LIMIT_S, until
 from .websocket import Closed, Refused
 
@@ -15,14 +15,24 @@ from .websocket import Closed, Refused
 DOWN = (Closed, Refused, OSError)
 
 
+def is_passing(e):
+    """What a cluster with faults in it may answer, or not answer."""
+    return isinstance(e, TooLong) or isinstance(e, RequestError) and e.code == "unavailable"
+
+
 class Player:
     """A thread that connects until it is told to end; what it can't explain is in `failure`."""
+
+    # Set where a connection may be stuck (its node is stopped, or cut off): after so many seconds without an answer the
+    # player comes again, and it gives up only when it is told to end.
+    patience_s = None
 
     def __init__(self, server, record, user, seed, tls=False):
         self.server, self.record, self.user, self.use_tls = server, record, user, tls
         self.token = server.token(user, 7200, sid=f"session-of-{user}")
         self.chance = random.Random(f"{seed}/{user}")
-        self.finish = threading.Event()
+        self.finish = threading.Event()  # to be set when everything was said
+        self.stops = threading.Event()  # to be set when the test is over, however it went
         self.failure = None
         self.connections = 0
         self.thread = threading.Thread(target=self._run, name=user)
@@ -31,7 +41,8 @@ class Player:
         try:
             self.play()
         except BaseException as e:
-            self.failure = e
+            if not self.stops.is_set():
+                self.failure = e
 
     def connect(self, **hello):
         """A client that said hello, as soon as the server is there."""
@@ -39,15 +50,18 @@ class Player:
         while True:
             client = None
             try:
-                port = self.server.tls_port if self.use_tls else self.server.port
-                client = Client(port, name=self.user, check_order=False, tls=self.server.tls() if self.use_tls else None)
-                client.hello = client.request("hello", token=self.token, device="kill", **hello)
+                how = {"limit_s": self.patience_s} if self.patience_s else {}
+                client = self.server.open(self.user, tls=self.use_tls, check_order=False, **how)
+                client.hello = client.answer(client.post("hello", token=self.token, device="kill", **hello),
+                                             self.patience_s or LIMIT_S)
                 self.connections += 1
                 return client
-            except DOWN:
+            except (*DOWN, TooLong, RequestError) as e:
                 if client:
                     client.kill()
-                if time.monotonic() > deadline:
+                if not (isinstance(e, DOWN) or self.patience_s and is_passing(e)):
+                    raise
+                if self.stops.is_set() or not self.patience_s and time.monotonic() > deadline:
                     raise
                 time.sleep(0.02)  # between attempts to connect; nothing is waited for by this
 
@@ -58,6 +72,10 @@ class Player:
 class Sender(Player):
     """Sends to its rooms in turn, `window` unanswered at most. After a crash it sends everything unanswered again, in the
     old order and under the old keys. `direct`: users to whom it sends, too."""
+
+    pause_s = 0.0  # between two sends
+    # Whether `unavailable` says that nothing was done. In a cluster it may also be the end of a wait for an answer.
+    refusals_are_certain = True
 
     def __init__(self, *args, rooms, direct=(), window=16, **how):
         super().__init__(*args, **how)
@@ -75,8 +93,11 @@ class Sender(Player):
     def play(self):
         n = 0
         client = None
+        flight = []
         while not (self.finish.is_set() and not self.unanswered):
             try:
+                if self.stops.is_set():
+                    raise Closed(None)
                 if client is None:
                     client = self.connect(subscribe="none")
                     flight = [client.prepare("send", **u) for u in self.unanswered]
@@ -90,6 +111,8 @@ class Sender(Player):
                     self.record.sent[(self.user, self.room_of(target))].append(send["key"])
                     flight.append(client.prepare("send", **send))
                     client.ws.send_text(json.dumps(flight[-1]))
+                    if self.pause_s:
+                        time.sleep(self.pause_s)  # the pace of this sender, not a wait for something
                 if flight:
                     self._settle(client, flight)
             except DOWN:
@@ -97,14 +120,21 @@ class Sender(Player):
                     self._note_early_answers(client, flight)
                     client.kill()
                 client = None
+                if self.stops.is_set():
+                    return
         if client:
             client.kill()
 
     def _settle(self, client, flight):
         """Takes the answer to the oldest request."""
-        deadline = time.monotonic() + LIMIT_S
+        deadline = time.monotonic() + (self.patience_s or LIMIT_S)
         while flight[0]["id"] not in client.answers:
-            client._pump(deadline, f"{self.user}: an answer")
+            try:
+                client._pump(deadline, f"{self.user}: an answer")
+            except TooLong:
+                if not self.patience_s:
+                    raise
+                raise Closed(None) from None
         self._note(client.answers.pop(flight[0]["id"]), flight.pop(0))
 
     def _note_early_answers(self, client, flight):
@@ -126,8 +156,10 @@ class Sender(Player):
             self.record.acks.append(
                 Ack(room, self.user, send["key"], send["text"], ok["epoch"], ok["seq"], ok["ts"]))
         else:
-            # Refused, so without effect: it is sent again later, and stands there in the order.
+            # It is sent again later, and stands there in the order.
             assert answer["error"]["code"] == "unavailable", answer
+            if not self.refusals_are_certain:
+                self.record.uncertain.add((self.user, room, send["key"]))
             self.record.sent[(self.user, room)].remove(send["key"])
             self.record.sent[(self.user, room)].append(send["key"])
             self.unanswered.append(send)
@@ -150,6 +182,9 @@ class Subscriber(Player):
         while not self._done():
             client = self.connect(resume=self.positions, subscribe=self.subscribe)
             resumed = client.hello["resumed"]
+            if self.patience_s and any(r.get("error", {}).get("code") == "unavailable" for r in resumed.values()):
+                client.kill()
+                continue
             for room in self.positions:
                 assert resumed[room].get("recovered") is True, f"{self.user}: {room} was not recovered: {resumed[room]}"
             leave_after = self.chance.choice([50, 500, 5000, None])
@@ -181,7 +216,7 @@ class Subscriber(Player):
         return n
 
     def _done(self):
-        return self.goal is not None and all(self.positions[r]["seq"] >= s for r, s in self.goal.items())
+        return self.stops.is_set() or self.goal is not None and all(self.positions[r]["seq"] >= s for r, s in self.goal.items())
 
 
 class Play:

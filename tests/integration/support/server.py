@@ -93,6 +93,9 @@ class Server:
         resident_bytes()."""
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
+        self.host = "127.0.0.1"  # where the process is reached
+        self.before = []  # what stands in front of the program's name
+        self.environment = {}  # beside what the test itself has
         self.port = free_port()
         self.tls_port = 0
         self.frees_at_once = frees_at_once
@@ -121,9 +124,11 @@ class Server:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("GREENROOM_")}
         if self.frees_at_once:
             environment["ASAN_OPTIONS"] = f"{environment.get('ASAN_OPTIONS', '')}:{FREES_AT_ONCE}"
+        environment.update(self.environment)
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([str(GREENROOMD), "--config", str(self.config)], stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log, cwd=self.directory, env=environment)
+            self.process = subprocess.Popen([*self.before, str(GREENROOMD), "--config", str(self.config)],
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory,
+                                            env=environment)
         return self
 
     def start(self, limit_s=LIMIT_S):
@@ -206,12 +211,13 @@ class Server:
     def open(self, name="", tls=False, **how):
         """A connected client that has not said hello."""
         if tls:
-            return client.Client(self.tls_port, name=name, tls=self.tls(), **how)
-        return client.Client(self.port, name=name, **how)
+            return client.Client(self.tls_port, name=name, tls=self.tls(), host=self.host, **how)
+        return client.Client(self.port, name=name, host=self.host, **how)
 
     def sign_in(self, user, tls=False, token=None, **how):
         """A client that has said hello with a token of its own."""
         how.setdefault("name", user)
+        how.setdefault("host", self.host)
         if tls:
             how["tls"] = self.tls()
         return client.connect(self.tls_port if tls else self.port, token or self.token(user), **how)
@@ -227,9 +233,9 @@ class Server:
             all_headers.setdefault("Content-Type", "application/json")
         if tls:
             context = self.tls()
-            connection = HTTPSConnection("127.0.0.1", self.tls_port, timeout=limit_s, context=context)
+            connection = HTTPSConnection(self.host, self.tls_port, timeout=limit_s, context=context)
         else:
-            connection = HTTPConnection("127.0.0.1", self.port, timeout=limit_s)
+            connection = HTTPConnection(self.host, self.port, timeout=limit_s)
         try:
             connection.request(method, path, body, all_headers)
             return Answer(connection.getresponse())

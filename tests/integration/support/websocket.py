@@ -44,15 +44,15 @@ def tls_context(authority):
     return context
 
 
-def open_socket(port, tls=None, limit_s=LIMIT_S, receive_buffer=None):
-    """A connected socket to the loopback address; `tls` is an ssl.SSLContext. `receive_buffer` in bytes."""
+def open_socket(port, tls=None, limit_s=LIMIT_S, receive_buffer=None, host="127.0.0.1"):
+    """A connected socket; `tls` is an ssl.SSLContext. `receive_buffer` in bytes."""
     raw = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     if receive_buffer:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     raw.settimeout(limit_s)
     try:
-        raw.connect(("127.0.0.1", port))
+        raw.connect((host, port))
         return tls.wrap_socket(raw, server_hostname="localhost") if tls else raw
     except BaseException:
         raw.close()
@@ -82,13 +82,13 @@ class WebSocket:
     """After the constructor the upgrade has succeeded; it raises Refused where it was answered otherwise."""
 
     def __init__(self, port, path="/ws", headers=(), protocol="greenroom.v1", tls=None, limit_s=LIMIT_S,
-                 receive_buffer=None):
+                 receive_buffer=None, host="127.0.0.1"):
         self.limit_s = limit_s
         self.close_frame = None
         self.pings = 0
         self.answer_pings = True
         self._buffer = bytearray()  # cutting from its front is cheap
-        self.sock = open_socket(port, tls, limit_s, receive_buffer)
+        self.sock = open_socket(port, tls, limit_s, receive_buffer, host)
         try:
             self._upgrade(port, path, headers, protocol)
         except BaseException:

@@ -1,0 +1,178 @@
+"""What is checked after a round of faults can fail: each kind of mistake, put into what a good round leaves, is found. And the
+plan of a round is what its seed says."""
+
+import copy
+
+import pytest
+from support.checker import Ack, Record
+from support.fault_players import Guest, Reader
+from support.nemesis import AT_ONCE, FAULTS, draw_plan, leaves_a_chance
+from support.stores import check_claims, claims, compare
+
+NODES = ["n1", "n2", "n3"]
+
+
+def good_stores():
+    """One shard on three stores; c has not applied the last entry yet, and keeps less of its log."""
+    log = [[1, 1, ""], [1, 2, "aa"], [2, 3, ""], [2, 4, "bb"], [2, 5, "cc"]]
+    held = {"first": [0, 0], "applied": [2, 5], "last": [2, 5], "installing": False, "log": log, "state": "s5"}
+    stores = {name: {0: copy.deepcopy(held)} for name in "abc"}
+    stores["c"][0].update(applied=[2, 4], state="s4", first=[1, 2], log=copy.deepcopy(log[2:]))
+    return stores, [{"epoch": 2, "primary": "a", "in_sync": ["a", "b", "c"]}]
+
+
+def other_epoch(stores, records):
+    stores["b"][0]["log"][1][0] = 2
+
+
+def other_batch(stores, records):
+    stores["b"][0]["log"][3][2] = "bc"
+
+
+def other_state(stores, records):
+    stores["b"][0]["state"] = "s5 but not quite"
+
+
+def lose_entries(stores, records):
+    shard = stores["c"][0]
+    del shard["log"][-2:]
+    shard.update(applied=[2, 3], last=[2, 3])
+
+
+def still_installing(stores, records):
+    shard = stores["b"][0]
+    del shard["log"], shard["state"]
+    shard["installing"] = True
+
+
+def lose_shard(stores, records):
+    del stores["b"][0]
+
+
+def turn_epoch_back(stores, records):
+    for s in stores.values():
+        s[0]["log"][-1][0] = 1
+
+
+def test_good_stores_pass():
+    stores, records = good_stores()
+    assert compare(stores, records) == ([], 1)
+
+
+def test_a_store_that_nobody_counts_on_may_lag_behind_and_have_a_tail_of_its_own():
+    stores, records = good_stores()
+    records[0]["in_sync"] = ["a", "b"]
+    stores["c"][0]["log"][-1][0:3] = [1, 5, "of an old primary"]
+    stores["c"][0]["log"][-2][0:3] = [1, 4, "of an old primary"]
+    stores["c"][0]["log"][-3][0:3] = [1, 3, "of an old primary"]
+    stores["c"][0].update(applied=[1, 2], last=[1, 5], state="s2")
+    assert compare(stores, records) == ([], 1)
+    stores["c"][0].update(applied=[1, 4])  # but not if it holds that for the truth
+    assert any("index 4" in p for p in compare(stores, records)[0])
+
+
+@pytest.mark.parametrize("spoil,word", [
+    (other_epoch, "index 2 is of epoch"), (other_batch, "index 4 is of epoch"), (other_state, "different states"),
+    (lose_entries, "applied elsewhere"), (still_installing, "applied elsewhere"), (lose_shard, "applied elsewhere"),
+    (turn_epoch_back, "epoch 1 follows on 2"),
+], ids=lambda x: getattr(x, "__name__", x))
+def test_each_difference_between_stores_is_found(spoil, word):
+    stores, records = good_stores()
+    spoil(stores, records)
+    problems, _ = compare(stores, records)
+    assert any(word in p for p in problems), problems
+
+
+def test_an_epoch_that_was_served_twice_is_found():
+    n1 = ("== process 1\n... info what=serving shard=7 epoch=2\n... what=serving shard=7 epoch=4\n"
+          "== process 2\n... what=serving shard=8 epoch=2\n")
+    n2 = "== process 1\nwhat=serving shard=7 epoch=3\n"
+    assert check_claims(claims("n1", n1) + claims("n2", n2)) == []
+    by_another = check_claims(claims("n1", n1) + claims("n2", n2 + "what=serving shard=7 epoch=4\n"))
+    assert by_another == ["shard 7: epoch 4 was served by n1, process 1 and by n2, process 1"]
+    after_a_restart = check_claims(claims("n1", n1 + "what=serving shard=7 epoch=4\n"))
+    assert after_a_restart == ["shard 7: epoch 4 was served by n1, process 1 and by n1, process 2"]
+
+
+class Answers:
+    """Stands in for a server and for the client at it: answers what it is told to, then ends its player."""
+
+    def __init__(self, **answers):
+        self.answers, self.player = answers, None
+
+    def token(self, *_, **__):
+        return ""
+
+    def open(self, *_, **__):
+        return self
+
+    def post(self, op, **_):
+        return op
+
+    def answer(self, op, *_):
+        if op == "leave" or op == "history":
+            self.player.finish.set()
+        return self.answers.get(op, {})
+
+    def kill(self):
+        pass
+
+
+def broken(player, server):
+    server.player = player
+    player.patience_s, player.pause_s = 5, 0.01
+    player.play()
+    return player.record.broken
+
+
+@pytest.mark.parametrize("page,is_good", [
+    ({"events": [{"seq": 4, "key": "k"}], "as_of": 4}, True),
+    ({"events": [], "as_of": 3}, False),
+    ({"events": [{"seq": 4, "key": "other"}], "as_of": 4}, False),
+    ({"events": [{"seq": 4, "key": "k"}], "as_of": 3}, False),
+])
+def test_a_read_that_lacks_what_was_acknowledged_before_is_found(page, is_good):
+    record = Record(acks=[Ack("r", "a", "k", "text", "e", 4, 10)])
+    server = Answers(history=page)
+    assert (broken(Reader(server, record, "reader", "seed"), server) == []) == is_good
+
+
+@pytest.mark.parametrize("members,found", [
+    ([[{"user": "guest"}], []], 0), ([[], []], 1), ([[{"user": "guest"}], [{"user": "guest"}]], 1),
+])
+def test_members_that_do_not_fit_an_acknowledged_join_or_leave_are_found(members, found):
+    class Door(Answers):
+        def answer(self, op, *_):
+            return {"members": members.pop(0)} if op == "members" else super().answer(op)
+
+    server = Door()
+    assert len(broken(Guest(server, Record(), "guest", "seed", room="r"), server)) == found
+
+
+# -- plans -------------------------------------------------------------------------------------------------------------
+def told(plan):
+    return [(round(s.at_s, 6), s.begins, s.fault.kind, sorted(s.fault.touches), s.fault.lasting_s) for s in plan]
+
+
+def test_a_plan_is_what_its_seed_says():
+    assert told(draw_plan("7", 50, NODES)) == told(draw_plan("7", 50, NODES))
+    assert told(draw_plan("7", 50, NODES)) != told(draw_plan("8", 50, NODES))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_faults_leave_a_chance_and_end(seed):
+    nodes = NODES + ["n4", "n5"][:seed % 3]
+    active, overlaps = [], 0
+    for step in draw_plan(seed, 60, nodes):
+        if step.begins:
+            assert leaves_a_chance(step.fault, active, nodes)
+            overlaps += bool(active)
+            active.append(step.fault)
+        else:
+            active.remove(step.fault)
+        assert len(active) <= AT_ONCE
+    assert not active and overlaps > 5
+
+
+def test_every_kind_is_drawn():
+    assert {s.fault.kind for s in draw_plan("1", sum(f.weight for f in FAULTS.values()), NODES)} == set(FAULTS)
