@@ -24,6 +24,12 @@ controller::step::kind kind_of(move::kind x) {
 
 const store_id& target(const request_record& x) { return x.out.empty() ? x.to : x.out; }
 
+/// Its node runs with another data directory: there is nothing to wait for.
+bool is_replaced(const cluster_view& view, const store_id& id, const std::string& node) {
+  const auto now = view.nodes().find(node);
+  return now != view.nodes().end() && now->second.what.store != id;
+}
+
 } // namespace
 
 const char* to_string(controller::step::kind x) noexcept {
@@ -51,7 +57,7 @@ std::vector<placed_store> controller::placed(const cluster_view& view, int64_t n
       gone_since_ns_.erase(id);
     } else {
       auto since = gone_since_ns_.try_emplace(id, now_ns).first->second;
-      x.wanted = now_ns - since < options_.replace_s * second_ns;
+      x.wanted = now_ns - since < options_.replace_s * second_ns && !is_replaced(view, id, store.what.node);
     }
     all.push_back(std::move(x));
   }

@@ -148,6 +148,7 @@ private:
   void answer_commits();
   void forget_commits();
   void ask_for_log(reading& r);
+  void count_role();
 
   // Snapshots (replica_install.cpp).
   void take(const peer_ptr& from, const append& x) { replication_.receive(from->store, x); }
@@ -184,6 +185,8 @@ private:
   std::deque<waiting> commits_;
   bool flush_armed_ = false;
   bool serves_ = false;
+  bool counted_leading_ = false;
+  bool counted_short_ = false;
   std::optional<std::pair<uint64_t, store_id>> named_; // primary, as the shard was told
 
   std::map<store_id, outgoing> outgoing_;

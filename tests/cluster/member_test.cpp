@@ -496,6 +496,24 @@ TEST_CASE_METHOD(member_world, "a restart moves nothing, a long absence does", "
   CHECK(learners == placement_policy{}.learners_max);
 }
 
+TEST_CASE_METHOD(member_world, "a node that comes back with another data directory is given copies at once",
+                 "[member][controller]") {
+  o.control.replace_s = 600;
+  found({"s1", "s2"}, 2);
+  const auto lease = other("n2", "s2");
+  start();
+  pass(1s);
+  etcd.end(lease);
+  pass(1s);
+  other("n2", "s2-new");
+  pass(2s);
+  size_t learners = 0;
+  for (uint32_t s = 0; s < shard_count; ++s)
+    for (const auto& id : record(s).replicas)
+      learners += id == "s2-new" ? 1 : 0;
+  CHECK(learners == placement_policy{}.learners_max);
+}
+
 TEST_CASE_METHOD(member_world, "the controller asks for balance, and takes back what is done", "[member][controller]") {
   o.control.requests_max = 2;
   found({"s2", "s1"}, 2);

@@ -223,7 +223,7 @@ TEST_CASE("a letter that can't be read is counted and passed over", "[replica]")
   w.serve_on("a");
   w.inject("a", "b", "\xff what?");
   w.run();
-  CHECK(w["b"].home->cluster->letters_unread == 1);
+  CHECK(w["b"].home->cluster->counts.replicas.letters_unread.get() == 1);
   say(w, "a", 1, 2);
 }
 
