@@ -96,7 +96,7 @@ GREENROOM_CARRY(relay::announce, x.head)
 GREENROOM_CARRY(storage::log_position, x.epoch, x.index)
 GREENROOM_CARRY(storage::log_entry, x.at, x.batch)
 GREENROOM_CARRY(append, x.epoch, x.before, x.entries, x.committed)
-GREENROOM_CARRY(appended, x.epoch, x.what, x.index)
+GREENROOM_CARRY(appended, x.epoch, x.what, x.index, x.there)
 GREENROOM_CARRY(install_piece, x.epoch, x.transfer, x.number, x.bytes, x.last, x.applied)
 GREENROOM_CARRY(installed_piece, x.transfer, x.number, x.ok)
 

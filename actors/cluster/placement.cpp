@@ -259,10 +259,14 @@ private:
       if (!chosen && may_lead(shard, id))
         chosen = &id;
     };
-    if (!wanted.primary.empty())
-      consider(wanted.primary);
-    for (const auto& id : wanted.replicas)
-      consider(id);
+    // Nobody: the last one has given up, because it could not go on, and stands last. It is not the one to try first,
+    // whatever balance asks for.
+    if (!record.primary.empty()) {
+      if (!wanted.primary.empty())
+        consider(wanted.primary);
+      for (const auto& id : wanted.replicas)
+        consider(id);
+    }
     for (const auto& id : record.in_sync)
       consider(id);
     if (!chosen)

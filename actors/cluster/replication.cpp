@@ -46,8 +46,8 @@ void replication::store_failed() {
   step_down();
   role_ = role::unknown;
   writes_.clear();
-  if (led)
-    name_another();
+  wants_another_ = wants_another_ || led;
+  name_another();
 }
 
 void replication::stored() {
@@ -89,6 +89,14 @@ std::optional<log_position> replication::position_of(uint64_t index) const {
   if (index < before_.index || index > last_.index)
     return std::nullopt;
   return entry(index).at;
+}
+
+/// The last place from `index` down to `least` where an entry of `epoch` or an older one stands, as far as memory
+/// knows. What is behind it can't match a log that has that epoch at `index`: epochs only grow.
+uint64_t replication::last_index_of(uint64_t epoch, uint64_t index, uint64_t least) const {
+  while (index > std::max(least, before_.index) && entry(index).at.epoch > epoch)
+    --index;
+  return index;
 }
 
 /// Removes what is behind `after` from memory; the write that follows does it to the log.
@@ -172,8 +180,10 @@ void replication::propose(shard_record wanted) {
 
 void replication::settled() {
   proposed_.reset();
-  if (role_ == role::unknown)
+  if (role_ == role::unknown) {
+    name_another();
     return;
+  }
   follow_record();
   if (is_leading())
     advance();
@@ -255,7 +265,7 @@ void replication::advance() {
 
 void replication::start(const store_id& to, follower& f) {
   f = follower{};
-  f.heard_ms = now_ms_; // a lease from now on to answer in
+  f.heard_ms = f.moved_ms = now_ms_; // a lease from now on to answer in
   f.next = last_.index + 1;
   bool installs = left_installing_.erase(to) != 0;
   if (auto l = linked_.find(to); l == linked_.end() || !l->second)
@@ -344,8 +354,8 @@ void replication::installed(const store_id& by, bool done) {
   if (i == followers_.end() || i->second.how != follower::mode::installing)
     return;
   auto& f = i->second;
-  f.heard_ms = now_ms_;
   if (done) {
+    f.heard_ms = now_ms_;
     f.next = last_.index + 1; // it says itself where it is
     probe(by, f);
   } else {
@@ -388,6 +398,8 @@ void replication::receive(const store_id& from, const appended& x) {
   case appended::verdict::matched:
     if (f.how == follower::mode::installing)
       break; // said before it dropped what it had
+    if (x.index > f.matched)
+      f.moved_ms = now_ms_;
     f.matched = std::max(f.matched, x.index);
     while (!f.flight.empty() && f.flight.front().first <= x.index) {
       f.flight_bytes -= f.flight.front().second;
@@ -403,7 +415,10 @@ void replication::receive(const store_id& from, const appended& x) {
     break;
   case appended::verdict::mismatch:
     if (f.how == follower::mode::probing || f.how == follower::mode::streaming) {
-      f.next = std::max(f.matched, std::min(x.index, last_.index)) + 1;
+      auto next = std::max(f.matched, last_index_of(x.there, std::min(x.index, last_.index), 0)) + 1;
+      if (next < f.next)
+        f.moved_ms = now_ms_; // a search that goes on gets somewhere
+      f.next = next;
       probe(from, f);
     }
     break;
@@ -442,7 +457,10 @@ void replication::receive(const store_id& from, const append& x) {
   }
   auto here = position_of(x.before.index);
   if (x.before.index > last_.index || (x.before.index > applied_.index && here != x.before)) {
-    out_.send(from, appended{x.epoch, appended::verdict::mismatch, applied_.index});
+    // Where to look next: not at once what is applied, which the primary need not have kept.
+    auto next = std::max(std::min(x.before.index - 1, last_.index), applied_.index);
+    next = last_index_of(x.before.epoch, next, applied_.index);
+    out_.send(from, appended{x.epoch, appended::verdict::mismatch, next, position_of(next).value().epoch});
     return;
   }
   // What is known already is skipped; from the first that differs on, the primary's word holds.
@@ -482,9 +500,12 @@ bool replication::may_be_installed(uint64_t epoch) const {
 
 void replication::tick(int64_t now_ms) {
   now_ms_ = now_ms;
+  name_another();
   if (!is_leading())
     return;
   for (auto& [s, f] : followers_) {
+    if (f.matched >= last_.index)
+      f.moved_ms = now_ms_;
     if (now_ms_ - f.sent_ms < limits_.heartbeat_ms && (f.told >= committed_ || !f.flight.empty()))
       continue;
     if (f.how == follower::mode::probing)
@@ -497,10 +518,10 @@ void replication::tick(int64_t now_ms) {
     take_in();
 }
 
-/// It has said nothing for a lease; or its node is gone by etcd's word, which is later, and there is no link to it.
+/// It has said nothing for a lease, or got nowhere; or its node is gone by etcd's word, and there is no link to it.
 bool replication::is_lost(const store_id& s, const follower& f) const {
   bool gone = contains(alive_, self_) && !contains(alive_, s) && f.how == follower::mode::unlinked;
-  return gone || now_ms_ - f.heard_ms > limits_.lease_ms;
+  return gone || now_ms_ - std::min(f.heard_ms, f.moved_ms) > limits_.lease_ms;
 }
 
 /// Members that are lost. True: something was proposed.
@@ -525,11 +546,16 @@ bool replication::put_out_silent() {
     role_ = role::following;
     wanted = record_;
     wanted.primary.clear();
+    std::erase(wanted.in_sync, self_);
+    wanted.in_sync.push_back(self_); // the controller names the first that is alive
     propose(std::move(wanted));
     return true;
   }
   if (wanted.in_sync.size() == record_.in_sync.size())
     return false;
+  for (auto& [s, f] : followers_)
+    if (!contains(wanted.in_sync, s))
+      f.test = 0;
   propose(std::move(wanted));
   return true;
 }
@@ -554,19 +580,33 @@ void replication::take_in() {
     }
     return;
   }
-  for (const auto& [s, f] : followers_)
-    if (!contains(record_.in_sync, s) && f.how == follower::mode::streaming && !is_lost(s, f) &&
-        last_.index - f.matched <= limits_.catch_up_entries) {
+  for (auto& [s, f] : followers_) {
+    if (contains(record_.in_sync, s) || f.how != follower::mode::streaming || is_lost(s, f) ||
+        last_.index - f.matched > limits_.catch_up_entries)
+      continue;
+    if (f.test == 0 && role_ == role::recovering) {
+      f.test = barrier_;
+    } else if (f.test == 0) {
+      append_own(std::make_shared<const std::string>());
+      f.test = last_.index;
+      flush();
+    }
+    if (f.matched >= f.test) {
       joining_ = s;
       return;
     }
+  }
 }
 
 /// Our log can't be written: a member that can be reached goes on in our place, instead of waiting for us. If its log
 /// is no better it does the same.
 void replication::name_another() {
-  if (proposed_ || record_.primary != self_)
+  if (!wants_another_ || proposed_)
     return;
+  if (role_ != role::unknown || record_.primary != self_) {
+    wants_another_ = false;
+    return;
+  }
   for (const auto& s : record_.in_sync)
     if (auto l = linked_.find(s); l != linked_.end() && l->second && contains(alive_, s)) {
       auto wanted = record_;

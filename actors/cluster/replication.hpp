@@ -36,13 +36,14 @@ struct append {
 struct appended {
   enum class verdict : uint8_t {
     matched,    // synced, and like the primary's log up to `index`
-    mismatch,   // `before` is not in the log; up to `index` it is surely like the primary's
+    mismatch,   // `before` is not in the log; the next place to ask for is `index`, where an entry of `there` stands
     stale,      // there is a newer epoch
     installing, // waits for a snapshot
   };
   uint64_t epoch = 0; // of the append; if stale, the newer one
   verdict what = verdict::matched;
   uint64_t index = 0;
+  uint64_t there = 0;
 };
 
 struct replication_limits {
@@ -159,8 +160,11 @@ private:
     std::deque<std::pair<uint64_t, size_t>> flight; // last index and size of each message under way
     size_t flight_bytes = 0;
     int64_t heard_ms = 0;
+    int64_t moved_ms = 0; // when it last had all, or came nearer to that
     int64_t sent_ms = 0;
     uint64_t told = 0; // committed, as it was sent last
+    uint64_t test =
+        0; // an entry that it has to write before it may join: its disk must do more than be read; 0: none yet
   };
   /// A write of ours that is under way.
   struct writing {
@@ -187,6 +191,7 @@ private:
   void cut(uint64_t after);
   void feed(const store_id& to, follower& f);
   void probe(const store_id& to, follower& f);
+  uint64_t last_index_of(uint64_t epoch, uint64_t index, uint64_t least) const;
   void install(const store_id& to, follower& f);
   void send(const store_id& to, follower& f, append what, size_t bytes);
   void start(const store_id& to, follower& f);
@@ -230,6 +235,7 @@ private:
   uint64_t barrier_ = 0;            // the empty entry of this epoch
   std::optional<store_id> joining_; // a learner that commits wait for already
   store_id successor_;
+  bool wants_another_ = false; // our log failed while we were the primary
 };
 
 } // namespace greenroom::cluster

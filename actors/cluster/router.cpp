@@ -69,7 +69,7 @@ void router::take(command c, bool is_again) {
 void router::dispatch(uint64_t ticket, pending& p) {
   bool again = std::exchange(p.sent, true);
   if (here_) {
-    if (house_.cluster->may_read(id_)) {
+    if (!stalled_ && house_.cluster->may_read(id_)) { // what came before waits for the tick, and so must this
       perform_here(ticket, p.what, 0, again);
     } else {
       stalled_ = true;

@@ -7,6 +7,8 @@ GREENROOM_CLUSTER_SEED repeats the points at which nodes are killed, GREENROOM_C
 import json
 import os
 import random
+import signal
+import threading
 import time
 
 import pytest
@@ -108,6 +110,54 @@ def test_what_was_unsubscribed_by_hand_stays_so_when_the_users_primary_dies(clus
     eve.settle()
     assert not eve.has_event("message", room=left) and not eve.has_event("subscribed", room=left)
 
+
+def test_what_came_while_the_lease_had_ended_is_not_overtaken(cluster):
+    """etcd pauses for longer than a lease, while somebody speaks without a pause on the node that leads the room."""
+    room = "hall"
+    owner = cluster.sign_in("owner", subscribe="none")
+    owner.request("create", room=room)
+    leader = cluster.node_of(cluster.records()[shard_of(room)]["primary"])
+    speaker = cluster.sign_in("owner", on=leader, subscribe="none")
+
+    prober = cluster.sign_in("owner", on=leader, subscribe="none")
+    sent, stop = [], threading.Event()
+
+    def speak():
+        while not stop.is_set():
+            sent.append(speaker.post("send", room=room, key=f"k{len(sent)}", text="and so on"))
+            time.sleep(0.01)  # the pace of the speaker, not a wait for something
+
+    speaking = threading.Thread(target=speak)
+    speaking.start()
+    try:
+        for _ in range(3):
+            logged = len(leader.log_text())
+            cluster.etcd.process.send_signal(signal.SIGSTOP)
+            try:
+                leader.wait_logged("what=lease_lost", since=logged)
+            finally:
+                cluster.etcd.process.send_signal(signal.SIGCONT)
+            until(lambda: is_taken(prober, room), "the lease holds again")
+            said = len(sent)
+            until(lambda: len(sent) > said + 50, "some more is said")
+    finally:
+        stop.set()
+        speaking.join()
+    refused = set()
+    for n, request in enumerate(sent):
+        try:
+            speaker.answer(request)
+        except RequestError as e:
+            assert e.code == "unavailable", e
+            refused.add(n)
+    events, _ = cluster.history(cluster.token("owner"), room)
+    order = [int(e["key"][1:]) for e in events if e["ev"] == "message" and e["key"].startswith("k")]
+    order = [n for n in order if n not in refused]
+    assert order == sorted(order), [(a, b) for a, b in zip(order, order[1:]) if b < a]
+    assert len(order) == len(sent) - len(refused)
+
+
+def is_taken(client, room):
 
 def is_answered(client, op, **fields):
     try:
