@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <fstream>
 #include <random>
@@ -115,6 +116,8 @@ bool wire::stuck(std::chrono::milliseconds a_while) const {
 std::string wire::some(size_t bytes_max) {
   std::string out(bytes_max, '\0');
   const auto n = ::recv(fd_, out.data(), out.size(), 0);
+  if (n < 0 && errno == EAGAIN)
+    throw std::runtime_error("nothing came, and no end");
   out.resize(n > 0 ? static_cast<size_t>(n) : 0);
   return out;
 }
@@ -153,7 +156,10 @@ bool tls_wire::send(std::string_view all) {
 
 std::string tls_wire::some(size_t bytes_max) {
   std::string out(bytes_max, '\0');
+  errno = 0;
   const auto n = SSL_read(ssl_, out.data(), static_cast<int>(out.size()));
+  if (n <= 0 && errno == EAGAIN)
+    throw std::runtime_error("nothing came, and no end");
   out.resize(n > 0 ? static_cast<size_t>(n) : 0);
   return out;
 }

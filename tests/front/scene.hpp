@@ -60,7 +60,7 @@ private:
   int count_ = 0;
 };
 
-/// A blocking socket. What takes longer than patience counts as the end.
+/// A blocking socket. Reading throws if nothing comes for as long as patience lasts.
 class wire {
 public:
   explicit wire(int fd);
