@@ -67,18 +67,18 @@ struct audience {
       far->tell(node, room, relay::announce{head});
   }
 
+  /// A node other than this one has a relay of the room from now on.
+  void enter(uint32_t node) {
+    if (node != 0 && std::find(nodes.begin(), nodes.end(), node) == nodes.end())
+      nodes.push_back(node);
+  }
+
   const room_id room;
   far_relays* const far;       // null on a single node
   relay::handle relay;         // null: nobody listens here
   uint64_t attaches = 0;       // commands that will attach to the relay, or be refused by it
   std::vector<uint32_t> nodes; // others with a relay of the room
   std::shared_ptr<attendance> present = std::make_shared<attendance>();
-
-private:
-  void enter(uint32_t node) {
-    if (node != 0 && std::find(nodes.begin(), nodes.end(), node) == nodes.end())
-      nodes.push_back(node);
-  }
 };
 
 } // namespace greenroom

@@ -175,6 +175,7 @@ bool connection_actor::may_have_one_more(const client_request& r, const room_id&
 void connection_actor::unsubscribe(const client_request& r, const op::unsubscribe& x) {
   for (auto& a : approaches_)
     a.cancelled = a.cancelled || a.room == x.room;
+  std::erase_if(missed_, [&](const missed& m) { return m.room == x.room; });
   if (auto* s = find(x.room))
     drop(*s);
   if (follows_all_) {
@@ -277,6 +278,11 @@ bool connection_actor::land(uint64_t ticket) {
 }
 
 void connection_actor::receive(const reply& x) {
+  if (x.ticket >= visit_tickets) { // a room that could not even be asked
+    if (!x.what)
+      receive(stands{x.ticket, x.what.error(), nullptr});
+    return;
+  }
   auto arrived = arrive(x.ticket);
   if (phase_ == phase::over || !land(x.ticket))
     return;
@@ -326,14 +332,20 @@ void connection_actor::look_after_soon() {
     here().timers().arm(care_, care_ms);
 }
 
-/// The hello deadline; later the deadlines of requests, and pulls that got stuck.
+/// The hello deadline; while greeting that of the rooms; later the deadlines of requests, pulls that got stuck, rooms
+/// that could not be reached.
 void connection_actor::look_after() {
   if (phase_ == phase::over)
     return;
+  if (phase_ == phase::greeting) {
+    greet_without();
+    return;
+  }
   if (phase_ != phase::live) {
     close(close_code::no_hello, "limits.hello_ms: no hello in time");
     return;
   }
+  follow_missed();
   auto late = house_.steady_ms() - house_.limits_now()->request_ms;
   std::vector<int64_t> overdue;
   for (const auto& f : in_flight_)

@@ -94,9 +94,15 @@ private:
   struct approach {
     uint64_t ticket = 0;
     room_id room;
-    bool named = true;      // by an answer to the client
-    bool cancelled = false; // unsubscribed meanwhile
-    bool joins = false;     // the user's rooms become one more
+    bool named = true;                           // by an answer to the client
+    bool cancelled = false;                      // unsubscribed meanwhile
+    bool joins = false;                          // the user's rooms become one more
+    std::optional<position> from = std::nullopt; // where our own begin, to be tried again
+  };
+  /// A room that could not be listened to when it should have been; tried again until it can.
+  struct missed {
+    room_id room;
+    std::optional<position> from;
   };
   /// A room that hello asks about.
   struct visit {
@@ -106,6 +112,8 @@ private:
     bool attach = false;
     std::optional<outcome<standing>> found;
   };
+  /// The room may be there again in a moment.
+  static bool is_transient(const outcome<standing>& x) { return !x && x.error().code == errc::unavailable; }
   struct greeting {
     request_ptr hello;
     std::vector<visit> visits;
@@ -152,6 +160,8 @@ private:
   void choose();
   void finish_greeting();
   void fail_greeting(const failure& why, close_code code);
+  void greet_without();
+  void wait_for_greeting();
 
   // subscriptions.cpp: the streams of events.
   subscription& add_subscription(const stands& x);
@@ -167,6 +177,9 @@ private:
   void stick(subscription& s);
   void mark_named(const room_id& room);
   void forget_unwanted(const room_id& room);
+  void miss(const room_id& room, std::optional<position> from);
+  void follow_missed();
+  void listen_late(const stands& x);
 
   house& house_;
   std::shared_ptr<transport> socket_;
@@ -181,6 +194,7 @@ private:
   size_t unnamed_ = 0;
   std::vector<flight> in_flight_;
   std::vector<approach> approaches_;
+  std::vector<missed> missed_; // at most limits.subscriptions
   uint64_t own_ticket_ = own_tickets;
   size_t room_count_ = 0; // on the user's list
   std::list<request_ptr> waiting_;

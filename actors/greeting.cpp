@@ -27,6 +27,7 @@ void connection_actor::hello(const request_ptr& r) {
   phase_ = phase::greeting;
   greeting_ = std::make_unique<greeting>();
   greeting_->hello = r;
+  wait_for_greeting();
   follows_all_ = x.subscribe == op::hello::scope::all;
   auto session = std::make_shared<ok::live_session>();
   session->user = who_->user;
@@ -58,6 +59,28 @@ void connection_actor::receive(const user::welcome& x) {
   start_visits();
 }
 
+/// A room that does not answer must not keep anybody from all the others: half of what a request may take is what the
+/// rooms have to say where they stand.
+void connection_actor::wait_for_greeting() { here().timers().arm(care_, house_.limits_now()->request_ms / 2); }
+
+/// Some have not answered. They are left out, and listened to when they do.
+void connection_actor::greet_without() {
+  auto why = fail(errc::unavailable, "limits.request_ms: no answer in time");
+  if (greeting_->visits.empty()) { // not even the user
+    fail_greeting(why, close_code::shutdown);
+    return;
+  }
+  for (auto& v : greeting_->visits)
+    if (!v.found)
+      v.found = why;
+  if (std::exchange(greeting_->choosing, false)) {
+    wait_for_greeting();
+    choose();
+  } else {
+    finish_greeting();
+  }
+}
+
 /// Not now: the client may say hello again. Not ever: the connection closes and says why.
 void connection_actor::fail_greeting(const failure& why, close_code code) {
   respond(greeting_->hello->id, why);
@@ -67,6 +90,7 @@ void connection_actor::fail_greeting(const failure& why, close_code code) {
     close(code, why.message);
     return;
   }
+  here().timers().arm(care_, house_.limits_now()->hello_ms);
   next_requests();
 }
 
@@ -188,6 +212,9 @@ void connection_actor::finish_greeting() {
   set_expiry(who_->expires_at);
   respond(g->hello->id, ok::any{std::move(answer)});
   care_.cancel();
+  for (const auto& v : g->visits)
+    if (v.attach && is_transient(*v.found))
+      miss(v.room, v.resume);
   // By index: handing over may drop a subscription.
   for (size_t i = 0; i < subscriptions_.size(); ++i)
     if (subscriptions_[i].behind())

@@ -189,7 +189,7 @@ void room_actor::ask_for_tick() {
 
 void room_actor::receive(const tick&) {
   reminded_ = false;
-  auto now = house_.now_ms();
+  auto now = house_.steady_ms();
   for (auto i = typing_.begin(); i != typing_.end();) {
     if (i->second > now) {
       ++i;

@@ -179,6 +179,7 @@ private:
   void create(const command_ptr& c, const op::create& x);
   void join(const command_ptr& c, const op::join& x);
   void leave(const command_ptr& c, const op::leave& x);
+  void left_before(const command_ptr& c, uint64_t seq);
   void send(const command_ptr& c, const op::send& x);
   void send_with(const command_ptr& c, const op::send& x, const storage::key_hash& key,
                  const outcome<std::pair<storage::lookup, storage::key_record>>& known);

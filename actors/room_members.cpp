@@ -24,7 +24,11 @@ void room_actor::create(const command_ptr& c, const op::create& x) {
   }
   bool own = c->from.retried && present() && record_->creator == c->from.user && record_->kind == x.kind &&
              record_->title == x.title;
-  if (own && pending_.empty()) {
+  if (own && head_ == 0 && !pending_.empty()) {
+    pending_.front().causes.push_back(c); // is being made
+    return;
+  }
+  if (own) {
     c->from.answer(ok::any{ok::created{room_, record_->epoch, 1}}); // the first answer got lost
     return;
   }
@@ -74,12 +78,22 @@ void room_actor::leave(const command_ptr& c, const op::leave&) {
   else if (!present())
     c->from.refuse(errc::not_found, "room: no such room");
   else if (auto m = members_.find(c->from.user);
-           c->from.retried && m != members_.end() && m->second.role == member_role::none && pending_.empty())
-    c->from.answer(ok::any{ok::left{m->second.since}}); // the first answer got lost
+           c->from.retried && m != members_.end() && m->second.role == member_role::none)
+    left_before(c, m->second.since);
   else if (role_of(c->from.user) == member_role::none)
     c->from.refuse(errc::not_member, "room: you are not a member");
   else
     change_member(c, member_change::left, member_role::none, std::nullopt);
+}
+
+/// A leave that is repeated, because its answer got lost or is still to come.
+void room_actor::left_before(const command_ptr& c, uint64_t seq) {
+  auto p =
+      std::find_if(pending_.begin(), pending_.end(), [&](const pending& x) { return x.what && x.what->seq == seq; });
+  if (p != pending_.end())
+    p->causes.push_back(c);
+  else
+    c->from.answer(ok::any{ok::left{seq}});
 }
 
 /// One batch: the event, the seat, the effect on the user's list, and the room itself if it is new.

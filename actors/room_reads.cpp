@@ -257,7 +257,10 @@ void room_actor::look(const command_ptr& c, const receipt& x) {
     audience_->tell(relay::receipt{c->from.user, x.seq});
 }
 
-void room_actor::look(const command_ptr& c, const watch&) { audience_->announce_to(c->from.node, head_); }
+void room_actor::look(const command_ptr& c, const watch&) {
+  audience_->announce_to(c->from.node, head_);
+  c->from.answer(ok::any{ok::none{}});
+}
 
 void room_actor::typing(const command_ptr& c, const op::typing& x) {
   const auto& user = c->from.user;
@@ -272,7 +275,7 @@ void room_actor::typing(const command_ptr& c, const op::typing& x) {
   auto i = typing_.find(user);
   bool was = i != typing_.end();
   if (x.on && (was || typing_.size() < config.typing_users)) {
-    typing_[user] = house_.now_ms() + int64_t{config.typing_s} * 1000;
+    typing_[user] = house_.steady_ms() + int64_t{config.typing_s} * 1000;
     ask_for_tick();
   } else if (!x.on && was) {
     typing_.erase(i);

@@ -96,12 +96,13 @@ private:
   };
 
   const std::shared_ptr<audience>& audience_of(const room_id& room);
-  void forget_audience(const room_id& room);
   // For the router.
   void perform(const room::ask& x) override { rooms_.take(x.what->room, x); }
   void perform(const user::ask& x) override { users_.take(x.what->user, x); }
   void attach(const room_id& room) override;
   audience* find_audience(const room_id& room) override;
+  audience& make_audience(const room_id& room) override { return *audience_of(room); }
+  void forget_audience(const room_id& room) override;
   std::vector<audience*> all_audiences() override;
   asker as_asker() override;
   caf::typed_actor<caf::reacts_to<room::pulled>> as_puller() override;

@@ -21,6 +21,7 @@ void shard_actor::receive(const cluster::yield& x) {
   effects_known_ = false;
   reminders_.clear();
   router_->receive(x);
+  std::erase_if(audiences_, [](const auto& a) { return !a.second->anybody(); }); // their rooms are gone
   try_to_end();
 }
 

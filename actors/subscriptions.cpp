@@ -19,7 +19,7 @@ connection_actor::subscription* connection_actor::find(const room_id& room) {
 }
 
 void connection_actor::follow(const room_id& room, std::optional<position> from, bool named) {
-  approaches_.push_back({++own_ticket_, room, named, false, false});
+  approaches_.push_back({++own_ticket_, room, named, false, false, from});
   subscribe(room, std::move(from), own_ticket_);
 }
 
@@ -38,13 +38,44 @@ std::optional<connection_actor::approach> connection_actor::arrive(uint64_t tick
   return a;
 }
 
+void connection_actor::miss(const room_id& room, std::optional<position> from) {
+  if (missed_.size() < house_.limits_now()->subscriptions)
+    missed_.push_back({room, std::move(from)});
+  look_after_soon();
+}
+
+void connection_actor::follow_missed() {
+  for (auto& m : std::exchange(missed_, {}))
+    if (!find(m.room))
+      follow(m.room, std::move(m.from), false);
+}
+
+/// The connection listens by an admission that it no longer waits for. If it waits for another one of that room, this
+/// one will do: giving it up now could take back what the next admission brings.
+void connection_actor::listen_late(const stands& x) {
+  const auto& room = x.face->room;
+  bool is_awaited = std::erase_if(missed_, [&](const missed& m) { return m.room == room; }) > 0 ||
+                    std::any_of(approaches_.begin(), approaches_.end(),
+                                [&](const approach& a) { return a.room == room && !a.cancelled; });
+  if (is_awaited && phase_ == phase::live) {
+    if (auto& s = add_subscription(x); s.behind())
+      pull(s);
+  } else if (!find(x.face->relay)) {
+    tell(house_.relay_lanes[here().index()], relay_lane::unlisten{this->id(), who_->user, x.face->relay});
+  }
+}
+
 /// The answer of a room to a subscription, or to a look.
 void connection_actor::receive(const stands& x) {
   if (phase_ == phase::over)
     return;
   if (x.ticket >= visit_tickets && x.ticket < own_tickets) {
-    if (x.where && x.face && phase_ == phase::greeting)
-      add_subscription(x);
+    if (x.where && x.face) {
+      if (phase_ == phase::greeting)
+        add_subscription(x);
+      else // hello has been answered without it
+        listen_late(x);
+    }
     visited(x.ticket - visit_tickets, x.where);
     return;
   }
@@ -54,8 +85,8 @@ void connection_actor::receive(const stands& x) {
   if (x.where && x.face) {
     if (wanted)
       add_subscription(x);
-    else if (!find(x.face->relay)) // unsubscribed meanwhile, or answered as overdue
-      tell(house_.relay_lanes[here().index()], relay_lane::unlisten{this->id(), who_->user, x.face->relay});
+    else // unsubscribed meanwhile, or answered as overdue
+      listen_late(x);
   }
   if (asked && land(x.ticket)) {
     auto id = static_cast<int64_t>(x.ticket);
@@ -66,6 +97,8 @@ void connection_actor::receive(const stands& x) {
     else
       respond(id, x.where.error());
   }
+  if (wanted && !asked && is_transient(x.where))
+    miss(a->room, a->from);
   if (auto* s = wanted && x.face ? find(x.face->relay) : nullptr) {
     if (a->named && !std::exchange(s->named, true))
       --unnamed_;

@@ -146,14 +146,15 @@ void user_actor::perform(const command_ptr& c, const arrive& x) {
     tell(x.to, welcome{fail(errc::unauthenticated, "the session was revoked"), close_code::revoked, c->from.ticket});
     return;
   }
-  if (auto bound = house_.limits_now()->connections_per_user; connections_.size() >= bound) {
+  auto mine = find(x.connection); // it is known already when it arrives anew, or with another session
+  if (auto bound = house_.limits_now()->connections_per_user;
+      mine == connections_.end() && connections_.size() >= bound) {
     tell(x.to, welcome{fail(errc::forbidden, "limits.connections_per_user: " + std::to_string(bound)),
                        close_code::too_many_connections, c->from.ticket});
     return;
   }
   if (connections_.empty())
     tell(shard_, busy{user_, true});
-  auto mine = find(x.connection);
   if (mine == connections_.end())
     mine = connections_.insert(mine, {x.connection, x.to, {}});
   mine->session = x.session;
@@ -165,12 +166,13 @@ void user_actor::perform(const command_ptr& c, const arrive& x) {
   tell(x.to, welcome{std::move(rooms), close_code::normal, c->from.ticket});
 }
 
-void user_actor::perform(const command_ptr&, const depart& x) {
-  if (auto c = find(x.connection); c != connections_.end()) {
-    connections_.erase(c);
+void user_actor::perform(const command_ptr& c, const depart& x) {
+  if (auto mine = find(x.connection); mine != connections_.end()) {
+    connections_.erase(mine);
     if (connections_.empty())
       tell(shard_, busy{user_, false});
   }
+  c->from.answer(ok::any{ok::none{}});
   try_to_end();
 }
 

@@ -33,7 +33,7 @@ bool user_actor::is_revoked(const std::string& session) const {
 
 /// At most limits.logins_per_minute attempts, whoever makes them.
 std::optional<failure> user_actor::throttled() {
-  auto now = house_.now_ms();
+  auto now = house_.steady_ms(); // a clock that is set back must not lock anybody out
   while (!logins_.empty() && logins_.front() <= now - minute_ms)
     logins_.pop_front();
   auto bound = house_.limits_now()->logins_per_minute;

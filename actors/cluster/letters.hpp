@@ -53,15 +53,17 @@ struct forward {
 struct quiet {
   room_id room;
 };
-/// That node has a relay of the room: it wants events, and to know the head. Turned away like a command, or a node that
-/// heard of a new primary before that serves would not be told anything.
+/// That node has a relay of the room: it wants events, and to know the head. Who is online there is told anew behind
+/// it. Turned away like a command, or a node that heard of a new primary before that serves would not be told anything.
 struct watching {
   uint64_t epoch = 0;
   uint64_t stream = 0;
   room_id room;
 };
-/// A member has come online there, or gone.
+/// A member has come online there, or gone. Turned away like a command.
 struct seen {
+  uint64_t epoch = 0;
+  uint64_t stream = 0;
   room_id room;
   user_id user;
   bool on = false;

@@ -259,9 +259,9 @@ private:
       if (!chosen && may_lead(shard, id))
         chosen = &id;
     };
-    // Nobody: the last one has given up, because it could not go on, and stands last. It is not the one to try first,
-    // whatever balance asks for.
-    if (!record.primary.empty()) {
+    // Nobody after somebody: that one has given up, because it could not go on, and stands last. It is not the one to
+    // try first, whatever balance asks for.
+    if (!record.primary.empty() || record.epoch == 0) {
       if (!wanted.primary.empty())
         consider(wanted.primary);
       for (const auto& id : wanted.replicas)

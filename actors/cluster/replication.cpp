@@ -499,6 +499,12 @@ bool replication::may_be_installed(uint64_t epoch) const {
 // -- time ------------------------------------------------------------------------------------------------------------
 
 void replication::tick(int64_t now_ms) {
+  // A process that stood still has not heard the others, which is no fault of theirs.
+  if (auto absent = now_ms - now_ms_ - limits_.heartbeat_ms; absent > 0 && now_ms_ != 0)
+    for (auto& [s, f] : followers_) {
+      f.heard_ms += absent;
+      f.moved_ms += absent;
+    }
   now_ms_ = now_ms;
   name_another();
   if (!is_leading())
@@ -524,6 +530,13 @@ bool replication::is_lost(const store_id& s, const follower& f) const {
   return gone || now_ms_ - std::min(f.heard_ms, f.moved_ms) > limits_.lease_ms;
 }
 
+/// Names nobody. The controller takes the first of in_sync that is alive, and this store is the last to be tried.
+void replication::give_up(shard_record& wanted) const {
+  wanted.primary.clear();
+  std::erase(wanted.in_sync, self_);
+  wanted.in_sync.push_back(self_);
+}
+
 /// Members that are lost. True: something was proposed.
 bool replication::put_out_silent() {
   auto wanted = record_;
@@ -545,9 +558,7 @@ bool replication::put_out_silent() {
     step_down();
     role_ = role::following;
     wanted = record_;
-    wanted.primary.clear();
-    std::erase(wanted.in_sync, self_);
-    wanted.in_sync.push_back(self_); // the controller names the first that is alive
+    give_up(wanted);
     propose(std::move(wanted));
     return true;
   }
@@ -640,7 +651,7 @@ void replication::hand_over() {
     return;
   auto wanted = record_;
   if (!contains(wanted.in_sync, successor_))
-    wanted.primary.clear();
+    give_up(wanted);
   else
     wanted.primary = successor_, ++wanted.epoch;
   propose(std::move(wanted));

@@ -184,6 +184,7 @@ private:
   bool put_out_silent();
   void take_in();
   void name_another();
+  void give_up(shard_record& wanted) const;
   void hand_over();
   void append_own(std::shared_ptr<const std::string> batch);
   void advance();

@@ -24,7 +24,8 @@ bool only_reads(const user::command& c) {
 
 /// Whether somebody waits for what becomes of it.
 bool is_answered(const room::command& c) { return !std::holds_alternative<room::receipt>(c.what); }
-bool is_answered(const user::command& c) { return !std::holds_alternative<user::depart>(c.what); }
+bool is_answered(const user::command&) { return true; } // a departure, too: one that got lost would leave a ghost
+bool is_departure(const user::command_ptr* c) { return c && std::holds_alternative<user::depart>((*c)->what); }
 
 failure lease_has_ended() { return fail(errc::unavailable, "the node has lost touch with its cluster"); }
 
@@ -46,11 +47,17 @@ void router::take(user::command_ptr c) {
     connections_[a->connection] = c;
   } else if (const auto* d = std::get_if<user::depart>(&c->what)) {
     connections_.erase(d->connection);
+    bool untold = false;
     std::erase_if(pending_, [&](const auto& p) {
       const auto* u = std::get_if<user::command_ptr>(&p.second.what);
       const auto* arriving = u ? std::get_if<user::arrive>(&(*u)->what) : nullptr;
-      return arriving && arriving->connection == d->connection;
+      if (!arriving || arriving->connection != d->connection)
+        return false;
+      untold = untold || !p.second.sent;
+      return true;
     });
+    if (untold)
+      return; // nobody has heard that it came
   }
   take(command{std::move(c)}, false);
 }
@@ -126,6 +133,11 @@ void router::perform_here(uint64_t ticket, const command& c, uint32_t node, bool
 void router::resend() {
   ++stream_;
   stalled_ = false;
+  refused_.clear();
+  // Under new tickets: what a room says that was woken here before this node gave the shard up answers nothing any
+  // more.
+  for (auto& [ticket, p] : std::exchange(pending_, {}))
+    pending_.emplace_hint(pending_.end(), ++next_ticket_, std::move(p));
   for (const auto& [id, c] : connections_) {
     bool waits = std::any_of(pending_.begin(), pending_.end(), [&](const auto& p) {
       const auto* u = std::get_if<user::command_ptr>(&p.second.what);
@@ -140,16 +152,53 @@ void router::resend() {
     if (!a->relay)
       continue;
     if (here_) {
-      auto look = std::make_shared<room::command>(room::command{a->room, caller{}, room::watch{}});
-      shard_.perform(room::ask{std::move(look)});
+      watch(0, a->room);
     } else if (auto* to = primary()) {
       auto say = [&](const shard_letter& x) {
         to->link->post(channel::control, {shard_mailbox(id_), std::make_shared<const std::string>(encode(x))});
       };
       say(watching{epoch_, stream_, a->room});
       for (const auto& user : a->present->here())
-        say(cluster::seen{a->room, user, true});
+        say(cluster::seen{epoch_, stream_, a->room, user, true});
     }
+  }
+}
+
+/// A primary that has just begun, or lost its link to us, knows of no connection here: there is nothing to depart from.
+void router::forget_departs() {
+  std::erase_if(pending_, [](const auto& p) { return is_departure(std::get_if<user::command_ptr>(&p.second.what)); });
+}
+
+// -- relays that listen ----------------------------------------------------------------------------------------------
+
+void router::watch(uint32_t node, const room_id& room) {
+  auto [known, is_new] = watcher_tickets_.try_emplace({node, room}, next_ticket_ + 1);
+  if (is_new)
+    watchers_[++next_ticket_] = {node, room};
+  auto& w = watchers_.at(known->second);
+  w.asked = house_.steady_ms();
+  ask(known->second, w);
+}
+
+void router::ask(uint64_t ticket, const watcher& w) {
+  auto look = std::make_shared<room::command>(room::command{w.room, caller{}, room::watch{}});
+  look->from.to = shard_.as_asker();
+  look->from.ticket = ticket;
+  look->from.node = w.node;
+  shard_.perform(room::ask{std::move(look)});
+}
+
+void router::forget_watchers(uint32_t node) {
+  std::erase_if(watchers_, [&](const auto& w) { return w.second.node == node; });
+  std::erase_if(watcher_tickets_, [&](const auto& w) { return w.first.first == node; });
+}
+
+/// What other nodes have said of listeners is void.
+void router::empty_audiences() {
+  for (auto* a : shard_.all_audiences()) {
+    a->nodes.clear();
+    for (uint32_t node = 1; node <= names_.size(); ++node)
+      a->present->forget(node);
   }
 }
 
@@ -167,9 +216,9 @@ void router::quiet(const room_id& room) {
 }
 
 void router::seen(const room_id& room, const user_id& user, bool on) {
-  if (auto* to = here_ ? nullptr : primary())
-    to->link->post(channel::control, {shard_mailbox(id_), std::make_shared<const std::string>(
-                                                              encode(shard_letter{cluster::seen{room, user, on}}))});
+  if (auto* to = here_ || stalled_ ? nullptr : primary()) // stalled: all who are here are told of with the rest
+    to->link->post(channel::control, {shard_mailbox(id_), std::make_shared<const std::string>(encode(shard_letter{
+                                                              cluster::seen{epoch_, stream_, room, user, on}}))});
 }
 
 void router::tick() {
@@ -179,8 +228,16 @@ void router::tick() {
     pending_.erase(pending_.begin());
     expire(p);
   }
+  for (auto ticket : std::exchange(refused_, {}))
+    if (auto p = pending_.find(ticket); p != pending_.end())
+      dispatch(ticket, p->second);
   if (stalled_ && (here_ || primary()))
     resend();
+  for (auto& [ticket, w] : watchers_)
+    if (here_ && w.asked < late) {
+      w.asked = house_.steady_ms();
+      ask(ticket, w);
+    }
   // A room that ended by a mistake answers nobody. Who asked has had its own deadline meanwhile, on its own node.
   if (late > swept_ms_) {
     std::erase_if(guests_, [&](const auto& g) { return g.second.since < swept_ms_; });
@@ -189,8 +246,8 @@ void router::tick() {
 }
 
 void router::expire(pending& p) {
-  if (p.again) { // the connection knows nothing of it; it is still to arrive
-    pending_.emplace_hint(pending_.end(), ++next_ticket_, pending{p.what, house_.steady_ms(), p.sent, true});
+  if (p.again || is_departure(std::get_if<user::command_ptr>(&p.what))) { // nobody waits for it, and it is to be done
+    pending_.emplace_hint(pending_.end(), ++next_ticket_, pending{p.what, house_.steady_ms(), p.sent, p.again});
     return;
   }
   finish(p, answer{fail(errc::unavailable, "the shard of this room or user had no primary in time; try again")});
@@ -210,8 +267,8 @@ void router::give(uint64_t ticket, const What& what) {
     return;
   }
   auto i = pending_.find(ticket);
-  if (i == pending_.end())
-    return; // too late, or the second time
+  if (i == pending_.end() || !here_)
+    return; // too late, or the second time; or from the last moments of this node's time, and asked of the next one
   auto p = std::move(i->second);
   pending_.erase(i);
   bool reads = std::visit([](const auto& c) { return only_reads(*c); }, p.what);
@@ -221,7 +278,17 @@ void router::give(uint64_t ticket, const What& what) {
     finish(p, what);
 }
 
-void router::answered(uint64_t ticket, answer what) { give(ticket, what); }
+void router::answered(uint64_t ticket, answer what) {
+  auto w = watchers_.find(ticket);
+  if (w == watchers_.end()) {
+    give(ticket, what);
+  } else if (what) {
+    watcher_tickets_.erase({w->second.node, w->second.room});
+    watchers_.erase(w);
+  } else {
+    w->second.asked = 0;
+  }
+}
 void router::answered(uint64_t ticket, const room::pulled& what) { give(ticket, what); }
 void router::answered(uint64_t ticket, const outcome<standing>& what) { give(ticket, what); }
 void router::answered(uint64_t ticket, const user::welcome& what) { give(ticket, what); }
@@ -281,7 +348,10 @@ void router::finish(const pending& p, const user::welcome& what) {
   if (!p.again) {
     greenroom::tell(to, what);
   } else if (!what.rooms) {
-    if (what.otherwise != close_code::shutdown)
+    if (what.otherwise == close_code::shutdown) { // not now: nobody else would tell the user of it
+      pending_.emplace_hint(pending_.end(), ++next_ticket_, pending{p.what, house_.steady_ms(), p.sent, true});
+      refused_.push_back(next_ticket_);
+    } else
       greenroom::tell(to, user::ended{what.otherwise, what.rooms.error().message});
   } else {
     for (const auto& [room, entry] : *what.rooms)
@@ -343,8 +413,10 @@ void router::receive(const peer_up& x) {
   auto& n = nodes_[node];
   n.link = x.who;
   n.turned_away = 0;
-  if (!here_ && primary_ == x.who->store)
+  if (!here_ && primary_ == x.who->store) {
+    forget_departs();
     resend();
+  }
 }
 
 void router::receive(const peer_down& x) {
@@ -354,9 +426,11 @@ void router::receive(const peer_down& x) {
     return;
   i->second.link.reset();
   std::erase_if(guests_, [&](const auto& g) { return g.second.node == node; });
+  forget_watchers(node);
   for (auto* a : shard_.all_audiences()) {
     std::erase(a->nodes, node);
     a->present->forget(node);
+    shard_.forget_audience(room_id(a->room));
   }
   for (const auto& [connection, user] : std::exchange(i->second.connections, {})) {
     auto gone = std::make_shared<user::command>(user::command{user, caller{}, user::depart{connection}});
@@ -367,6 +441,8 @@ void router::receive(const peer_down& x) {
 
 void router::receive(const primary_is& x) {
   bool other = x.who != primary_ || x.epoch != epoch_;
+  if (other)
+    forget_departs();
   epoch_ = x.epoch;
   primary_ = x.who;
   if (other && !here_ && primary())
@@ -376,6 +452,8 @@ void router::receive(const primary_is& x) {
 void router::receive(const serve& x) {
   here_ = true;
   epoch_ = x.epoch;
+  forget_departs();
+  empty_audiences();
   resend();
 }
 
@@ -384,10 +462,9 @@ void router::receive(const yield&) {
   guests_.clear(); // their nodes send again
   for (auto& [node, n] : nodes_)
     n.connections.clear();
-  for (auto* a : shard_.all_audiences()) {
-    for (auto node : std::exchange(a->nodes, {}))
-      a->present->forget(node);
-  }
+  watchers_.clear();
+  watcher_tickets_.clear();
+  empty_audiences();
   stalled_ = true;
 }
 
@@ -455,18 +532,26 @@ void router::come(uint32_t node, const cluster::quiet& x) {
   if (auto* a = shard_.find_audience(x.room)) {
     std::erase(a->nodes, node);
     a->present->forget(node);
+    shard_.forget_audience(x.room);
+  }
+  if (auto w = watcher_tickets_.find({node, x.room}); w != watcher_tickets_.end()) {
+    watchers_.erase(w->second);
+    watcher_tickets_.erase(w);
   }
 }
 
 void router::come(uint32_t node, const watching& x) {
   if (!takes(node, x.epoch, x.stream, here_))
     return;
-  auto look = std::make_shared<room::command>(room::command{x.room, caller{}, room::watch{}});
-  look->from.node = node;
-  shard_.perform(room::ask{std::move(look)});
+  auto& a = shard_.make_audience(x.room); // before the room is awake: what follows must find it
+  a.enter(node);
+  a.present->forget(node);
+  watch(node, x.room);
 }
 
 void router::come(uint32_t node, const cluster::seen& x) {
+  if (!takes(node, x.epoch, x.stream, here_))
+    return;
   if (auto* a = shard_.find_audience(x.room))
     a->present->report(node, x.user, x.on);
 }

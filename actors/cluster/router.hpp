@@ -45,6 +45,9 @@ public:
     virtual void attach(const room_id& room) = 0;
     /// Null: nobody listens to the room, neither here nor elsewhere.
     virtual audience* find_audience(const room_id& room) = 0;
+    /// Makes one where there is none; forget_audience() ends it when nobody needs it.
+    virtual audience& make_audience(const room_id& room) = 0;
+    virtual void forget_audience(const room_id& room) = 0;
     virtual std::vector<audience*> all_audiences() = 0;
     /// What answers are told to: the shard itself, which hands them to answered() and the like.
     virtual asker as_asker() = 0;
@@ -103,6 +106,12 @@ private:
     bool reads = false;
     int64_t since = 0;
   };
+  /// A relay that wants to know its room's head; asked until the room has taken note.
+  struct watcher {
+    uint32_t node = 0; // 0: this one
+    room_id room;
+    int64_t asked = 0; // 0: refused, to be asked with the next tick
+  };
   struct neighbour {
     peer_ptr link;                                     // null: not linked
     uint64_t turned_away = 0;                          // the last stream of which something was
@@ -112,6 +121,11 @@ private:
   void take(command c, bool is_again);
   void dispatch(uint64_t ticket, pending& p);
   void resend();
+  void forget_departs();
+  void watch(uint32_t node, const room_id& room);
+  void ask(uint64_t ticket, const watcher& w);
+  void forget_watchers(uint32_t node);
+  void empty_audiences();
   void perform_here(uint64_t ticket, const command& c, uint32_t node, bool retried);
   neighbour* primary();
   uint32_t node_of(const std::string& name);
@@ -147,8 +161,11 @@ private:
   bool stalled_ = false; // something was turned away, or a lease had ended: try again at the next tick
   uint64_t next_ticket_ = 0;
   std::map<uint64_t, pending> pending_;
-  std::unordered_map<uint64_t, guest> guests_; // by ticket
-  int64_t swept_ms_ = 0;                       // guests that nobody can wait for any more are gone since then
+  std::vector<uint64_t> refused_;        // of those, arrivals to be told once more with the next tick
+  std::map<uint64_t, watcher> watchers_; // by ticket
+  std::map<std::pair<uint32_t, room_id>, uint64_t> watcher_tickets_; // of the same
+  std::unordered_map<uint64_t, guest> guests_;                       // by ticket
+  int64_t swept_ms_ = 0; // guests that nobody can wait for any more are gone since then
   // Connections of this node that have arrived at users of this shard, to arrive again at the next primary.
   std::map<uint64_t, user::command_ptr> connections_;
   std::vector<std::string> names_; // node i is names_[i - 1]

@@ -56,6 +56,45 @@ TEST_CASE("a bad token ends the connection with 3501, a missing hello with 3503"
   CHECK(late.socket().closed == close_code::no_hello);
 }
 
+TEST_CASE("a room that could not be reached at hello is left out, and listened to when it can be", "[connection]") {
+  // One room of a shard may be awake, and one command may wait for its place.
+  scene s{[](settings& c) {
+    c.rooms.active = shard_count;
+    c.rooms.hold = 1;
+  }};
+  lines rooms;
+  for (int i = 0; rooms.size() < 3; ++i)
+    if (auto name = "r" + std::to_string(i); rooms.empty() || s.room(name).shard() == s.room(rooms[0]).shard())
+      rooms.push_back(name);
+  auto ada = s.enter("ada");
+  ada.hello();
+  for (const auto& r : rooms)
+    ada.create(r);
+  ada.hang_up();
+  auto back = s.enter("ada");
+  back.hello({}, with(op::hello::scope::all));
+  s.pass(6s); // those that have not answered are not waited for any longer
+  const auto hello = back.heard();
+  REQUIRE_FALSE(hello.empty());
+  INFO(hello.front());
+  CHECK(hello.front().find("hello ada") != std::string::npos);
+  CHECK(std::any_of(rooms.begin(), rooms.end(),
+                    [&](const auto& r) { return hello.front().find(r + "#") == std::string::npos; }));
+  s.pass(20s);
+  auto bob = s.enter("ada");
+  bob.hello({}, with(op::hello::scope::none));
+  for (const auto& r : rooms)
+    bob.say(r, "hi");
+  s.pass(20s);
+  const auto heard = back.heard();
+  for (const auto& r : rooms) {
+    INFO(r);
+    CHECK(std::any_of(heard.begin(), heard.end(), [&](const auto& line) {
+      return line.find(r) != std::string::npos && line.find("hi") != std::string::npos;
+    }));
+  }
+}
+
 TEST_CASE("the token's end is announced, put off by refresh, and closes with 3501", "[connection]") {
   scene s;
   auto ada = s.enter("ada");

@@ -53,6 +53,17 @@ TEST_CASE("an account whose making is repeated, because the answer was lost, is 
   CHECK(refused(s.perform_again(ada, account::guest{"phone"})) == errc::unavailable);
 }
 
+TEST_CASE("a connection that is known may change its session, also where no further one is allowed", "[user]") {
+  scene s{[](settings& c) { c.limits.connections_per_user = 1; }};
+  auto ada = s.enter("ada");
+  ada.hello().ask(2, op::refresh{"ada/other"});
+  CHECK(ada.heard() == lines{"1 hello ada", "2 refreshed"});
+  CHECK_FALSE(ada.socket().closed);
+  auto more = s.enter("ada");
+  more.hello();
+  CHECK(more.socket().closed == close_code::too_many_connections);
+}
+
 TEST_CASE("passwords can't be tried out: attempts on one account are throttled", "[user]") {
   scene s{[](settings& c) { c.limits.logins_per_minute = 3; }};
   auto ada = user_id::trusted("ada");

@@ -163,8 +163,10 @@ private:
   void carry_out(const move& one) {
     auto& record = records_[one.shard];
     if (one.what == move::kind::hand_over) {
-      if (chance())
-        record.primary.clear();
+      if (chance()) {
+        record.primary = one.store;
+        ++record.epoch;
+      }
     } else if (one.what == move::kind::put_out) {
       if (chance())
         std::erase(record.in_sync, one.store);
@@ -311,6 +313,19 @@ TEST_CASE("a dead primary is followed by a member that lives, with the next epoc
   }
   CHECK(static_cast<long>(moves.size()) ==
         std::count_if(before.begin(), before.end(), [](auto& x) { return x.primary == "store1"; }));
+}
+
+TEST_CASE("who gave up is not the first to be tried again, whoever is wanted", "[placement]") {
+  const auto stores = some_stores(3);
+  const auto wanted = wanted_shards(stores, 1, placement_policy{}).front();
+  std::vector<store_id> in_sync = wanted.replicas;
+  std::erase(in_sync, wanted.primary);
+  in_sync.push_back(wanted.primary); // as it writes when it names nobody
+  const std::vector<shard_record> records{{7, {}, in_sync, wanted.replicas}};
+  const auto moves = next_moves(records, stores, placement_policy{});
+  REQUIRE(moves.size() == 1);
+  CHECK(moves[0].what == move::kind::name_primary);
+  CHECK(moves[0].store == in_sync.front());
 }
 
 TEST_CASE("a shard whose members are all dead waits for them", "[placement]") {

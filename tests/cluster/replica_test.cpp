@@ -279,6 +279,23 @@ TEST_CASE("a backup whose store fails comes back, and nothing is lost meanwhile"
   CHECK(w["a"].heard.yields == 0);
 }
 
+TEST_CASE("a backup that can read but not write stays out, and holds nobody up", "[replica]") {
+  replica_world w({"a", "b", "c"});
+  w.found({"a", "b", "c"});
+  w.serve_on("a");
+  say(w, "a", 1, 5);
+  w["c"].disk.fail_at(1, fault::no_space);
+  w["a"].commit(6);
+  REQUIRE(w.until([&] { return w["a"].ended() == 6 && w.record.in_sync.size() == 2; }));
+  for (int i = 0; i < 200; ++i) {
+    w.pass(100);
+    REQUIRE(w.record.in_sync.size() == 2);
+  }
+  w["c"].disk.heal();
+  REQUIRE(w.until([&] { return w.record.in_sync.size() == 3 && w.alike(); }));
+  say(w, "a", 7, 9);
+}
+
 TEST_CASE("a failed write of another shard makes a replica read its own anew", "[replica]") {
   replica_world w({"a", "b"});
   w.found({"a", "b"});

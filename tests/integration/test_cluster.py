@@ -157,8 +157,6 @@ def test_what_came_while_the_lease_had_ended_is_not_overtaken(cluster):
     assert len(order) == len(sent) - len(refused)
 
 
-def is_taken(client, room):
-
 def is_answered(client, op, **fields):
     try:
         return client.request(op, **fields)
