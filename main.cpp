@@ -16,6 +16,7 @@
 #include "net/io_threads.hpp"
 #include "net/jwt.hpp"
 #include "net/log.hpp"
+#include "net/metrics.hpp"
 #include "net/rest.hpp"
 #include "net/server.hpp"
 #include "storage/store.hpp"
@@ -73,7 +74,8 @@ net::server_options server_options_of(const settings& config) {
   return o;
 }
 
-net::rest_hooks rest_hooks_of(node& actors, const storage::store& store) {
+net::rest_hooks rest_hooks_of(node& actors, const storage::store& store, const metrics& figures,
+                              const net::front::mtls_front* front) {
   net::rest_hooks h;
   h.perform = [&actors](lane& on, const identity& who, op::any what, std::function<void(answer)> done) {
     actors.perform(on, who, std::move(what), std::move(done));
@@ -83,7 +85,10 @@ net::rest_hooks rest_hooks_of(node& actors, const storage::store& store) {
   };
   h.ready = [&actors] { return actors.ready(); };
   h.limits = [&actors] { return actors.limits_now(); };
-  h.store_figures = [&store] { return store.figures(); };
+  h.metrics_text = [&actors, &store, &figures, front] {
+    return net::render_metrics(
+        {figures, store.figures(), actors.cluster_figures(), front ? &front->figures() : nullptr});
+  };
   return h;
 }
 
@@ -188,7 +193,7 @@ int serve(config::sources from, settings config) {
   const settings at_start = config; // what needs a restart stays as it was
   actors = std::make_unique<node>(
       node::parts{at_start, *store, encode, *tokens, figures, threads.lanes(), etcd.get(), front.get()});
-  net::rest rest{at_start, *tokens, encode, figures, rest_hooks_of(*actors, *store)};
+  net::rest rest{at_start, *tokens, encode, figures, rest_hooks_of(*actors, *store, figures, front.get())};
   net::server server{threads, server_options_of(at_start), server_hooks_of(*actors, rest, *tokens, figures, at_start)};
   for (size_t i = 0; i < server.ports().size(); ++i)
     spdlog::info("what=listening address={} port={} tls={}", at_start.listen.address, server.ports()[i],

@@ -177,6 +177,12 @@ void connection_actor::unsubscribe(const client_request& r, const op::unsubscrib
     a.cancelled = a.cancelled || a.room == x.room;
   if (auto* s = find(x.room))
     drop(*s);
+  if (follows_all_) {
+    forget_unwanted(x.room);
+    if (unwanted_.size() >= house_.limits_now()->subscriptions)
+      unwanted_.erase(unwanted_.begin());
+    unwanted_.push_back(x.room);
+  }
   respond(r.id, ok::any{ok::none{}});
 }
 

@@ -166,6 +166,7 @@ private:
   bool outbox_is_high() const;
   void stick(subscription& s);
   void mark_named(const room_id& room);
+  void forget_unwanted(const room_id& room);
 
   house& house_;
   std::shared_ptr<transport> socket_;
@@ -173,6 +174,8 @@ private:
   std::shared_ptr<ok::live_session> session_; // set with hello
   phase phase_ = phase::silent;
   bool follows_all_ = false; // hello said "all": every room of the user, present and future
+  std::vector<room_id>
+      unwanted_; // unsubscribed by hand where all is followed; a list told anew brings none of them back
   std::unique_ptr<greeting> greeting_;
   std::vector<subscription> subscriptions_; // sorted by relay
   size_t unnamed_ = 0;

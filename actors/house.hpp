@@ -72,6 +72,10 @@ struct house {
   uint64_t era_of(shard_id s) const noexcept {
     return (cluster ? cluster->eras[s] : era).load(std::memory_order_relaxed);
   }
+  /// On how many disks everything is that a shard has acknowledged.
+  uint32_t copies_of(shard_id s) const noexcept {
+    return cluster ? cluster->copies[s].load(std::memory_order_relaxed) : 1;
+  }
   /// Who takes the batches of a shard.
   persist::sink committer_of(shard_id s) const { return cluster ? cluster->committers[s] : persist::sink{storage}; }
 

@@ -173,6 +173,10 @@ void node::reload(std::shared_ptr<const limits> l) { impl_->home.reload(std::mov
 
 const limits* node::limits_now() const { return impl_->home.limits_now(); }
 
+const cluster::figures* node::cluster_figures() const {
+  return impl_->home.cluster ? &impl_->home.cluster->counts : nullptr;
+}
+
 bool node::ready() const {
   const auto& h = impl_->home;
   return !impl_->stopping && h.store.healthy() &&

@@ -22,6 +22,7 @@ namespace greenroom {
 namespace cluster {
 class agreement;
 class front;
+struct figures;
 } // namespace cluster
 
 class node {
@@ -61,6 +62,8 @@ public:
   /// Whether requests can be served: the store takes writes, and every shard has started; in a cluster, the node's
   /// lease holds. Any thread; for /readyz.
   bool ready() const;
+  /// Null: the node is by itself. Any thread, as long as the node is there.
+  const cluster::figures* cluster_figures() const;
   /// Finishes what is in flight and ends all actors. Call it when no connection is open any more, and not from a lane's
   /// thread; the lanes run until it returned. False: something did not end in time; the process should then `_Exit`.
   bool stop();

@@ -303,7 +303,8 @@ void room_actor::send_with(const command_ptr& c, const op::send& x, const storag
       return;
     }
     house_.metrics.duplicates.add();
-    c->from.answer(ok::any{ok::sent{room_, record_->epoch, first.seq, first.ts, true}});
+    const auto copies = house_.copies_of(room_.shard());
+    c->from.answer(ok::any{ok::sent{room_, record_->epoch, first.seq, first.ts, true, copies, copies}});
     return;
   }
   if (x.reply_to > drawn_) {

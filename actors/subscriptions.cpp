@@ -103,6 +103,8 @@ void connection_actor::drop(subscription& s) {
   subscriptions_.erase(subscriptions_.begin() + (&s - subscriptions_.data()));
 }
 
+void connection_actor::forget_unwanted(const room_id& room) { std::erase(unwanted_, room); }
+
 /// An answer has named the room: no `subscribed` is needed any more.
 void connection_actor::mark_named(const room_id& room) {
   if (auto* s = find(room); s && !std::exchange(s->named, true))
@@ -219,6 +221,8 @@ void connection_actor::pull(subscription& s) {
 /// The user is in a new room, by whatever device or invitation; or in one less, which the room's own event tells.
 void connection_actor::receive(const user::listed& x) {
   room_count_ = x.rooms;
+  if (!x.again)
+    forget_unwanted(x.room);
   if (!x.joined)
     return;
   if (phase_ == phase::greeting) {
@@ -226,6 +230,8 @@ void connection_actor::receive(const user::listed& x) {
     return;
   }
   if (phase_ != phase::live || !follows_all_ || find(x.room))
+    return;
+  if (x.again && std::find(unwanted_.begin(), unwanted_.end(), x.room) != unwanted_.end())
     return;
   bool on_its_way =
       std::any_of(approaches_.begin(), approaches_.end(), [&](const approach& a) { return a.room == x.room; });

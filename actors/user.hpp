@@ -45,6 +45,7 @@ struct listed {
   bool joined = false;
   size_t rooms = 0; // how many there are now
   uint64_t connection = 0;
+  bool again = false; // the connection has arrived anew; nothing need have changed
 };
 /// The connection has to end.
 struct ended {

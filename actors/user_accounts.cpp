@@ -82,10 +82,14 @@ void user_actor::perform(const command_ptr& c, const account::register_user& x) 
     c->from.refuse(errc::bad_request, "password: at least " + std::to_string(config.password_bytes_min) + " bytes");
   } else if (x.password.size() > password_bytes_max) {
     c->from.refuse(errc::too_large, "password: at most " + std::to_string(password_bytes_max) + " bytes");
-  } else if (account_) {
+  } else if (account_ && !c->from.retried) {
     c->from.refuse(errc::exists, "user: the name is taken");
   } else if (auto why = throttled()) {
     c->from.answer(*why);
+  } else if (account_) { // by this very request, before a primary died, if the password is the same
+    start_hash(c, [&](uint64_t token) {
+      tell(house_.hasher, hasher::verify{x.password, account_->password, token, self()});
+    });
   } else {
     start_hash(c, [&](uint64_t token) { tell(house_.hasher, hasher::hash{x.password, token, self()}); });
   }
@@ -116,7 +120,8 @@ void user_actor::perform(const command_ptr& c, const account::guest& x) {
     c->from.refuse(errc::forbidden, "auth.guests is off");
     return;
   }
-  if (account_) {
+  // The name was drawn for this request: if the account is there, it made it before a primary died.
+  if (account_ && !(c->from.retried && account_->guest)) {
     c->from.refuse(errc::unavailable, "the name drawn for the guest is taken");
     return;
   }
@@ -146,14 +151,18 @@ void user_actor::receive(const verified& x) {
   auto c = end_hash(x.token);
   if (!c)
     return;
-  if (!x.match) {
+  const auto* registers = std::get_if<account::register_user>(&c->what);
+  if (!x.match && registers) {
+    c->from.refuse(errc::exists, "user: the name is taken");
+  } else if (!x.match) {
     house_.metrics.logins_refused.add();
     c->from.refuse(errc::unauthenticated, "user or password is wrong");
   } else if (phase_ != phase::serving || stale()) {
     c->from.refuse(errc::unavailable, "the store takes no writes at present");
   } else {
     logins_.clear(); // who knows the password is no attacker
-    open_session(c, std::get<account::log_in>(c->what).device, std::make_shared<storage::batch>(user_.shard()));
+    const auto& device = registers ? registers->device : std::get<account::log_in>(c->what).device;
+    open_session(c, device, std::make_shared<storage::batch>(user_.shard()));
   }
   go_on();
 }

@@ -111,6 +111,82 @@ void add_node(page& p, const metrics& m) {
                static_cast<double>(m.closes[i].get()));
 }
 
+void add_member(page& p, const cluster::member_metrics& m) {
+  p.gauge("greenroom_cluster_nodes", "Nodes that are alive, by etcd's word.", m.nodes_alive);
+  p.gauge("greenroom_cluster_controller", "1 where this node is the controller.", m.controller);
+  p.counter("greenroom_cluster_controller_terms_total", "Times this node became the controller.", m.controller_terms);
+  p.counter("greenroom_cluster_lease_renewals_total", "Renewals of the node's lease that etcd answered.",
+            m.lease_renewals);
+  p.counter("greenroom_cluster_lease_renewal_failures_total", "Renewals refused, or not answered in time.",
+            m.lease_renewal_failures);
+  p.counter("greenroom_cluster_leases_lost_total", "Leases that ended before they were renewed.", m.leases_lost);
+  p.counter("greenroom_cluster_registrations_total", "Times the node's key was written.", m.registrations);
+  p.counter("greenroom_cluster_watch_listings_total", "Times everything was read from etcd anew.", m.watch_listings);
+  p.counter("greenroom_cluster_proposals_total", "Changes of shard records that this node's replicas asked for.",
+            m.proposals);
+  p.counter("greenroom_cluster_proposal_repeats_total", "Asked again, because the outcome was not known.",
+            m.proposal_repeats);
+  p.counter("greenroom_cluster_proposals_refused_total", "Refused, because the record had changed.",
+            m.proposals_refused);
+  for (size_t i = 0; i < m.moves.size(); ++i)
+    p.labelled(MetricType::Counter, "greenroom_cluster_moves_total", "Changes that this node wrote as the controller.",
+               "kind", to_string(static_cast<cluster::controller::step::kind>(i)),
+               static_cast<double>(m.moves[i].get()));
+  p.counter("greenroom_cluster_requests_total", "Requests of the controller that were told to replicas here.",
+            m.requests);
+}
+
+void add_replicas(page& p, const cluster::replica_metrics& m) {
+  p.gauge("greenroom_cluster_shards_leading", "Shards that this node serves.", m.leading);
+  p.gauge("greenroom_cluster_shards_short", "Of these, with fewer copies in sync than there should be.", m.short_of);
+  p.counter("greenroom_cluster_serves_total", "Times a shard began to be served here.", m.serves);
+  p.counter("greenroom_cluster_yields_total", "Times a shard ended to be served here.", m.yields);
+  p.counter("greenroom_cluster_snapshots_sent_total", "Snapshots of shards sent whole.", m.snapshots_out);
+  p.counter("greenroom_cluster_snapshots_taken_total", "Snapshots of shards taken whole.", m.snapshots_in);
+  p.counter("greenroom_cluster_letters_unread_total", "Letters of other nodes that could not be read.",
+            m.letters_unread);
+}
+
+void add_links(page& p, const cluster::link_metrics& m) {
+  p.gauge("greenroom_cluster_links", "Links to other nodes that are up.", m.links_up);
+  p.counter("greenroom_cluster_links_total", "Links that came up.", m.links_total);
+  p.counter("greenroom_cluster_link_losses_total", "Links that ended, but for our own stop.", m.link_losses);
+  p.counter("greenroom_cluster_link_overflows_total", "Links that ended because too much waited.", m.overflows);
+  p.gauge("greenroom_cluster_link_queue_bytes", "Bytes that wait for other nodes.", m.queue_bytes);
+  p.counter("greenroom_cluster_dials_total", "Attempts to reach another node.", m.dials);
+  p.counter("greenroom_cluster_dials_failed_total", "Attempts without an answer.", m.dials_failed);
+  p.counter("greenroom_cluster_hellos_refused_total", "Refusals said and heard.", m.refusals);
+  p.counter("greenroom_cluster_decode_errors_total", "Messages on links that could not be read.", m.decode_errors);
+  using by_channel = cluster::link_metrics::by_channel;
+  auto per_channel = [&](const char* name, const char* help, const greenroom::counter by_channel::*what) {
+    for (size_t i = 0; i < m.of.size(); ++i)
+      p.labelled(MetricType::Counter, name, help, "channel",
+                 static_cast<cluster::channel>(i) == cluster::channel::control ? "control" : "bulk",
+                 static_cast<double>((m.of[i].*what).get()));
+  };
+  per_channel("greenroom_cluster_letters_sent_total", "Letters to other nodes.", &by_channel::letters_out);
+  per_channel("greenroom_cluster_letters_received_total", "Letters from other nodes.", &by_channel::letters_in);
+  per_channel("greenroom_cluster_link_sent_bytes_total", "Bytes of frames to other nodes.", &by_channel::bytes_out);
+  per_channel("greenroom_cluster_link_received_bytes_total", "Bytes of frames from other nodes.",
+              &by_channel::bytes_in);
+  per_channel("greenroom_cluster_credit_waits_total", "Times that letters began to wait for credit.",
+              &by_channel::credit_waits);
+}
+
+void add_front(page& p, const front::front_metrics& m) {
+  p.gauge("greenroom_cluster_tls_connections", "Encrypted connections to other nodes, both ways.", m.connections);
+  p.gauge("greenroom_cluster_tls_pending", "Connections that are not let in yet.", m.pending);
+  p.counter("greenroom_cluster_tls_accepted_total", "Connections taken.", m.accepted);
+  p.counter("greenroom_cluster_tls_replaced_total", "Ended because a newer one of the same node came.", m.replaced);
+  auto by_reason = [&](const char* name, const char* help, const auto& counts) {
+    for (size_t i = 0; i < counts.size(); ++i)
+      p.labelled(MetricType::Counter, name, help, "reason", to_string(static_cast<front::refusal>(i)),
+                 static_cast<double>(counts[i].get()));
+  };
+  by_reason("greenroom_cluster_tls_refused_total", "Connections not let in, by reason.", m.refused_in);
+  by_reason("greenroom_cluster_tls_dials_failed_total", "Ways to other nodes not found, by reason.", m.refused_out);
+}
+
 // "rocksdb.estimate-num-keys" -> "greenroom_store_estimate_num_keys"
 std::string store_name(std::string_view property) {
   constexpr std::string_view prefix = "rocksdb.";
@@ -150,10 +226,17 @@ void add_process(page& p) {
 
 } // namespace
 
-std::string render_metrics(const metrics& figures, const std::vector<std::pair<std::string, uint64_t>>& store_figures) {
+std::string render_metrics(const metrics_page& of) {
   page p;
-  add_node(p, figures);
-  for (auto& [name, value] : store_figures)
+  add_node(p, of.node);
+  if (of.cluster) {
+    add_member(p, of.cluster->member);
+    add_replicas(p, of.cluster->replicas);
+    add_links(p, of.cluster->links);
+  }
+  if (of.front)
+    add_front(p, *of.front);
+  for (auto& [name, value] : of.store)
     p.gauge(store_name(name), "RocksDB property " + name + ".", static_cast<double>(value));
   add_process(p);
   return p.text();

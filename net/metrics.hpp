@@ -1,7 +1,9 @@
 // metrics: the node's figures in Prometheus' text format (version 0.0.4), for GET /metrics.
 #pragma once
 
+#include "actors/cluster/figures.hpp"
 #include "actors/metrics.hpp"
+#include "net/front/front_metrics.hpp"
 
 #include <cstdint>
 #include <string>
@@ -13,8 +15,16 @@ namespace greenroom::net {
 
 inline constexpr std::string_view metrics_content_type = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Our counters (greenroom_*), the store's own figures (greenroom_store_*, named after RocksDB's properties) and those
-/// of the process (process_*, as Prometheus names them). Times in seconds, sizes in bytes. Any thread.
-std::string render_metrics(const metrics& figures, const std::vector<std::pair<std::string, uint64_t>>& store_figures);
+struct metrics_page {
+  const metrics& node;
+  std::vector<std::pair<std::string, uint64_t>> store; // of RocksDB's properties
+  const cluster::figures* cluster = nullptr;           // null: the node is by itself
+  const front::front_metrics* front = nullptr;         // null: links are not encrypted
+};
+
+/// Our counters (greenroom_*), the cluster's (greenroom_cluster_*), the store's own figures (greenroom_store_*, named
+/// after RocksDB's properties) and those of the process (process_*, as Prometheus names them). Times in seconds, sizes
+/// in bytes. Any thread.
+std::string render_metrics(const metrics_page& of);
 
 } // namespace greenroom::net

@@ -41,7 +41,7 @@ struct rest_hooks {
   std::function<void(lane&, const identity&, account::any, std::function<void(answer)>)> perform_account;
   std::function<bool()> ready;
   std::function<const greenroom::limits*()> limits; // never null
-  std::function<std::vector<std::pair<std::string, uint64_t>>()> store_figures;
+  std::function<std::string()> metrics_text;        // for GET /metrics
 };
 
 class rest : public http_handler {

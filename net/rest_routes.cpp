@@ -152,7 +152,7 @@ void rest::readyz(const call_ptr& c) {
 }
 
 void rest::show_metrics(const call_ptr& c) {
-  auto r = text_page(200, render_metrics(figures_, hooks_.store_figures()));
+  auto r = text_page(200, hooks_.metrics_text());
   r.content_type = metrics_content_type;
   c->respond(std::move(r));
 }

@@ -131,12 +131,12 @@ assembly::assembly(house& in, caf::actor_system& system, lane& beat_on, front* l
   if (links)
     way = [links](const known_peer& to, found_way found) { links->dial(to, std::move(found)); };
   auto gateway = gateway::start(system, gateway::parts{link_options_of(in.config, store), std::move(events),
-                                                       std::move(way), in.living, link_metrics_});
+                                                       std::move(way), in.living, c.counts.links});
   gateway_ = gateway.actor;
   if (links)
     links->open(gateway.port);
   c.member = system.spawn<member::member_actor>(
-      *member_strand_, member::parts{member_options_of(in.config, store), c, in.living, member_metrics_,
+      *member_strand_, member::parts{member_options_of(in.config, store), c, in.living, c.counts.member,
                                      [to = gateway_, links](std::vector<known_peer> nodes) {
                                        if (links) // first: the gateway dials at once
                                          links->know(nodes);

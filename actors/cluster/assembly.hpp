@@ -4,7 +4,6 @@
 
 #include "actors/cluster/front.hpp"
 #include "actors/cluster/gateway.hpp"
-#include "actors/cluster/link_metrics.hpp"
 #include "actors/cluster/member.hpp"
 #include "actors/cluster/replica.hpp"
 #include "actors/strand.hpp"
@@ -43,8 +42,6 @@ private:
   void tell_all(const Message& x);
 
   house& house_;
-  link_metrics link_metrics_;
-  member_metrics member_metrics_;
   std::unique_ptr<strand> member_strand_;
   gateway::handle gateway_;
   struct beat;

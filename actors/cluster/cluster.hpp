@@ -10,6 +10,7 @@
 
 #include "actors/base.hpp"
 #include "actors/cluster/agreement.hpp"
+#include "actors/cluster/figures.hpp"
 #include "actors/cluster/link.hpp"
 #include "actors/cluster/records.hpp"
 #include "actors/storage_actor.hpp"
@@ -64,6 +65,11 @@ struct hand_over {
   using local = message_tag;
   store_id to;
 };
+/// From the controller: take `store` out of in_sync and replicas.
+struct put_out {
+  using local = message_tag;
+  store_id store;
+};
 struct replica_tick {
   using local = message_tag;
 };
@@ -73,7 +79,7 @@ struct replica_stop {
 /// What the rest of the node says to a replica; its whole interface is in replica.hpp.
 using replica_handle =
     caf::typed_actor<caf::reacts_to<arrived>, caf::reacts_to<record_now>, caf::reacts_to<settled>,
-                     caf::reacts_to<alive>, caf::reacts_to<hand_over>, caf::reacts_to<peer_up>,
+                     caf::reacts_to<alive>, caf::reacts_to<hand_over>, caf::reacts_to<put_out>, caf::reacts_to<peer_up>,
                      caf::reacts_to<peer_down>, caf::reacts_to<replica_tick>, caf::reacts_to<replica_stop>>;
 
 // -- from a replica to its shard -------------------------------------------------------------------------------------
@@ -121,6 +127,7 @@ struct cluster_house {
   explicit cluster_house(agreement& d) : decide(d) {}
 
   agreement& decide;
+  figures counts;
   std::vector<replica_handle> replicas;  // by shard
   std::vector<persist::sink> committers; // by shard: the same replicas, as rooms and users see them
   member_handle member;
@@ -130,13 +137,12 @@ struct cluster_house {
   /// Of each shard; grows with every serve and every yield. A commit that was prepared in another one is passed over:
   /// whoever sent it has seen a state that is not the shard's any more.
   std::array<std::atomic<uint64_t>, shard_count> eras{};
+  /// Of each shard that is led here: how many members are in sync. Written by the replicas.
+  std::array<std::atomic<uint32_t>, shard_count> copies{};
   /// Snapshots on their way to other nodes.
   std::atomic<uint32_t> installs{0};
   /// Numbers them; not unique beyond this process.
   std::atomic<uint64_t> transfers{0};
-  /// Letters that could not be read: another node speaks another version.
-  std::atomic<uint64_t> letters_unread{0};
-
   /// Until when this node's lease is certainly valid, in ns of CLOCK_BOOTTIME; 0: it has none. Written by the member.
   std::atomic<int64_t> lease_until_ns{0};
   /// How often this node's key has come to be in etcd. While it was not there, others may have been named: so a read is

@@ -22,6 +22,14 @@ controller::step::kind kind_of(move::kind x) {
   return controller::step::kind::drop_replica;
 }
 
+const store_id& target(const request_record& x) { return x.out.empty() ? x.to : x.out; }
+
+/// Its node runs with another data directory: there is nothing to wait for.
+bool is_replaced(const cluster_view& view, const store_id& id, const std::string& node) {
+  const auto now = view.nodes().find(node);
+  return now != view.nodes().end() && now->second.what.store != id;
+}
+
 } // namespace
 
 const char* to_string(controller::step::kind x) noexcept {
@@ -49,7 +57,7 @@ std::vector<placed_store> controller::placed(const cluster_view& view, int64_t n
       gone_since_ns_.erase(id);
     } else {
       auto since = gone_since_ns_.try_emplace(id, now_ns).first->second;
-      x.wanted = now_ns - since < options_.replace_s * second_ns;
+      x.wanted = now_ns - since < options_.replace_s * second_ns && !is_replaced(view, id, store.what.node);
     }
     all.push_back(std::move(x));
   }
@@ -75,7 +83,7 @@ std::vector<controller::step> controller::next(const cluster_view& view, int64_t
   placement_policy policy;
   policy.replicas = view.cluster()->what.replicas;
   policy.min_in_sync = view.cluster()->what.min_in_sync;
-  // Those of hand_over are counted in ask(); put_out is not asked for, and must not use up the number.
+  // Requests are counted in ask(), which knows those that stand.
   policy.requests_max = static_cast<uint32_t>(records.size());
   const auto moves = next_moves(records, stores, policy);
 
@@ -112,32 +120,38 @@ std::vector<controller::step> controller::next(const cluster_view& view, int64_t
 
 void controller::ask(const cluster_view& view, const std::vector<move>& moves, const condition& still, int64_t lease,
                      std::vector<step>& out) const {
-  std::map<uint32_t, store_id> wished;
+  std::map<uint32_t, request_record> wished;
   for (const auto& m : moves)
     if (m.what == move::kind::hand_over)
-      wished.emplace(m.shard, m.store);
+      wished.emplace(m.shard, request_record{.to = m.store});
+    else if (m.what == move::kind::put_out)
+      wished.emplace(m.shard, request_record{.out = m.store});
   // Those that stand and are still wished for go on; others take the place of what is taken back.
   std::set<uint32_t> standing;
   for (const auto& [shard, request] : view.requests()) {
     const auto found = wished.find(shard);
-    const bool stays = found != wished.end() && found->second == request.what.to && request.lease == lease &&
-                       standing.size() < options_.hand_overs_max;
+    const bool stays = found != wished.end() && found->second == request.what && request.lease == lease &&
+                       standing.size() < options_.requests_max;
     if (stays) {
       standing.insert(shard);
       continue;
     }
     const auto key = view.keys().request(shard);
-    out.push_back(
-        {step::kind::take_back, shard, request.what.to, 0, {still, {key, request.revision}}, {{key, std::nullopt, 0}}});
+    out.push_back({step::kind::take_back,
+                   shard,
+                   target(request.what),
+                   0,
+                   {still, {key, request.revision}},
+                   {{key, std::nullopt, 0}}});
   }
-  for (const auto& [shard, to] : wished) {
-    if (standing.size() >= options_.hand_overs_max)
+  for (const auto& [shard, wish] : wished) {
+    if (standing.size() >= options_.requests_max)
       break;
     if (view.requests().contains(shard))
       continue; // stands, or is just being taken back
     standing.insert(shard);
     const auto key = view.keys().request(shard);
-    out.push_back({step::kind::ask, shard, to, 0, {still, {key, 0}}, {{key, encode(request_record{to}), lease}}});
+    out.push_back({step::kind::ask, shard, target(wish), 0, {still, {key, 0}}, {{key, encode(wish), lease}}});
   }
 }
 

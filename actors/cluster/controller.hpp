@@ -1,5 +1,5 @@
 // controller: what the one controller of a cluster writes next: primaries for shards whose primary's node is gone,
-// learners, the end of replicas that nobody wants, and requests to hand over.
+// learners, the end of replicas that nobody wants, and requests to hand over or to put a member out.
 //
 // Part of the member, which asks it as long as this node is the controller, and carries out what it says. Knows no
 // actors and no etcd: in goes what stands there, out come transactions.
@@ -25,9 +25,9 @@
 namespace greenroom::cluster {
 
 struct controller_options {
-  uint32_t replace_s = 600;    // a store that has been gone for so long is not wanted any more; 0: at once
-  uint32_t hand_overs_max = 4; // requests that stand at the same time
-  uint32_t commits_max = 64;   // transactions under way
+  uint32_t replace_s = 600;  // a store that has been gone for so long is not wanted any more; 0: at once
+  uint32_t requests_max = 4; // that stand at the same time
+  uint32_t commits_max = 64; // transactions under way
 };
 
 class controller {

@@ -2,7 +2,8 @@
 // they want changed. As long as it holds the controller's key, what the controller does, too.
 //
 // In   propose from replicas; member_stop; etcd's answers, and a tick
-// Out  record_now, settled, alive and hand_over to the replicas; the nodes to the gateway; house.lease_until_ns
+// Out  record_now, settled, alive, hand_over and put_out to the replicas; the nodes to the gateway;
+// house.lease_until_ns
 //
 // The life of a registration: find the cluster's record, be granted a lease, write the node's key under it, and read
 // all records after that. Only then the lease counts for reads (cluster_house::lease_until_ns). A lease that has ended,

@@ -25,7 +25,7 @@ struct member_metrics {
   static constexpr size_t move_kinds = 5;
   std::array<counter, move_kinds> moves;        // written, by controller::step::kind
   std::array<counter, move_kinds> moves_failed; // refused, or nobody knows
-  counter hand_overs;                           // asked of this node's replicas
+  counter requests;                             // of the controller, told to this node's replicas
 };
 
 } // namespace greenroom::cluster

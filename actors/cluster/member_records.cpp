@@ -96,14 +96,18 @@ void member_actor::tell_requests() {
   std::erase_if(told_requests_, [this](const auto& x) { return !view_.requests().contains(x.first); });
   for (const auto& [shard, request] : view_.requests()) {
     if (shard >= house_.replicas.size() || shard >= shard_count ||
-        view_.shards()[shard].what.primary != options_.store || request.what.to == options_.store)
+        view_.shards()[shard].what.primary != options_.store || request.what.to == options_.store ||
+        request.what.out == options_.store)
       continue;
     auto& told = told_requests_[shard];
     if (told.revision == request.revision && now() < told.again_ns)
       continue;
     told = {request.revision, now() + options_.request_repeat_ms * ms_ns};
-    metrics_.hand_overs.add();
-    tell(house_.replicas[shard], hand_over{request.what.to});
+    metrics_.requests.add();
+    if (request.what.out.empty())
+      tell(house_.replicas[shard], hand_over{request.what.to});
+    else
+      tell(house_.replicas[shard], put_out{request.what.out});
   }
 }
 

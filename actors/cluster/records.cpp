@@ -28,6 +28,8 @@ public:
     return found ? text_of(*found, field, bytes_min, bytes_max) : std::string();
   }
 
+  bool has(const char* field) const { return object_.is_object() && object_.contains(field); }
+
   /// A text, or null, which is read as empty.
   std::string text_or_null(const char* field) {
     const json* found = find(field);
@@ -145,7 +147,9 @@ std::string encode(const shard_record& x) {
   return text_of({{"epoch", x.epoch}, {"primary", primary}, {"in_sync", x.in_sync}, {"replicas", x.replicas}});
 }
 
-std::string encode(const request_record& x) { return text_of({{"to", x.to}}); }
+std::string encode(const request_record& x) {
+  return x.out.empty() ? text_of({{"to", x.to}}) : text_of({{"out", x.out}});
+}
 
 outcome<cluster_record> parse_cluster_record(std::string_view text) {
   reader in(text);
@@ -195,7 +199,10 @@ outcome<shard_record> parse_shard_record(std::string_view text) {
 outcome<request_record> parse_request_record(std::string_view text) {
   reader in(text);
   request_record x;
-  x.to = in.text("to", 1);
+  if (in.has("out"))
+    x.out = in.text("out", 1);
+  else
+    x.to = in.text("to", 1);
   return std::move(in).finish(std::move(x));
 }
 

@@ -67,9 +67,10 @@ struct shard_record {
   friend bool operator==(const shard_record&, const shard_record&) = default;
 };
 
-/// What the controller asks of a shard's primary.
+/// What the controller asks of a shard's primary; one of the two.
 struct request_record {
-  store_id to; // stop, and name this store
+  store_id to = {};  // stop, and name this store
+  store_id out = {}; // take this store out of in_sync and replicas
 
   friend bool operator==(const request_record&, const request_record&) = default;
 };

@@ -21,6 +21,8 @@ void replica_actor::start() {
 void replica_actor::on_failure() { yield(); }
 
 void replica_actor::on_exit() {
+  serves_ = false;
+  count_role();
   forget_commits();
   for (auto& [to, o] : outgoing_)
     release(o);
@@ -193,6 +195,8 @@ void replica_actor::forget_commits() {
 
 void replica_actor::serve(uint64_t epoch) {
   serves_ = true;
+  cluster_.counts.replicas.serves.add();
+  count_role();
   // For whoever asks afterwards who led what: an epoch of a shard is served by one process, and by no second one.
   spdlog::info("what=serving shard={} epoch={}", id_, epoch);
   cluster_.eras[id_].fetch_add(1);
@@ -204,7 +208,20 @@ void replica_actor::yield() {
   if (!std::exchange(serves_, false))
     return; // was to be the primary, and has not said so to anybody
   cluster_.eras[id_].fetch_add(1);
+  cluster_.counts.replicas.yields.add();
+  count_role();
   tell(shard_, cluster::yield{});
+}
+
+/// The gauges hold what this replica last told them.
+void replica_actor::count_role() {
+  const auto& record = replication_.record();
+  cluster_.copies[id_].store(static_cast<uint32_t>(record.in_sync.size()), std::memory_order_relaxed);
+  bool is_short = serves_ && record.in_sync.size() < record.replicas.size();
+  if (std::exchange(counted_leading_, serves_) != serves_)
+    cluster_.counts.replicas.leading.add(serves_ ? 1 : -1);
+  if (std::exchange(counted_short_, is_short) != is_short)
+    cluster_.counts.replicas.short_of.add(is_short ? 1 : -1);
 }
 
 // -- those who decide, and time --------------------------------------------------------------------------------------
@@ -217,6 +234,7 @@ void replica_actor::receive(const record_now& x) {
   replication_.min_in_sync(cluster_.min_in_sync.load(std::memory_order_relaxed));
   replication_.record(x.what, x.revision);
   cluster_.record_of[id_].store(x.registration, std::memory_order_release);
+  count_role();
   const auto& now = replication_.record();
   std::pair<uint64_t, store_id> named{now.epoch, now.primary};
   if (named_ == named)
@@ -269,7 +287,7 @@ void replica_actor::receive(const arrived& x) {
     return; // of a link that has ended
   auto letter = read_replica_letter(*x.what);
   if (!letter) {
-    cluster_.letters_unread.fetch_add(1);
+    cluster_.counts.replicas.letters_unread.add();
     spdlog::warn("what=letter_unread shard={} node={} bytes={}", id_, x.from->name, x.what->size());
     return;
   }

@@ -2,8 +2,8 @@
 // the log, letters to the replicas on other nodes, proposals to the member; and gives away snapshots or takes one in.
 //
 // In   commit from rooms, users and the shard; arrived, peer_up, peer_down from the gateway; record_now, settled,
-//      alive, hand_over from the member; logged, shard_loaded, log_found, snapshot_read from the store's actors;
-//      replica_tick
+//      alive, hand_over, put_out from the member; logged, shard_loaded, log_found, snapshot_read from the store's
+//      actors; replica_tick
 // Out  committed; primary_is, serve, yield to the shard; propose to the member; letters
 //
 // Invariants
@@ -53,7 +53,7 @@ struct flush_due {
 using replica_interface =
     caf::typed_actor<caf::reacts_to<persist::commit>, caf::reacts_to<persist::logged>, caf::reacts_to<arrived>,
                      caf::reacts_to<flush_due>, caf::reacts_to<record_now>, caf::reacts_to<settled>,
-                     caf::reacts_to<alive>, caf::reacts_to<hand_over>, caf::reacts_to<peer_up>,
+                     caf::reacts_to<alive>, caf::reacts_to<hand_over>, caf::reacts_to<put_out>, caf::reacts_to<peer_up>,
                      caf::reacts_to<peer_down>, caf::reacts_to<shard_loaded>, caf::reacts_to<log_found>,
                      caf::reacts_to<snapshot_read>, caf::reacts_to<replica_tick>, caf::reacts_to<replica_stop>>;
 
@@ -71,6 +71,7 @@ public:
   void receive(const settled&) { replication_.settled(); }
   void receive(const alive& x) { replication_.alive(*x.stores); }
   void receive(const hand_over& x) { replication_.move_to(x.to); }
+  void receive(const put_out& x) { replication_.put_out(x.store); }
   void receive(const peer_up& x);
   void receive(const peer_down& x);
   void receive(const shard_loaded& x);
@@ -147,6 +148,7 @@ private:
   void answer_commits();
   void forget_commits();
   void ask_for_log(reading& r);
+  void count_role();
 
   // Snapshots (replica_install.cpp).
   void take(const peer_ptr& from, const append& x) { replication_.receive(from->store, x); }
@@ -183,6 +185,8 @@ private:
   std::deque<waiting> commits_;
   bool flush_armed_ = false;
   bool serves_ = false;
+  bool counted_leading_ = false;
+  bool counted_short_ = false;
   std::optional<std::pair<uint64_t, store_id>> named_; // primary, as the shard was told
 
   std::map<store_id, outgoing> outgoing_;

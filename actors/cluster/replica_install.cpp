@@ -88,6 +88,7 @@ void replica_actor::take(const peer_ptr& from, const installed_piece& x) {
   o.heard_ms = house_.steady_ms();
   if (o.all_sent && o.taken == o.sent) {
     spdlog::info("what=install_done shard={} to={} pieces={}", id_, from->store, o.sent);
+    cluster_.counts.replicas.snapshots_out.add();
     release(o);
     outgoing_.erase(i);
     replication_.installed(from->store, true);
@@ -163,6 +164,7 @@ void replica_actor::installed_write(const writing& w) {
       post(incoming_->from->store, installed_piece{w.transfer, w.number, true});
     break;
   case writing::kind::end:
+    cluster_.counts.replicas.snapshots_in.add();
     if (wanted)
       incoming_->complete = true; // told when the shard can answer
     replication_.store_failed();

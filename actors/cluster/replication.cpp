@@ -42,9 +42,12 @@ void replication::loaded(const storage::shard_state& state, std::vector<log_entr
 }
 
 void replication::store_failed() {
+  bool led = is_leading();
   step_down();
   role_ = role::unknown;
   writes_.clear();
+  if (led)
+    name_another();
 }
 
 void replication::stored() {
@@ -150,7 +153,12 @@ void replication::follow_record() {
     for (const auto& s : record_.replicas)
       if (s != self_ && !followers_.contains(s))
         start(s, followers_[s]);
-    std::erase_if(followers_, [this](const auto& f) { return !contains(record_.replicas, f.first); });
+    std::erase_if(followers_, [this](const auto& f) {
+      bool gone = !contains(record_.replicas, f.first);
+      if (gone && f.second.how == follower::mode::installing)
+        left_installing_.insert(f.first);
+      return gone;
+    });
     advance();
     for (auto& [s, f] : followers_)
       feed(s, f);
@@ -177,6 +185,7 @@ void replication::lead() {
   successor_.clear();
   joining_.reset();
   followers_.clear();
+  left_installing_.clear();
   for (const auto& s : record_.replicas)
     if (s != self_)
       start(s, followers_[s]);
@@ -248,7 +257,12 @@ void replication::start(const store_id& to, follower& f) {
   f = follower{};
   f.heard_ms = now_ms_; // a lease from now on to answer in
   f.next = last_.index + 1;
-  if (auto l = linked_.find(to); l != linked_.end() && l->second)
+  bool installs = left_installing_.erase(to) != 0;
+  if (auto l = linked_.find(to); l == linked_.end() || !l->second)
+    return;
+  if (installs)
+    install(to, f);
+  else
     probe(to, f);
 }
 
@@ -341,6 +355,7 @@ void replication::installed(const store_id& by, bool done) {
 
 void replication::link(const store_id& to, bool up) {
   linked_[to] = up;
+  left_installing_.erase(to);
   auto i = followers_.find(to);
   if (i == followers_.end())
     return;
@@ -380,7 +395,7 @@ void replication::receive(const store_id& from, const appended& x) {
     }
     if (f.how == follower::mode::probing) {
       f.how = follower::mode::streaming;
-      f.next = x.index + 1;
+      f.next = f.matched + 1; // not x.index: an answer to what was sent before the probe may say less
     }
     feed(from, f);
     advance();
@@ -388,7 +403,7 @@ void replication::receive(const store_id& from, const appended& x) {
     break;
   case appended::verdict::mismatch:
     if (f.how == follower::mode::probing || f.how == follower::mode::streaming) {
-      f.next = std::min(x.index, last_.index) + 1;
+      f.next = std::max(f.matched, std::min(x.index, last_.index)) + 1;
       probe(from, f);
     }
     break;
@@ -545,6 +560,31 @@ void replication::take_in() {
       joining_ = s;
       return;
     }
+}
+
+/// Our log can't be written: a member that can be reached goes on in our place, instead of waiting for us. If its log
+/// is no better it does the same.
+void replication::name_another() {
+  if (proposed_ || record_.primary != self_)
+    return;
+  for (const auto& s : record_.in_sync)
+    if (auto l = linked_.find(s); l != linked_.end() && l->second && contains(alive_, s)) {
+      auto wanted = record_;
+      ++wanted.epoch;
+      wanted.primary = s;
+      propose(std::move(wanted));
+      return;
+    }
+}
+
+void replication::put_out(const store_id& whom) {
+  if (role_ != role::serving || proposed_ || whom == self_ || record_.in_sync.size() <= limits_.min_in_sync ||
+      !contains(record_.in_sync, whom))
+    return;
+  auto wanted = record_;
+  std::erase(wanted.in_sync, whom);
+  std::erase(wanted.replicas, whom); // or it would be taken in again as a learner
+  propose(std::move(wanted));
 }
 
 void replication::move_to(const store_id& next) {

@@ -16,6 +16,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 namespace greenroom::cluster {
@@ -86,7 +87,7 @@ public:
   void loaded(const storage::shard_state& state, std::vector<log_entry> tail);
   void stored();
   void applied(uint64_t index);
-  /// A write failed: what the log holds is unknown until loaded().
+  /// A write failed: what the log holds is unknown until loaded(). A primary asks that another be named.
   void store_failed();
   /// `entries` follow on `before`; nullopt: they are not kept any more.
   void log_read(const store_id& whom, const std::optional<std::pair<log_position, std::vector<log_entry>>>& found);
@@ -114,6 +115,9 @@ public:
   void tick(int64_t now_ms);
   /// Hands the shard over to a member of in_sync: nothing is admitted any more, what was is finished first.
   void move_to(const store_id& next);
+  /// Takes a member out of in_sync and replicas, if enough stay. It has nothing to wait for: the others have all that
+  /// is committed.
+  void put_out(const store_id& whom);
 
   bool serving() const noexcept { return role_ == role::serving; }
   uint64_t epoch() const noexcept { return epoch_; }
@@ -175,6 +179,7 @@ private:
   void propose(shard_record wanted);
   bool put_out_silent();
   void take_in();
+  void name_another();
   void hand_over();
   void append_own(std::shared_ptr<const std::string> batch);
   void advance();
@@ -219,6 +224,9 @@ private:
   std::vector<log_entry> unsent_; // numbered, not yet written: one write per burst
 
   std::map<store_id, follower> followers_;
+  // Not in replicas any more, and told to install in this epoch, on a link that is there yet: it may drop what it has
+  // at any time. If it comes back, nothing that it says counts before it has installed.
+  std::set<store_id> left_installing_;
   uint64_t barrier_ = 0;            // the empty entry of this epoch
   std::optional<store_id> joining_; // a learner that commits wait for already
   store_id successor_;

@@ -181,6 +181,11 @@ void router::tick() {
   }
   if (stalled_ && (here_ || primary()))
     resend();
+  // A room that ended by a mistake answers nobody. Who asked has had its own deadline meanwhile, on its own node.
+  if (late > swept_ms_) {
+    std::erase_if(guests_, [&](const auto& g) { return g.second.since < swept_ms_; });
+    swept_ms_ = house_.steady_ms();
+  }
 }
 
 void router::expire(pending& p) {
@@ -281,7 +286,8 @@ void router::finish(const pending& p, const user::welcome& what) {
   } else {
     for (const auto& [room, entry] : *what.rooms)
       greenroom::tell(
-          to, user::listed{room, {entry.epoch, entry.since > 0 ? entry.since - 1 : 0}, true, what.rooms->size()});
+          to,
+          user::listed{room, {entry.epoch, entry.since > 0 ? entry.since - 1 : 0}, true, what.rooms->size(), 0, true});
   }
 }
 
@@ -416,9 +422,10 @@ void router::come(uint32_t node, const forward& x) {
   auto ticket = x.ticket == 0 ? 0 : ++next_ticket_;
   command c = std::visit(
       []<class Command>(const Command& what) -> command { return std::make_shared<const Command>(what); }, x.what);
-  if (ticket != 0)
-    guests_.emplace(ticket,
-                    guest{node, x.ticket, std::visit([](const auto& what) { return only_reads(what); }, x.what)});
+  if (ticket != 0) {
+    bool reads = std::visit([](const auto& what) { return only_reads(what); }, x.what);
+    guests_.emplace(ticket, guest{node, x.ticket, reads, house_.steady_ms()});
+  }
   perform_here(ticket, c, node, x.again);
 }
 

@@ -101,6 +101,7 @@ private:
     uint32_t node = 0;
     uint64_t ticket = 0;
     bool reads = false;
+    int64_t since = 0;
   };
   struct neighbour {
     peer_ptr link;                                     // null: not linked
@@ -147,6 +148,7 @@ private:
   uint64_t next_ticket_ = 0;
   std::map<uint64_t, pending> pending_;
   std::unordered_map<uint64_t, guest> guests_; // by ticket
+  int64_t swept_ms_ = 0;                       // guests that nobody can wait for any more are gone since then
   // Connections of this node that have arrived at users of this shard, to arrive again at the next primary.
   std::map<uint64_t, user::command_ptr> connections_;
   std::vector<std::string> names_; // node i is names_[i - 1]

@@ -93,6 +93,7 @@ outcome<std::shared_ptr<const credentials>> credentials::load(const credential_f
   SSL_CTX_set_min_proto_version(c, TLS1_3_VERSION);
   SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(c, 0);
+  SSL_CTX_set_mode(c, SSL_MODE_NO_AUTO_CHAIN); // what leads to the issuer is in the file, the CA is known to all
   out->context_.set_verify_mode(asio::ssl::verify_peer | asio::ssl::verify_fail_if_no_peer_cert);
   // Else OpenSSL asks for the password of a key on the terminal.
   SSL_CTX_set_default_passwd_cb(c, [](char*, int, int, void*) { return -1; });
@@ -141,7 +142,8 @@ trouble why_failed(const error_code& what, const inspection& seen) {
     const auto whose = seen.names.empty() ? std::string("without a DNS name") : "of " + list_of(seen.names);
     if (kind == refusal::wrong_name)
       return {kind, "the certificate shown is one " + whose + ", not of " + seen.expected};
-    return {kind, "a certificate " + whose + ": " + X509_verify_cert_error_string(seen.error)};
+    return {kind, "a certificate " + whose + (kind == refusal::unknown_ca ? ", not from our CA: " : ": ") +
+                      X509_verify_cert_error_string(seen.error)};
   }
   if (what.category() != asio::error::get_ssl_category())
     return {refusal::gone, what == asio::ssl::error::stream_truncated || what == asio::error::eof

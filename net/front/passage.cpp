@@ -38,10 +38,10 @@ void passage::wait(steady::time_point deadline, bool whole) {
 
 void passage::close() noexcept {
   closed_ = true;
-  error_code none; // nobody can do anything about it
-  far.lowest_layer().close(none);
+  error_code none;  // nobody can do anything about it
+  door.close(none); // first: whoever has seen the end of the rest finds it closed
   near.close(none);
-  door.close(none);
+  far.lowest_layer().close(none);
   deadline_.cancel(none);
   done_.cancel(none);
 }

@@ -24,6 +24,21 @@ struct caf_settings : caf::actor_system_config {
   caf_settings() { set("scheduler.policy", caf::atom("testing")); }
 };
 
+/// Hears one answer.
+class ear_actor : public hosted_actor<ear_actor, asker> {
+public:
+  ear_actor(caf::actor_config& cfg, house& in, std::optional<answer>& into)
+      : hosted_actor(cfg, *in.strands.front(), actor_kind::requester, "ear", in.living), into_(into) {}
+
+  void receive(const reply& x) {
+    into_ = x.what;
+    quit();
+  }
+
+private:
+  std::optional<answer>& into_;
+};
+
 } // namespace
 
 // -- what the actors are given ---------------------------------------------------------------------------------------
@@ -327,6 +342,20 @@ answer scene::perform(const std::string& user, std::variant<op::any, account::an
   }
   tell(requesters_[0], requester::perform{std::make_shared<requester::call>(
                            requester::call{who, std::move(what), [&](answer a) { result = std::move(a); }})});
+  run();
+  if (!result)
+    throw std::logic_error("the call was not answered");
+  return *result;
+}
+
+answer scene::perform_again(const user_id& user, std::variant<account::register_user, account::guest> what) {
+  std::optional<answer> result;
+  caller from;
+  from.to = system_->spawn<ear_actor>(*home, result);
+  from.retried = true;
+  auto c = std::make_shared<user::command>(user::command{user, from, {}});
+  std::visit([&](auto& x) { c->what = std::move(x); }, what);
+  tell(home->shard_of(user), user::ask{std::move(c)});
   run();
   if (!result)
     throw std::logic_error("the call was not answered");

@@ -37,6 +37,22 @@ TEST_CASE("an account is registered once, and only its password opens it", "[use
         errc::forbidden);
 }
 
+TEST_CASE("an account whose making is repeated, because the answer was lost, is made once and can be used", "[user]") {
+  scene s;
+  auto ada = user_id::trusted("ada");
+  account::register_user enlist{ada, "correct horse", "laptop"};
+  auto first = granted(s.perform("", account::any{enlist}));
+  auto again = granted(s.perform_again(ada, enlist));
+  CHECK(again.who.user == ada);
+  CHECK(again.who.session != first.who.session);
+  CHECK(granted(s.perform("", account::any{account::refresh{again.refresh_token}})).who.user == ada);
+  // Somebody else's request for the same name learns nothing by being repeated.
+  CHECK(refused(s.perform_again(ada, account::register_user{ada, "another horse", "laptop"})) == errc::exists);
+  auto guest = granted(s.perform("", account::any{account::guest{"phone"}}));
+  CHECK(granted(s.perform_again(guest.who.user, account::guest{"phone"})).who.user == guest.who.user);
+  CHECK(refused(s.perform_again(ada, account::guest{"phone"})) == errc::unavailable);
+}
+
 TEST_CASE("passwords can't be tried out: attempts on one account are throttled", "[user]") {
   scene s{[](settings& c) { c.limits.logins_per_minute = 3; }};
   auto ada = user_id::trusted("ada");

@@ -24,7 +24,7 @@ unsigned rooms_for(unsigned users) { return std::max(rooms_each, users * rooms_e
 double wait_until_quiet(bench& b) {
   unsigned quiet = 0;
   for (unsigned second = 0; second < 120; ++second) {
-    cpu_meter meter(b.server.pid);
+    cpu_meter meter(b.server.pids);
     b.on.pass(std::chrono::seconds(1));
     meter.finish();
     quiet = meter.server_us() < 20'000 ? quiet + 1 : 0;
@@ -68,17 +68,17 @@ void idle(bench b) {
   b.opts.all_used();
   crowd all(b.on, b.server);
   wait_until_quiet(b);
-  const memory before = memory_of(b.server.pid);
+  const memory before = memory_of(b.server.pids.front());
   for (unsigned i = 0; i < connections / 2; ++i)
     all.add(member(i), "");
   all.enter(64);
   wait_until_quiet(b);
-  const memory half = memory_of(b.server.pid);
+  const memory half = memory_of(b.server.pids.front());
   for (unsigned i = connections / 2; i < connections; ++i)
     all.add(member(i), "");
   all.enter(64);
   const double cpu_ms = wait_until_quiet(b);
-  const memory full = memory_of(b.server.pid);
+  const memory full = memory_of(b.server.pids.front());
 
   report r("idle");
   r.add("server", b.server.name).add("connections", connections).add("rooms", rooms_for(connections));
@@ -105,7 +105,7 @@ void storm(bench b) {
   crowd all(b.on, b.server);
   for (unsigned i = 0; i < connections; ++i)
     all.add(rooms == 0 ? "passer" + b.run + std::to_string(i) : member(i), "");
-  cpu_meter meter(b.server.pid);
+  cpu_meter meter(b.server.pids);
   all.enter(parallel);
   meter.finish();
 

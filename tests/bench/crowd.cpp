@@ -38,7 +38,7 @@ void crowd::next_enters() {
   peer& p = peers_[entered_];
   p.sent_ns = now_ns();
   p.entered_ns = -p.sent_ns;
-  p.open(target_.port, static_cast<unsigned>(entered_));
+  p.open(target_.ports[entered_ % target_.ports.size()], static_cast<unsigned>(entered_));
   ++entered_;
 }
 

@@ -17,10 +17,10 @@
 
 namespace greenroom::bench {
 
-/// The server under test.
+/// The server under test, or all nodes of a cluster.
 struct target {
-  uint16_t port = 8080;
-  pid_t pid = 0;
+  std::vector<uint16_t> ports; // connections take them in turn
+  std::vector<pid_t> pids;     // whose CPU time counts; memory is that of the first
   std::string secret;          // that signs its tokens
   std::string name = "server"; // as the report calls it
 };

@@ -12,12 +12,15 @@ void fanout(bench b) {
   const unsigned receivers = b.opts.number("receivers", 1000);
   const unsigned messages = b.opts.number("messages", 300);
   const std::string text = filler(b.opts.number("text-bytes", 64));
+  const std::string room = b.opts.text("room", "bench-fanout-" + b.run);
+  target of_sender = b.server;
+  if (const unsigned port = b.opts.number("sender-port", 0))
+    of_sender.ports = {static_cast<uint16_t>(port)};
   b.opts.all_used();
   const unsigned warm_up = messages / 10 + 1;
-  const std::string room = "bench-fanout-" + b.run;
   const std::string named = R"("room":")" + room + "\"";
 
-  crowd stage(b.on, b.server); // the sender creates the room, and does not listen: N receivers are N deliveries
+  crowd stage(b.on, of_sender); // the sender creates the room, and does not listen: N receivers are N deliveries
   peer& sender = stage.add(
       "fanout-sender", R"("subscribe":"none")",
       {R"("op":"create","kind":"public",)" + named, R"("op":"join",)" + named, R"("op":"unsubscribe",)" + named});
@@ -62,7 +65,7 @@ void fanout(bench b) {
   for (unsigned i = 0; i < warm_up; ++i)
     say();
   latencies.clear();
-  cpu_meter meter(b.server.pid);
+  cpu_meter meter(b.server.pids);
   for (unsigned i = 0; i < messages; ++i)
     say();
   meter.finish();

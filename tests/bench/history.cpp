@@ -91,7 +91,7 @@ void history(bench b) {
     b.on.pass(std::chrono::milliseconds(300)); // warm-up
     const uint64_t pages_before = pages;
     const uint64_t bytes_before = bytes;
-    cpu_meter meter(b.server.pid);
+    cpu_meter meter(b.server.pids);
     b.on.pass(time);
     meter.finish();
     const auto done = static_cast<double>(pages - pages_before);

@@ -8,6 +8,7 @@
 #include <exception>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <stdexcept>
 
 namespace greenroom::bench {
@@ -22,7 +23,7 @@ const std::map<std::string_view, void (*)(bench)> scenarios = {
 constexpr const char* usage = R"(usage: greenroom-bench SCENARIO [--NAME VALUE]...
 
   send       --senders 1 --seconds 5 --text-bytes 64 --probe-dir DIR
-  fanout     --receivers 1000 --messages 300 --text-bytes 64
+  fanout     --receivers 1000 --messages 300 --text-bytes 64 --sender-port PORT --room NAME
   populate   --connections 10000
   idle       --connections 10000 --hold-s 0
   storm      --connections 5000 --parallel 64 --rooms 0
@@ -30,7 +31,8 @@ constexpr const char* usage = R"(usage: greenroom-bench SCENARIO [--NAME VALUE].
   fdatasync  --dir . --times 500
   targets    --file FILE
 
-All but the last two:  --port 8080 --pid PID --secret FILE --server greenroom
+All but the last two:  --port 8080[,PORT...] --pid PID[,PID...] --secret FILE --server greenroom
+  With several ports connections take them in turn; the CPU time of all PIDs is added up.
 )";
 
 std::string read_secret(const std::string& path) {
@@ -60,8 +62,10 @@ void run(const std::string& name, int argc, char** argv) {
   raise_descriptor_limit();
   options opts(argc, argv);
   target server;
-  server.port = static_cast<uint16_t>(opts.number("port", 8080));
-  server.pid = static_cast<pid_t>(opts.number("pid", 0));
+  for (const auto port : opts.numbers("port", "8080"))
+    server.ports.push_back(static_cast<uint16_t>(port));
+  for (const auto pid : opts.numbers("pid", "0"))
+    server.pids.push_back(static_cast<pid_t>(pid));
   server.secret = read_secret(opts.text("secret", ""));
   server.name = opts.text("server", "greenroom");
   loop on;
@@ -86,8 +90,21 @@ std::string options::text(const std::string& name, const std::string& otherwise)
   return it == given_.end() ? otherwise : it->second;
 }
 
+std::vector<unsigned> options::numbers(const std::string& name, const std::string& otherwise) {
+  std::vector<unsigned> all;
+  std::istringstream list(text(name, otherwise));
+  for (std::string one; std::getline(list, one, ',');)
+    all.push_back(number_of(name, one));
+  if (all.empty())
+    throw std::runtime_error("--" + name + " takes numbers with commas between them");
+  return all;
+}
+
 unsigned options::number(const std::string& name, unsigned otherwise) {
-  const std::string value = text(name, std::to_string(otherwise));
+  return number_of(name, text(name, std::to_string(otherwise)));
+}
+
+unsigned options::number_of(const std::string& name, const std::string& value) {
   if (value.empty() || value.size() > 9 || value.find_first_not_of("0123456789") != std::string::npos)
     throw std::runtime_error("--" + name + " takes a number, not " + value);
   return static_cast<unsigned>(std::stoul(value));

@@ -89,11 +89,18 @@ void report::print() {
   std::fflush(stdout);
 }
 
-cpu_meter::cpu_meter(pid_t server)
-    : server_(server), server_ns_(cpu_ns(server)), own_ns_(cpu_ns(0)), wall_ns_(now_ns()) {}
+cpu_meter::cpu_meter(std::vector<pid_t> servers)
+    : servers_(std::move(servers)), server_ns_(of_servers()), own_ns_(cpu_ns(0)), wall_ns_(now_ns()) {}
+
+int64_t cpu_meter::of_servers() const {
+  int64_t sum = 0;
+  for (const auto p : servers_)
+    sum += cpu_ns(p);
+  return sum;
+}
 
 void cpu_meter::finish() {
-  server_ns_ = cpu_ns(server_) - server_ns_;
+  server_ns_ = of_servers() - server_ns_;
   own_ns_ = cpu_ns(0) - own_ns_;
   wall_ns_ = now_ns() - wall_ns_;
 }

@@ -48,7 +48,8 @@ private:
 /// CPU time of the server and of this program between its construction and `finish`.
 class cpu_meter {
 public:
-  explicit cpu_meter(pid_t server);
+  /// The server, or the nodes of a cluster: their time is added up.
+  explicit cpu_meter(std::vector<pid_t> servers);
   void finish();
   double server_us() const { return static_cast<double>(server_ns_) / 1e3; }
   double seconds() const { return static_cast<double>(wall_ns_) / 1e9; }
@@ -56,7 +57,9 @@ public:
   void add_shares(report& to) const;
 
 private:
-  pid_t server_;
+  int64_t of_servers() const;
+
+  std::vector<pid_t> servers_;
   int64_t server_ns_;
   int64_t own_ns_;
   int64_t wall_ns_;

@@ -19,11 +19,15 @@ public:
   options(int argc, char** argv);
 
   unsigned number(const std::string& name, unsigned otherwise);
+  /// With commas between them; at least one.
+  std::vector<unsigned> numbers(const std::string& name, const std::string& otherwise);
   std::string text(const std::string& name, const std::string& otherwise);
   /// Throws when there is an option that nobody has asked for.
   void all_used() const;
 
 private:
+  static unsigned number_of(const std::string& name, const std::string& value);
+
   std::map<std::string, std::string> given_;
   std::set<std::string> known_;
 };
@@ -40,6 +44,8 @@ struct bench {
 /// acknowledged. With `--probe-dir DIR` fdatasync is measured before and after, for a ratio.
 void send(bench b);
 /// `--receivers N --messages M`: one room, one message at a time; the next one leaves when all have the last.
+/// `--sender-port P --room NAME`: who sends is on another node, and the room where it should be; the CPU time is that
+/// of the receivers' node.
 void fanout(bench b);
 /// `--connections N`: gives the users of `idle` and `storm` their rooms: each three, each room a hundred of them.
 void populate(bench b);

@@ -58,7 +58,7 @@ void send(bench b) {
 
   latencies.clear();
   const uint64_t acks_before = acks;
-  cpu_meter meter(b.server.pid);
+  cpu_meter meter(b.server.pids);
   b.on.pass(time);
   meter.finish();
   const auto done = static_cast<double>(acks - acks_before);

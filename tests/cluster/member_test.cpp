@@ -496,8 +496,26 @@ TEST_CASE_METHOD(member_world, "a restart moves nothing, a long absence does", "
   CHECK(learners == placement_policy{}.learners_max);
 }
 
+TEST_CASE_METHOD(member_world, "a node that comes back with another data directory is given copies at once",
+                 "[member][controller]") {
+  o.control.replace_s = 600;
+  found({"s1", "s2"}, 2);
+  const auto lease = other("n2", "s2");
+  start();
+  pass(1s);
+  etcd.end(lease);
+  pass(1s);
+  other("n2", "s2-new");
+  pass(2s);
+  size_t learners = 0;
+  for (uint32_t s = 0; s < shard_count; ++s)
+    for (const auto& id : record(s).replicas)
+      learners += id == "s2-new" ? 1 : 0;
+  CHECK(learners == placement_policy{}.learners_max);
+}
+
 TEST_CASE_METHOD(member_world, "the controller asks for balance, and takes back what is done", "[member][controller]") {
-  o.control.hand_overs_max = 2;
+  o.control.requests_max = 2;
   found({"s2", "s1"}, 2);
   other("n2", "s2");
   start();
@@ -529,7 +547,7 @@ TEST_CASE_METHOD(member_world, "a request is told to the primary's replica, agai
   const auto lease = other("n2", "s2");
   etcd.put(keys.controller(), "n2", lease);
   start();
-  etcd.put(keys.request(6), encode(request_record{"s2"}), lease);
+  etcd.put(keys.request(6), encode(request_record{.to = "s2"}), lease);
   run();
   CHECK(seen.hand_overs == std::vector<std::pair<shard_id, store_id>>{{6, "s2"}});
   pass(1s);
@@ -540,6 +558,31 @@ TEST_CASE_METHOD(member_world, "a request is told to the primary's replica, agai
   etcd.put(keys.shard(6), encode(shard_record{2, "s2", {"s1", "s2"}, {"s1", "s2"}}));
   pass(5s);
   CHECK(seen.hand_overs.size() == 2);
+}
+
+TEST_CASE_METHOD(member_world, "a member that is not wanted any more is put out by its primary, once there are others",
+                 "[member][controller]") {
+  o.control.requests_max = shard_count;
+  found({"s1", "s2", "s3"}, 2);
+  other("n2", "s2");
+  other("n3", "s3");
+  start();
+  pass(10s);
+  size_t out = 0;
+  for (uint32_t s = 0; s < shard_count; ++s)
+    if (auto request = etcd.get(keys.request(s)))
+      out += parse_request_record(request->value)->out.empty() ? 0 : 1;
+  CHECK(out > 0);
+  REQUIRE_FALSE(seen.put_outs.empty());
+  // What the primary then writes is enough: nothing brings the store back.
+  const auto [shard, store] = seen.put_outs.front();
+  auto less = record(shard);
+  std::erase(less.in_sync, store);
+  std::erase(less.replicas, store);
+  etcd.put(keys.shard(shard), encode(less));
+  pass(10s);
+  CHECK(record(shard) == less);
+  CHECK_FALSE(etcd.get(keys.request(shard)));
 }
 
 } // namespace greenroom::cluster::test

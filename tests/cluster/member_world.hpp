@@ -26,6 +26,7 @@ struct told {
   std::vector<record> records;
   std::vector<shard_id> settled;
   std::vector<std::pair<shard_id, store_id>> hand_overs;
+  std::vector<std::pair<shard_id, store_id>> put_outs;
   std::vector<store_id> alive; // as the replica of shard 0 was told last
 
   const record* last_of(shard_id shard) const {
@@ -50,6 +51,7 @@ public:
       told_.alive = *x.stores;
   }
   void receive(const hand_over& x) { told_.hand_overs.emplace_back(shard_, x.to); }
+  void receive(const put_out& x) { told_.put_outs.emplace_back(shard_, x.store); }
   void receive(const peer_up&) {}
   void receive(const peer_down&) {}
   void receive(const replica_tick&) {}

@@ -18,6 +18,12 @@ using greenroom::storage::shard_state;
 
 namespace {
 
+/// A snapshot was taken, or not.
+struct install_answer {
+  uint64_t transfer = 0;
+  bool done = false;
+};
+
 class world;
 
 /// What is on one store's disk, and the process over it, when there is one.
@@ -36,7 +42,14 @@ public:
   void read_log(const store_id& whom, uint64_t index) override { reads.push_back({whom, index}); }
   void send(const store_id& to, const append& what) override;
   void send(const store_id& to, const appended& what) override;
-  void install(const store_id& to) override { installs.push_back(to); }
+  void install(const store_id& to) override {
+    forget_install(to);
+    transfers[to] = ++last_transfer;
+    installs.push_back({to, process->epoch(), last_transfer});
+  }
+  void forget_install(const store_id& to) {
+    std::erase_if(installs, [&](const auto& x) { return x.to == to; });
+  }
   void propose(const shard_record& wanted, int64_t revision) override;
   void serve(uint64_t epoch) override;
   void yield() override { served = 0; }
@@ -62,7 +75,14 @@ public:
   std::deque<pending_write> unsynced;
   std::deque<std::vector<log_entry>> applies;
   std::deque<std::pair<store_id, uint64_t>> reads;
-  std::deque<store_id> installs;
+  struct snapshot {
+    store_id to;
+    uint64_t epoch = 0;
+    uint64_t transfer = 0;
+  };
+  std::deque<snapshot> installs;          // under way
+  std::map<store_id, uint64_t> transfers; // the newest to each
+  uint64_t last_transfer = 0;
   std::optional<std::pair<shard_record, int64_t>> proposal;
   uint64_t served = 0;
 
@@ -72,7 +92,7 @@ private:
 
 class world {
 public:
-  explicit world(uint32_t seed) : chance(seed) {
+  explicit world(uint32_t seed) : chance(seed), restless(seed % 2 == 0) {
     for (const char* id : {"a", "b", "c"})
       stores[id] = std::make_unique<store>(*this, id);
     record = {1, "a", {"a"}, {"a", "b", "c"}};
@@ -101,8 +121,9 @@ public:
   bool quiet() const;
 
   std::mt19937 chance;
+  const bool restless; // replicas are taken out and come back while all is under way yet
   std::map<store_id, std::unique_ptr<store>> stores;
-  std::map<std::pair<store_id, store_id>, std::deque<std::variant<append, appended>>> links;
+  std::map<std::pair<store_id, store_id>, std::deque<std::variant<append, appended, install_answer>>> links;
   std::set<std::pair<store_id, store_id>> broken; // both directions are in it
   shard_record record;
   int64_t revision = 1;
@@ -119,7 +140,8 @@ void store::start() {
 }
 
 void store::load() {
-  if (!process)
+  const bool is_new = !process;
+  if (is_new)
     process = std::make_unique<replication>(
         id, replication_limits{.message_bytes = 100, .window_bytes = 400, .memory_bytes = 200}, *this);
   shard_state s;
@@ -133,7 +155,7 @@ void store::load() {
       tail.push_back(e);
   process->loaded(s, std::move(tail));
   for (auto& [other, x] : world_.stores)
-    if (other != id && x->process)
+    if (is_new && other != id && x->process)
       for (auto* p : {this, x.get()}) {
         bool up = !world_.broken.contains({id, other});
         p->process->link(p == this ? other : id, up);
@@ -157,8 +179,10 @@ void store::crash() {
     if (way.first == id || way.second == id)
       queue.clear();
   for (auto& [other, x] : world_.stores)
-    if (other != id && x->process)
+    if (other != id && x->process) {
+      x->forget_install(id);
       x->process->link(id, false);
+    }
 }
 
 void store::put(const std::optional<uint64_t>& cut_after, const std::vector<log_entry>& entries) {
@@ -248,6 +272,7 @@ void world::decide(store& s, bool lose_answer) {
     REQUIRE(wanted.epoch >= record.epoch);
     if (wanted.epoch == record.epoch && !wanted.primary.empty())
       REQUIRE(wanted.primary == record.primary);
+    REQUIRE(wanted.in_sync.size() >= std::min<size_t>(record.in_sync.size(), 2));
     record = wanted;
     ++revision;
   }
@@ -263,8 +288,19 @@ void world::control() {
   if (!gone) {
     if (one_in(20) && stores[record.primary]->process) {
       auto to = record.in_sync[chance() % record.in_sync.size()];
-      stores[record.primary]->process->move_to(to);
+      if (one_in(2))
+        stores[record.primary]->process->move_to(to);
+      else
+        stores[record.primary]->process->put_out(to);
     }
+    for (const auto& [id, s] : stores)
+      if (one_in(restless ? 1 : 5) && !std::count(record.replicas.begin(), record.replicas.end(), id)) {
+        record.replicas.push_back(id);
+        ++revision;
+      } else if (one_in(restless ? 2 : 20) && !std::count(record.in_sync.begin(), record.in_sync.end(), id)) {
+        std::erase(record.replicas, id);
+        ++revision;
+      }
     return;
   }
   std::vector<store_id> able;
@@ -285,7 +321,15 @@ void world::deliver(const store_id& from, const store_id& to) {
   auto what = std::move(queue.front());
   queue.pop_front();
   if (auto& p = stores[to]->process)
-    std::visit([&](const auto& x) { p->receive(from, x); }, what);
+    std::visit(
+        [&](const auto& x) {
+          if constexpr (std::is_same_v<std::decay_t<decltype(x)>, install_answer>) {
+            if (stores[to]->transfers[from] == x.transfer)
+              p->installed(from, x.done);
+          } else
+            p->receive(from, x);
+        },
+        what);
 }
 
 void world::step() {
@@ -340,11 +384,11 @@ void world::step() {
     if (one_in(5))
       control();
     if (s.process && !s.installs.empty()) {
-      auto to = s.installs.front();
+      auto [to, epoch, transfer] = s.installs.front();
       s.installs.pop_front();
       auto l = stores.find(to);
-      bool done = l != stores.end() && l->second->process && !broken.contains({s.id, to});
-      if (done && !std::count(record.in_sync.begin(), record.in_sync.end(), to)) {
+      bool done = l != stores.end() && l->second->process && l->second->process->may_be_installed(epoch);
+      if (done) {
         auto& learner = *l->second;
         learner.unsynced.clear();
         learner.applies.clear();
@@ -355,7 +399,8 @@ void world::step() {
         learner.process->store_failed();
         learner.load();
       }
-      s.process->installed(to, done);
+      // In order with what it had acknowledged of the log that is gone.
+      links[{to, s.id}].push_back(install_answer{transfer, done});
     }
     break;
   }
@@ -379,6 +424,7 @@ void world::fault() {
       bool break_it = !broken.contains({s.id, o.id});
       for (auto [x, y] : {std::pair{&s, &o}, std::pair{&o, &s}}) {
         links[{x->id, y->id}].clear();
+        x->forget_install(y->id);
         if (break_it)
           broken.insert({x->id, y->id});
         else

@@ -122,9 +122,20 @@ private:
   uint16_t port_;
 };
 
+/// Deadlines that are met on a machine that is busy with other things.
+inline net::front::options unhurried() {
+  net::front::options o;
+  o.handshake_ms = 60'000;
+  o.connect_ms = 60'000;
+  o.lookup_ms = 60'000;
+  o.claim_ms = 60'000;
+  return o;
+}
+
 /// A node: its front, and its gateway's port.
 struct node_scene {
-  node_scene(offices& by, const std::string& name, std::vector<std::string> listed, net::front::options o = {});
+  node_scene(offices& by, const std::string& name, std::vector<std::string> listed,
+             net::front::options o = unhurried());
   cluster::known_peer listing() const { return {name, "store", "127.0.0.1", front->port()}; }
   /// The way to a peer; 0: there is none.
   std::future<uint16_t> dial(const cluster::known_peer& to);

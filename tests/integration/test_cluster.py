@@ -51,7 +51,8 @@ def test_three_nodes_are_one_server(cluster):
     assert "n3" in cluster.command("nodes")
     # The same key, on another node: the first result.
     again = cluster.sign_in("ann", on=n3)
-    assert again.request("send", room="hall", key="ann-0", text="0 0")["duplicate"] is True
+    first = again.request("send", room="hall", key="ann-0", text="0 0")
+    assert first["duplicate"] is True and first["stored"] == {"replicas": 3, "synced": 3}
     # A direct message finds its reader wherever that is, without being asked for.
     bob.request("send", to="eve", key="direct", text="psst")
     assert eve.event("message", text="psst")["room"] == "@bob+eve"
@@ -80,7 +81,7 @@ def test_a_node_that_only_listens_hears_what_the_next_primary_says(cluster):
     dead.kill()
     speaker = cluster.sign_in("owner", on=cluster.nodes[0], subscribe="none")
     for room in rooms:
-        until(lambda: is_taken(speaker, room), f"{room} takes sends again")
+        until(lambda: is_answered(speaker, "send", room=room, key="one", text="here"), f"{room} takes sends again")
     for room in rooms:
         for n in cluster.nodes[:2]:
             assert listeners[n].event("message", room=room, text="here")
@@ -112,7 +113,7 @@ def test_what_came_while_the_lease_had_ended_is_not_overtaken(cluster):
                 leader.wait_logged("what=lease_lost", since=logged)
             finally:
                 cluster.etcd.process.send_signal(signal.SIGCONT)
-            until(lambda: is_taken(prober, room), "the lease holds again")
+            until(lambda: is_answered(prober, "send", room=room, key="one", text="here"), "the lease holds again")
             said = len(sent)
             until(lambda: len(sent) > said + 50, "some more is said")
     finally:
@@ -132,11 +133,39 @@ def test_what_came_while_the_lease_had_ended_is_not_overtaken(cluster):
     assert len(order) == len(sent) - len(refused)
 
 
-def is_taken(client, room):
+def test_what_was_unsubscribed_by_hand_stays_so_when_the_users_primary_dies(cluster):
+    home, victim = cluster.nodes[0], cluster.nodes[1]
+    records = cluster.records()
+
+    def led_by(node, names):
+        return (x for x in names if cluster.node_of(records[shard_of(x)]["primary"]) is node)
+
+    user = next(led_by(victim, (f"eve{i}" for i in range(1000))))
+    left, kept = (next(led_by(home, (f"{name}{i}" for i in range(1000)))) for name in ("left", "kept"))
+    eve = cluster.sign_in(user, on=home, subscribe="all")
+    for room in (left, kept):
+        eve.request("create", room=room)
+    eve.request("unsubscribe", room=left)
+    victim.kill()
+    for _ in range(2):  # the first may overtake the connection's own arrival at the next primary, the second does not
+        until(lambda: is_answered(eve, "rooms"), "the user has a primary again")
+    speaker = cluster.sign_in(user, on=home, subscribe="none")
+    for room in (left, kept):
+        speaker.request("send", room=room, key=room, text="here")
+    assert eve.event("message", room=kept, text="here")
+    eve.settle()
+    assert not eve.has_event("message", room=left) and not eve.has_event("subscribed", room=left)
+
+
+def is_answered(client, op, **fields):
     try:
-        return client.request("send", room=room, key="one", text="here")
+        return client.request(op, **fields)
     except RequestError as e:
         assert e.code == "unavailable", e
+
+
+def is_taken(client, room):
+    return is_answered(client, "send", room=room, key="one", text="here")
 
 
 def test_nothing_acknowledged_is_lost_when_nodes_are_killed(cluster):

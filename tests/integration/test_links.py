@@ -116,7 +116,7 @@ def test_a_node_with_a_certificate_of_another_ca_does_not_get_in(cluster):
     try:
         node.spawn()
         for n in cluster.nodes:
-            n.wait_logged("reason=unknown_ca why=\"a certificate of n4: unable to get local issuer certificate\"")
+            n.wait_logged("reason=unknown_ca why=\"a certificate of n4, not from our CA: unable to get local issuer")
             node.wait_logged(f"what=front_failed peer={n.settings['node.name']}")
         assert "reason=refused_there" in node.log_text()
         # The gateway has tried again by then, and the log has not said so again.

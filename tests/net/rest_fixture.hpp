@@ -1,6 +1,7 @@
 // rest_fixture: REST over a node that only records what it is asked and answers what it is told.
 #pragma once
 
+#include "net/metrics.hpp"
 #include "net/rest.hpp"
 
 #include "jwt_forge.hpp"
@@ -61,8 +62,8 @@ struct rest_fixture {
     };
     hooks.ready = [this] { return is_ready; };
     hooks.limits = [this] { return &bounds; };
-    hooks.store_figures = [] {
-      return std::vector<std::pair<std::string, uint64_t>>{{"rocksdb.estimate-num-keys", 42}};
+    hooks.metrics_text = [this] {
+      return net::render_metrics({figures, {{"rocksdb.estimate-num-keys", 42}}, nullptr, nullptr});
     };
     api = std::make_unique<net::rest>(config, *tokens, encode, figures, std::move(hooks));
   }

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -171,8 +172,16 @@ public:
     end_of_program(child_);
     child_ = -1;
   }
-  /// It hangs: its sockets still accept, and nothing is ever answered.
-  void freeze() { ::kill(child_, SIGSTOP); }
+  /// It hangs: its sockets still accept, and nothing is ever answered. The signal reaches its threads one by one: only
+  /// when all of them stand still is it true that nothing more comes.
+  void freeze() {
+    ::kill(child_, SIGSTOP);
+    int status = 0;
+    while (::waitpid(child_, &status, WUNTRACED) < 0 && errno == EINTR)
+      ;
+    if (!WIFSTOPPED(status))
+      throw std::runtime_error("etcd has ended where it should have been stopped");
+  }
   void thaw() { ::kill(child_, SIGCONT); }
 
   /// etcd's own command line tool, on this member.
