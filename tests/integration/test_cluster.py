@@ -87,30 +87,6 @@ def test_a_node_that_only_listens_hears_what_the_next_primary_says(cluster):
             assert listeners[n].event("message", room=room, text="here")
 
 
-def test_what_was_unsubscribed_by_hand_stays_so_when_the_users_primary_dies(cluster):
-    home, victim = cluster.nodes[0], cluster.nodes[1]
-    records = cluster.records()
-
-    def led_by(node, names):
-        return (x for x in names if cluster.node_of(records[shard_of(x)]["primary"]) is node)
-
-    user = next(led_by(victim, (f"eve{i}" for i in range(1000))))
-    left, kept = (next(led_by(home, (f"{name}{i}" for i in range(1000)))) for name in ("left", "kept"))
-    eve = cluster.sign_in(user, on=home, subscribe="all")
-    for room in (left, kept):
-        eve.request("create", room=room)
-    eve.request("unsubscribe", room=left)
-    victim.kill()
-    for _ in range(2):  # the first may overtake the connection's own arrival at the next primary, the second does not
-        until(lambda: is_answered(eve, "rooms"), "the user has a primary again")
-    speaker = cluster.sign_in(user, on=home, subscribe="none")
-    for room in (left, kept):
-        speaker.request("send", room=room, key=room, text="here")
-    assert eve.event("message", room=kept, text="here")
-    eve.settle()
-    assert not eve.has_event("message", room=left) and not eve.has_event("subscribed", room=left)
-
-
 def test_what_came_while_the_lease_had_ended_is_not_overtaken(cluster):
     """etcd pauses for longer than a lease, while somebody speaks without a pause on the node that leads the room."""
     room = "hall"
@@ -155,6 +131,30 @@ def test_what_came_while_the_lease_had_ended_is_not_overtaken(cluster):
     order = [n for n in order if n not in refused]
     assert order == sorted(order), [(a, b) for a, b in zip(order, order[1:]) if b < a]
     assert len(order) == len(sent) - len(refused)
+
+
+def test_what_was_unsubscribed_by_hand_stays_so_when_the_users_primary_dies(cluster):
+    home, victim = cluster.nodes[0], cluster.nodes[1]
+    records = cluster.records()
+
+    def led_by(node, names):
+        return (x for x in names if cluster.node_of(records[shard_of(x)]["primary"]) is node)
+
+    user = next(led_by(victim, (f"eve{i}" for i in range(1000))))
+    left, kept = (next(led_by(home, (f"{name}{i}" for i in range(1000)))) for name in ("left", "kept"))
+    eve = cluster.sign_in(user, on=home, subscribe="all")
+    for room in (left, kept):
+        eve.request("create", room=room)
+    eve.request("unsubscribe", room=left)
+    victim.kill()
+    for _ in range(2):  # the first may overtake the connection's own arrival at the next primary, the second does not
+        until(lambda: is_answered(eve, "rooms"), "the user has a primary again")
+    speaker = cluster.sign_in(user, on=home, subscribe="none")
+    for room in (left, kept):
+        speaker.request("send", room=room, key=room, text="here")
+    assert eve.event("message", room=kept, text="here")
+    eve.settle()
+    assert not eve.has_event("message", room=left) and not eve.has_event("subscribed", room=left)
 
 
 def is_answered(client, op, **fields):

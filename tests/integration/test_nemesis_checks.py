@@ -2,12 +2,17 @@
 plan of a round is what its seed says."""
 
 import copy
+import socket
 
 import pytest
 from support.checker import Ack, Record
 from support.fault_players import Guest, Reader
 from support.nemesis import AT_ONCE, FAULTS, draw_plan, leaves_a_chance
+from support.network import Loopback, listener
+from support.server import free_port
 from support.stores import check_claims, claims, compare
+from support.tcp_proxy import Proxy
+from support.waiting import LIMIT_S
 
 NODES = ["n1", "n2", "n3"]
 
@@ -176,3 +181,35 @@ def test_faults_leave_a_chance_and_end(seed):
 
 def test_every_kind_is_drawn():
     assert {s.fault.kind for s in draw_plan("1", sum(f.weight for f in FAULTS.values()), NODES)} == set(FAULTS)
+
+
+# -- lines -------------------------------------------------------------------------------------------------------------
+def test_a_line_carries_holds_and_goes_on():
+    here = Loopback(["here"]).places["here"]
+    proxy = Proxy()
+    far = listener(here, ("127.0.0.1", 0))
+    port = free_port()
+    try:
+        line = proxy.line("line", (here, "127.0.0.1", port), (here, *far.getsockname()))
+        near = socket.create_connection(("127.0.0.1", port), LIMIT_S)
+        come, _ = far.accept()
+        come.settimeout(LIMIT_S)
+        near.sendall(b"one")
+        assert come.recv(10) == b"one"
+        line.set(holds=True)
+        near.sendall(b"two")
+        come.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            come.recv(10)
+        line.set(bytes_per_s=1_000)
+        come.settimeout(LIMIT_S)
+        assert come.recv(10) == b"two"
+        line.set(delay_s=0.2)
+        near.sendall(b"three")
+        near.shutdown(socket.SHUT_WR)
+        assert come.recv(10) == b"three" and come.recv(10) == b""
+        near.close()
+        come.close()
+    finally:
+        proxy.end()
+        far.close()

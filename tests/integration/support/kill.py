@@ -63,7 +63,7 @@ class Player:
                     raise
                 if self.stops.is_set() or not self.patience_s and time.monotonic() > deadline:
                     raise
-                time.sleep(0.02)  # between attempts to connect; nothing is waited for by this
+                time.sleep(0.2 if self.patience_s else 0.02)  # between attempts to connect; nothing is waited for by this
 
     def play(self):
         raise NotImplementedError
@@ -143,7 +143,10 @@ class Sender(Player):
             answer = client.answers.pop(request["id"], None)
             if answer:
                 flight.remove(request)
-                self._note(answer, request)
+                try:
+                    self._note(answer, request)
+                except Closed:
+                    pass  # refused, which is noted; the connection is at its end as it is
 
     def _note(self, answer, request):
         send = next(u for u in self.unanswered if u["key"] == request["key"])

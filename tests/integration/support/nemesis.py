@@ -268,13 +268,13 @@ class Slow(Fault):
 
     def begin(self, ground):
         for line in self.lines(ground):
-            setattr(line, *self.how)
+            line.set(**dict([self.how]))
         self.says = f"{self.lines(ground)[0].name}: {self.how[0]}={self.how[1]}"
         return f"{self.says} for {self.lasting_s} s"
 
     def end(self, ground):
         for line in self.lines(ground):
-            setattr(line, self.how[0], type(self.how[1])(0))
+            line.clear()
         return f"no more: {self.says}"
 
 

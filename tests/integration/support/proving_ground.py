@@ -13,11 +13,12 @@ from pathlib import Path
 
 from .cluster import Cluster, Etcd
 from .network import Loopback, Network, NoNetwork, run, why_not
-from .server import Server
+from .server import BIN, Server
 from .stores import START
 from .tcp_proxy import Proxy
 from .waiting import LIMIT_S, until
 
+REAL_TIMERS = BIN / "tests" / "libreal_timers.so"
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 DISK_MB = 384
 ETCD_MEMBERS = 3
@@ -82,8 +83,11 @@ def what_is_lacking():
     lacking = {}
     if reason := why_not():
         lacking["network"] = reason
-    if not FAKETIME.exists():
-        lacking["clock"] = f"{FAKETIME} is not installed (libfaketime)"
+    for file in (FAKETIME, REAL_TIMERS):
+        if not file.exists():
+            lacking["clock"] = f"{file} is not there (libfaketime has to be installed, and our part of it built)"
+    if os.environ.get("GREENROOM_SANITIZE"):
+        lacking["clock"] = "a sanitizer's runtime has to be loaded before everything else, libfaketime as well"
     with tempfile.TemporaryDirectory() as place:
         try:
             run("mount", "-t", "tmpfs", "tmpfs", place)
@@ -132,7 +136,7 @@ class ProvingGround(Cluster):
         node.clock = self.directory / name / "clock"
         self.set_clock(node, 0)
         if "clock" not in self.lacking:
-            node.environment = {"LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(node.clock),
+            node.environment = {"LD_PRELOAD": f"{REAL_TIMERS} {FAKETIME}", "FAKETIME_TIMESTAMP_FILE": str(node.clock),
                                 "FAKETIME_CACHE_DURATION": "1", "NO_FAKE_STAT": "1",
                                 # Only the clock that can be set jumps; the others never do on a real machine either.
                                 "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}

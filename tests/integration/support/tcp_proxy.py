@@ -1,72 +1,117 @@
 """A TCP proxy that can be slow: what the kernel's netem would do to packets, done to streams. It delays all bytes, lets only
 so many through in a second, or holds everything back without closing anything.
 
-One thread per Proxy moves the bytes of all of its lines; the lines' knobs may be turned from any thread.
+A process of its own, ahead of others: in the test's process its bytes would wait for the players' threads, and the cluster would
+lose its leases for that. The test turns the knobs of its lines over a pipe.
 """
 
 import asyncio
+import multiprocessing
+import os
 import socket
-import threading
 
 from .network import inside, listener
 
 READ_BYTES = 65_536
 QUEUE_READS = 64  # under way in one direction at most, so that a throttled line pushes back
+FREE = {"delay_s": 0.0, "bytes_per_s": 0, "holds": False}  # 0 bytes_per_s: as many as there are
 
 
 class Line:
-    """What comes to `listens` goes on to `to`; both are (place, address, port)."""
+    """What comes to `listens` goes on to `to`; both are (place, address, port). As the test sees it."""
 
-    def __init__(self, name, listens, to):
-        self.name, self.listens, self.to = name, listens, to
-        self.socket = listener(listens[0], listens[1:])
-        self.socket.setblocking(False)
-        self.delay_s = 0.0
-        self.bytes_per_s = 0  # 0: as many as there are
-        self.holds = False
+    def __init__(self, tell, number, name):
+        self.tell, self.number, self.name = tell, number, name
+
+    def set(self, **knobs):
+        self.tell((self.number, {**FREE, **knobs}))
 
     def clear(self):
-        self.delay_s, self.bytes_per_s, self.holds = 0.0, 0, False
+        self.set()
 
 
 class Proxy:
     def __init__(self):
         self.lines = []
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever, name="tcp_proxy", daemon=True)
-        self.thread.start()
+        self.pipe, far_end = multiprocessing.Pipe()
+        # Forked while the test has no threads yet.
+        self.process = multiprocessing.get_context("fork").Process(target=carry, args=(far_end, self.pipe), daemon=True)
+        self.process.start()
+        far_end.close()
 
     def line(self, name, listens, to):
-        made = Line(name, listens, to)
+        made = Line(self._tell, len(self.lines), name)
+        self._tell((made.number, (listens, to)))
         self.lines.append(made)
-        asyncio.run_coroutine_threadsafe(self._accept(made), self.loop)
         return made
+
+    def _tell(self, what):
+        self.pipe.send(what)
+        problem = self.pipe.recv()
+        if problem:
+            raise OSError(f"the proxy: {problem}")
 
     def clear(self):
         for line in self.lines:
             line.clear()
 
     def end(self):
-        async def cancel_all():
-            others = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
-            for t in others:
-                t.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
+        self.pipe.close()  # the process ends with its test, however that ends
+        self.process.join(10)
+        self.process.kill()
 
-        asyncio.run_coroutine_threadsafe(cancel_all(), self.loop).result(10)
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
-        self.loop.close()
-        for line in self.lines:
-            line.socket.close()
 
-    # -- in the thread -------------------------------------------------------------------------------------------------
+# -- in the process ----------------------------------------------------------------------------------------------------
+def carry(pipe, near_end):
+    near_end.close()
+    if os.geteuid() == 0:
+        os.nice(-10)
+    carrier = Carrier(pipe)
+    carrier.loop.run_forever()
+    os._exit(0)  # nothing of the test, which was forked with all that it had, is to end here
+
+
+class CarriedLine:
+    def __init__(self, listens, to):
+        self.to = to
+        self.socket = listener(listens[0], listens[1:])
+        self.socket.setblocking(False)
+        self.set(FREE)
+
+    def set(self, knobs):
+        self.delay_s, self.bytes_per_s, self.holds = knobs["delay_s"], knobs["bytes_per_s"], knobs["holds"]
+
+
+class Carrier:
+    def __init__(self, pipe):
+        self.pipe, self.lines, self.tasks = pipe, [], []
+        self.loop = asyncio.new_event_loop()
+        self.loop.add_reader(pipe.fileno(), self._be_told)
+
+    def _be_told(self):
+        try:
+            number, what = self.pipe.recv()
+        except EOFError:
+            self.loop.stop()
+            return
+        problem = None
+        if isinstance(what, dict):
+            self.lines[number].set(what)
+        else:
+            try:
+                line = CarriedLine(*what)
+                self.lines.append(line)
+                self.tasks.append(self.loop.create_task(self._accept(line)))  # asyncio itself keeps no task alive
+            except OSError as e:
+                problem = str(e)
+        self.pipe.send(problem)
+
     async def _accept(self, line):
         carried = set()
         while True:
             come, _ = await self.loop.sock_accept(line.socket)
             task = self.loop.create_task(self._carry(line, come))
-            carried.add(task)  # asyncio itself keeps no task alive
+            carried.add(task)
             task.add_done_callback(carried.discard)
 
     async def _carry(self, line, come):
