@@ -177,6 +177,9 @@ private:
     std::vector<answer> answers;
   };
 
+  static size_t size_of(const log_entry& e);
+  static bool contains(const std::vector<store_id>& list, const store_id& s);
+
   void lead();
   void step_down();
   void follow_record();

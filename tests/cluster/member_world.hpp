@@ -11,6 +11,7 @@
 #include <caf/scheduler/test_coordinator.hpp>
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -37,6 +38,10 @@ struct told {
     return found;
   }
 };
+
+inline bool touches(const std::vector<change>& changes, const std::string& key) {
+  return std::any_of(changes.begin(), changes.end(), [&](const change& c) { return c.key == key; });
+}
 
 class deaf_replica : public hosted_actor<deaf_replica, replica_handle> {
 public:
