@@ -55,6 +55,7 @@ void member_actor::hand_out() {
     const auto& x = view_.shards()[s];
     if (x.revision != 0 && x.revision != told_[s]) {
       told_[s] = x.revision;
+      control_due_ns_ = std::min(control_due_ns_, now() + options_.tick_ms * ms_ns); // a learner may have come in
       tell_record(static_cast<shard_id>(s), x.what, x.revision, registration_);
     }
   }

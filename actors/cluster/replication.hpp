@@ -186,6 +186,7 @@ private:
   void propose(shard_record wanted);
   bool put_out_silent();
   void take_in();
+  void choose_learner();
   void name_another();
   void give_up(shard_record& wanted) const;
   void hand_over();

@@ -306,19 +306,24 @@ void replication::take_in() {
   // committed is known only to reach up to the first entry of this epoch.
   if ((role_ != role::serving && role_ != role::recovering) || proposed_ || durable_ < barrier_)
     return;
-  if (joining_) {
-    auto f = followers_.find(*joining_);
-    if (f == followers_.end() || f->second.how != follower::mode::streaming ||
-        now_ms_ - f->second.heard_ms > 2 * limits_.heartbeat_ms) {
-      joining_.reset();
-      advance();
-    } else if (f->second.matched >= std::max(committed_, barrier_)) {
-      auto wanted = record_;
-      wanted.in_sync.push_back(*std::exchange(joining_, std::nullopt));
-      propose(std::move(wanted));
-    }
+  if (!joining_)
+    choose_learner();
+  if (!joining_)
     return;
+  auto f = followers_.find(*joining_);
+  if (f == followers_.end() || f->second.how != follower::mode::streaming ||
+      now_ms_ - f->second.heard_ms > 2 * limits_.heartbeat_ms) {
+    joining_.reset();
+    advance();
+  } else if (f->second.matched >= std::max(committed_, barrier_)) {
+    auto wanted = record_;
+    wanted.in_sync.push_back(*std::exchange(joining_, std::nullopt));
+    propose(std::move(wanted));
   }
+}
+
+/// One that is nearly there, and has written something that it did not have before.
+void replication::choose_learner() {
   for (auto& [s, f] : followers_) {
     if (contains(record_.in_sync, s) || f.how != follower::mode::streaming || is_lost(s, f) ||
         last_.index - f.matched > limits_.catch_up_entries)
