@@ -118,6 +118,7 @@ private:
     std::unordered_map<uint64_t, user_id> connections; // of that node, at users of this shard
   };
 
+  static bool only_reads(const command& c);
   void take(command c, bool is_again);
   void dispatch(uint64_t ticket, pending& p);
   void resend();
