@@ -19,7 +19,7 @@
 namespace greenroom::cluster::test {
 
 /// What was told to the replicas of one node.
-struct told {
+struct replica_notes {
   struct record {
     shard_id shard;
     record_now what;
@@ -45,7 +45,7 @@ inline bool touches(const std::vector<change>& changes, const std::string& key) 
 
 class deaf_replica : public hosted_actor<deaf_replica, replica_handle> {
 public:
-  deaf_replica(caf::actor_config& cfg, host& on, directory& living, shard_id shard, told& notes)
+  deaf_replica(caf::actor_config& cfg, host& on, directory& living, shard_id shard, replica_notes& notes)
       : hosted_actor(cfg, on, actor_kind::shard, std::to_string(shard), living), shard_(shard), told_(notes) {}
 
   void receive(const arrived&) {}
@@ -64,7 +64,7 @@ public:
 
 private:
   const shard_id shard_;
-  told& told_;
+  replica_notes& told_;
 };
 
 class member_world {
@@ -161,7 +161,7 @@ public:
   member::options o;
   directory living;
   member_metrics figures;
-  told seen;
+  replica_notes seen;
   std::vector<known_peer> known;
   std::optional<cluster_record> cluster;
   std::unique_ptr<cluster_house> home;
