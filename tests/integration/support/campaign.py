@@ -52,7 +52,7 @@ class Campaign:
         """Raises Violation. `first_whole`: nothing is broken before all copies have been made. `how` is for draw_plan()."""
         self.ground.start()
         if first_whole:
-            self.ground.wait_whole()
+            self.ground.wait_whole(LIMIT_S * 10)  # nothing was promised yet of how soon
         self.note("the cluster is there")
         while faults > 0:
             self.round += 1
