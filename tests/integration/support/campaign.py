@@ -52,7 +52,7 @@ class Campaign:
         """Raises Violation. `first_whole`: nothing is broken before all copies have been made. `how` is for draw_plan()."""
         self.ground.start()
         if first_whole:
-            self.ground.wait_whole()
+            self.ground.wait_whole(LIMIT_S * 10)  # nothing was promised yet of how soon
         self.note("the cluster is there")
         while faults > 0:
             self.round += 1
@@ -196,7 +196,7 @@ class Campaign:
     def _count(self, record, play, logs):
         kept = {(e["from"], room, e.get("key")) for room, log in logs.items() for e in log if e["ev"] == "message"}
         self.totals["sends acknowledged"] += len(record.acks)
-        self.totals["sends refused"] += len(record.uncertain)
+        self.totals["sends refused"] += sum(p.refused for p in play.players if isinstance(p, Sender))
         self.totals["answered as duplicates"] += sum(p.duplicates for p in play.players if isinstance(p, Sender))
         self.totals["events seen"] += sum(len(e) for s in record.seen.values() for e in s.values())
         self.totals["reads"] += sum(getattr(p, "reads", 0) for p in play.players)

@@ -27,7 +27,7 @@ class Record:
     acks: list = field(default_factory=list)
     # (user, room) -> keys in the order in which they were sent; one that was refused stands where it was sent last.
     sent: dict = field(default_factory=dict)
-    # (user, room, key) of sends that were refused although they may have been done: their place in the order is open
+    # (user, room, key) of sends that were, or may have been, refused once and done once: their place in the order is open
     uncertain: set = field(default_factory=set)
     # what players found wrong while they played, as sentences
     broken: list = field(default_factory=list)

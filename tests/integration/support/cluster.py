@@ -28,7 +28,10 @@ def shard_of(text):
 class Etcd:
     """One etcd process. Its data stays over kill() and start(). Alone, or a member of an EtcdGroup."""
 
-    def __init__(self, directory, name="e", host="127.0.0.1", before=(), flags=()):
+    # One by itself has nobody to wait for.
+    ALONE = ["--heartbeat-interval", "50", "--election-timeout", "500"]
+
+    def __init__(self, directory, name="e", host="127.0.0.1", before=(), flags=ALONE):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.name, self.host, self.before, self.flags = name, host, list(before), list(flags)
@@ -44,8 +47,7 @@ class Etcd:
                 [*self.before, "etcd", "--name", self.name, "--data-dir", str(self.directory / "data"),
                  "--listen-client-urls", self.url, "--advertise-client-urls", self.url,
                  "--listen-peer-urls", self.peer_url, "--initial-advertise-peer-urls", self.peer_url,
-                 "--initial-cluster", self.peers, "--heartbeat-interval", "50", "--election-timeout", "500",
-                 "--log-level", "warn", *self.flags],
+                 "--initial-cluster", self.peers, "--log-level", "warn", *self.flags],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory)
 
     def start(self):

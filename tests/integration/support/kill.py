@@ -84,6 +84,7 @@ class Sender(Player):
         self.unanswered = []  # requests without id, oldest first
         self.answered = 0
         self.duplicates = 0
+        self.refused = 0
         for t in self.targets:
             self.record.sent[(self.user, self.room_of(t))] = []
 
@@ -119,6 +120,8 @@ class Sender(Player):
                 if client:
                     self._note_early_answers(client, flight)
                     client.kill()
+                    for request in flight:
+                        self._doubt(request)  # some may be refused there, unheard, and some done
                 client = None
                 if self.stops.is_set():
                     return
@@ -148,6 +151,11 @@ class Sender(Player):
                 except Closed:
                     pass  # refused, which is noted; the connection is at its end as it is
 
+    def _doubt(self, request):
+        """Where it comes to stand among the others is open from now on."""
+        if not self.refusals_are_certain:
+            self.record.uncertain.add((self.user, self.room_of(request), request["key"]))
+
     def _note(self, answer, request):
         send = next(u for u in self.unanswered if u["key"] == request["key"])
         self.unanswered.remove(send)
@@ -161,8 +169,8 @@ class Sender(Player):
         else:
             # It is sent again later, and stands there in the order.
             assert answer["error"]["code"] == "unavailable", answer
-            if not self.refusals_are_certain:
-                self.record.uncertain.add((self.user, room, send["key"]))
+            self.refused += 1
+            self._doubt(send)
             self.record.sent[(self.user, room)].remove(send["key"])
             self.record.sent[(self.user, room)].append(send["key"])
             self.unanswered.append(send)
