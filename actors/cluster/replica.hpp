@@ -39,7 +39,7 @@ struct replica_options {
   size_t log_bytes = 4u << 20;         // of the log, kept behind what is applied for stores that lag
   size_t piece_bytes = 256u << 10;     // of a snapshot in one letter, about
   size_t pieces_under_way = 4;         // of one snapshot
-  uint32_t installs_max = 2;           // snapshots that this node sends at once
+  uint32_t installs_max = 8;           // snapshots that this node sends at once: one for each learner of the cluster
   int64_t install_silence_ms = 30'000; // a snapshot of which no piece was taken for so long is begun anew
   int64_t retry_ms = 100;              // after a failure of the store until the shard is read again; doubles each time,
   int64_t retry_ms_max = 5'000;        // up to this, until something was applied

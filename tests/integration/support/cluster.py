@@ -148,7 +148,7 @@ class Cluster:
                 return next(n for n in self.nodes if f"nodes/{n.settings['node.name']}" == key)
         return None
 
-    def wait_replicated(self, members=3, limit_s=LIMIT_S * 4):
+    def wait_replicated(self, members=3, limit_s=LIMIT_S * 8):
         """Until every shard has a primary and so many members in sync."""
         def is_done():
             records = self.records()
