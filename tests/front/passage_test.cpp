@@ -139,7 +139,7 @@ TEST_CASE_METHOD(pair_fixture, "new credentials are for new connections, those t
   node_scene third{by, "n3", {"n1", "n3"}};
   third.front->use(by.of("n3", "another"));
   CHECK_FALSE(link_up(third, low.listing()));
-  CHECK(third.refused_out(refusal::unknown_ca) == 1);
+  CHECK(eventually([&] { return third.refused_out(refusal::unknown_ca) == 1; }));
   low.front->use(by.of("n1", "another"));
   low.know({"n2", "n3"});
   auto second = link_up(third, low.listing());
