@@ -58,7 +58,7 @@ void router::take(user::command_ptr c) {
       const auto* arriving = u ? std::get_if<user::arrive>(&(*u)->what) : nullptr;
       if (!arriving || arriving->connection != d->connection)
         return false;
-      untold = untold || !p.second.sent;
+      untold = untold || (!p.second.sent && !p.second.again); // one that arrives again may be known there
       return true;
     });
     if (untold)
@@ -139,8 +139,7 @@ void router::resend() {
   ++stream_;
   stalled_ = false;
   refused_.clear();
-  // Under new tickets: what a room says that was woken here before this node gave the shard up answers nothing any
-  // more.
+  // Under new tickets: a room that was woken here before this node gave the shard up answers nothing any more.
   for (auto& [ticket, p] : std::exchange(pending_, {}))
     pending_.emplace_hint(pending_.end(), ++next_ticket_, std::move(p));
   for (const auto& [id, c] : connections_) {
@@ -236,7 +235,8 @@ void router::tick() {
   for (auto ticket : std::exchange(refused_, {}))
     if (auto p = pending_.find(ticket); p != pending_.end())
       dispatch(ticket, p->second);
-  if (stalled_ && (here_ || primary()))
+  // Not while our own lease is out: what is under way may be answered yet, and nothing else could be done.
+  if (stalled_ && (here_ ? house_.cluster->may_read(id_) : primary() != nullptr))
     resend();
   for (auto& [ticket, w] : watchers_)
     if (here_ && w.asked < late) {
