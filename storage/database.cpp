@@ -49,14 +49,17 @@ struct room_of : rocksdb::SliceTransform {
   rocksdb::Slice Transform(const rocksdb::Slice& key) const override { return {key.data(), key.size() - Rest}; }
 };
 
-/// Likewise the log in which an entry stands. RocksDB keeps a memtable's range deletions in a list of their own and yet
-/// looks for their place with the same hints, which then corrupts one of the two: so a key with which a range deletion
-/// begins must be outside of the domain, in every family that has hints.
+/// Likewise the log in which an entry stands; and a shard's positions, which are written anew with every apply, each in
+/// front of the last. RocksDB keeps a memtable's range deletions in a list of their own and yet looks for their place
+/// with the same hints, which then corrupts one of the two: so a key with which a range deletion begins must be outside
+/// of the domain, in every family that has hints.
 struct log_of : rocksdb::SliceTransform {
   const char* Name() const override { return "greenroom.log_of"; }
-  bool InDomain(const rocksdb::Slice& key) const override { return key.size() == keys::entry_bytes; }
+  bool InDomain(const rocksdb::Slice& key) const override {
+    return key.size() == keys::entry_bytes || keys::are_positions({key.data(), key.size()});
+  }
   rocksdb::Slice Transform(const rocksdb::Slice& key) const override {
-    return {key.data(), key.size() - keys::seq_bytes};
+    return key.size() == keys::entry_bytes ? rocksdb::Slice(key.data(), key.size() - keys::seq_bytes) : key;
   }
 };
 

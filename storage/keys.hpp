@@ -56,6 +56,10 @@ std::string entry(shard_id, uint64_t index);
 /// database.cpp). REQUIRES: index > 0.
 std::string before_entry(shard_id, uint64_t index);
 std::string positions(shard_id);
+/// Whether this is the key of a shard's positions.
+constexpr bool are_positions(std::string_view key) noexcept {
+  return key.size() == 2 && key[1] == static_cast<char>(tag::positions);
+}
 
 /// Everything of one kind that an id owns: shard, tag, id and its 0 byte.
 std::string prefix(const room_id&, tag);

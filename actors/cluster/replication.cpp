@@ -63,7 +63,7 @@ void replication::stored() {
   if (is_leading())
     advance();
   else
-    apply_committed();
+    apply_bunch();
 }
 
 void replication::applied(uint64_t index) {
@@ -123,6 +123,13 @@ void replication::apply_committed() {
     entries.push_back(entry(i));
   applying_ = end;
   out_.apply(entries);
+}
+
+/// Behind a primary nobody reads: there what is committed waits for more of it, or for the next tick, and a bunch costs
+/// the store little more than one entry.
+void replication::apply_bunch() {
+  if (std::min(committed_, durable_) - applying_ >= limits_.bunch_entries || tail_bytes_ > 2 * limits_.memory_bytes)
+    apply_committed();
 }
 
 // -- the record ------------------------------------------------------------------------------------------------------
@@ -271,7 +278,7 @@ void replication::receive(const store_id& from, const append& x) {
   else
     writes_.back().answers.push_back({from, x.epoch, end});
   committed_ = std::max(committed_, std::min(x.committed, end));
-  apply_committed();
+  apply_bunch();
 }
 
 bool replication::may_be_installed(uint64_t epoch) const {

@@ -48,9 +48,10 @@ struct appended {
 
 struct replication_limits {
   size_t message_bytes = 256u << 10;
-  size_t window_bytes = 4u << 20; // under way to one other store
-  size_t memory_bytes = 4u << 20; // applied entries that are kept in memory for others
-  uint64_t catch_up_entries = 64; // a learner that is at most so far behind is waited for, then taken in
+  size_t window_bytes = 4u << 20;  // under way to one other store
+  size_t memory_bytes = 64u << 10; // applied entries that are kept in memory for others; who lags more reads the log
+  uint64_t bunch_entries = 64;     // committed ones that a backup gathers before it applies them; each tick does, too
+  uint64_t catch_up_entries = 64;  // a learner that is at most so far behind is waited for, then taken in
   int64_t heartbeat_ms = 500;
   int64_t lease_ms = 3'000;
   size_t min_in_sync = 2;
@@ -193,6 +194,7 @@ private:
   void append_own(std::shared_ptr<const std::string> batch);
   void advance();
   void apply_committed();
+  void apply_bunch();
   void cut(uint64_t after);
   void feed(const store_id& to, follower& f);
   void probe(const store_id& to, follower& f);

@@ -235,8 +235,11 @@ void replication::tick(int64_t now_ms) {
     }
   now_ms_ = now_ms;
   name_another();
-  if (!is_leading())
+  if (!is_leading()) {
+    if (role_ != role::unknown)
+      apply_committed();
     return;
+  }
   for (auto& [s, f] : followers_) {
     if (f.matched >= last_.index)
       f.moved_ms = now_ms_;

@@ -143,7 +143,8 @@ void store::load() {
   const bool is_new = !process;
   if (is_new)
     process = std::make_unique<replication>(
-        id, replication_limits{.message_bytes = 100, .window_bytes = 400, .memory_bytes = 200}, *this);
+        id, replication_limits{.message_bytes = 100, .window_bytes = 400, .memory_bytes = 200, .bunch_entries = 3},
+        *this);
   shard_state s;
   s.first = first;
   s.last = log.empty() ? first : log.back().at;
