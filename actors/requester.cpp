@@ -111,7 +111,7 @@ void requester_actor::go(uint64_t ticket, open_call& c, const account::any& what
       what);
 }
 
-/// Each lane knows its connections.
+/// Each lane knows its connections; other nodes are asked by the survey.
 void requester_actor::list(uint64_t ticket, open_call& c, const account::list_sessions& x) {
   const auto& who = c.what->who;
   if (x.all && !who.admin) {
@@ -121,6 +121,10 @@ void requester_actor::list(uint64_t ticket, open_call& c, const account::list_se
   c.missing = house_.relay_lanes.size();
   for (const auto& l : house_.relay_lanes)
     tell(l, relay_lane::list{as_caller(ticket, who.user), x.all ? user_id{} : who.user});
+  if (house_.cluster) {
+    ++c.missing;
+    tell(house_.cluster->survey, cluster::survey_ask{as_caller(ticket, who.user), x.all ? user_id{} : who.user});
+  }
 }
 
 template <class Command>

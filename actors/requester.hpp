@@ -52,7 +52,7 @@ private:
     std::shared_ptr<call> what;
     bool vouched = false;  // the session is known to be good
     size_t missing = 1;    // replies that are still to come
-    ok::sessions sessions; // gathered from the lanes
+    ok::sessions sessions; // gathered from lanes and other nodes
     int64_t deadline = 0;  // of house::steady_ms
   };
   void go(uint64_t ticket, open_call& c);

@@ -32,6 +32,8 @@ const char* to_string(actor_kind kind) noexcept {
     return "replica";
   case actor_kind::member:
     return "member";
+  case actor_kind::survey:
+    return "survey";
   }
   return "?";
 }

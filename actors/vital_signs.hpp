@@ -33,8 +33,9 @@ enum class actor_kind : uint8_t {
   gateway,
   replica,
   member,
+  survey,
 };
-inline constexpr size_t actor_kinds = 14;
+inline constexpr size_t actor_kinds = 15;
 const char* to_string(actor_kind kind) noexcept;
 
 class vital_signs : public boost::intrusive::list_base_hook<> {

@@ -1,5 +1,6 @@
 #include "actors/cluster/assembly.hpp"
 
+#include "actors/cluster/survey.hpp"
 #include "actors/house.hpp"
 #include "actors/lane.hpp"
 #include "actors/strand.hpp"
@@ -37,6 +38,7 @@ private:
       tell(r, replica_tick{});
     for (const auto& s : house_.shards)
       tell(s, shard::route_tick{});
+    tell(house_.cluster->survey, survey_tick{});
     here().timers().arm(tick_, beat_ms);
   }
   house& house_;
@@ -112,6 +114,7 @@ struct assembly::beat {
 
 assembly::assembly(house& in, caf::actor_system& system, lane& beat_on, front* links)
     : house_(in), member_strand_(std::make_unique<strand>(system, in.config.scheduler.throughput)),
+      survey_strand_(std::make_unique<strand>(system, in.config.scheduler.throughput)),
       beat_(std::make_unique<beat>()) {
   auto& c = *in.cluster;
   const auto& store = in.store.id();
@@ -121,6 +124,7 @@ assembly::assembly(house& in, caf::actor_system& system, lane& beat_on, front* l
     c.replicas.push_back(caf::actor_cast<replica_handle>(r));
     c.committers.push_back(caf::actor_cast<persist::sink>(r));
   }
+  c.survey = system.spawn<survey::survey_actor>(in, *survey_strand_);
   link_events events;
   events.up = [this](const peer_ptr& who) { tell_all(peer_up{who}); };
   events.down = [this](const peer_ptr& who) { tell_all(peer_down{who}); };
@@ -137,7 +141,11 @@ assembly::assembly(house& in, caf::actor_system& system, lane& beat_on, front* l
     links->open(gateway.port);
   c.member = system.spawn<member::member_actor>(
       *member_strand_, member::parts{member_options_of(in.config, store), c, in.living, c.counts.member,
-                                     [to = gateway_, links](std::vector<known_peer> nodes) {
+                                     [to = gateway_, all = c.survey, links](std::vector<known_peer> nodes) {
+                                       auto names = std::make_shared<std::set<std::string>>();
+                                       for (const auto& n : nodes)
+                                         names->insert(n.name);
+                                       tell(all, survey_know{std::move(names)});
                                        if (links) // first: the gateway dials at once
                                          links->know(nodes);
                                        tell(to, gateway::know{std::move(nodes)});
@@ -154,14 +162,17 @@ void assembly::tell_all(const Message& x) {
     tell(r, x);
   for (const auto& s : house_.shards)
     tell(s, x);
+  tell(house_.cluster->survey, x);
 }
 
 void assembly::received(const peer_ptr& from, std::vector<letter> letters) {
   for (auto& l : letters) {
     if (l.to < shard_count)
       tell(house_.cluster->replicas[l.to], arrived{from, std::move(l.what)});
-    else if (l.to < mailboxes)
+    else if (l.to < survey_mailbox)
       tell(house_.shards[l.to - shard_count], arrived{from, std::move(l.what)});
+    else if (l.to == survey_mailbox)
+      tell(house_.cluster->survey, arrived{from, std::move(l.what)});
     else
       spdlog::error("what=letter_for_nobody from={} mailbox={}", from->name, l.to);
   }
@@ -174,6 +185,7 @@ void assembly::stop(caf::actor_system& system, std::chrono::steady_clock::time_p
   tell(beat_->actor, beat_stop{});
   tell(gateway_, gateway::stop{});
   await_end(system, std::vector{gateway_}, deadline, "gateway");
+  tell(c.survey, survey_stop{});
   for (const auto& r : c.replicas)
     tell(r, replica_stop{});
   await_end(system, c.replicas, deadline, "replicas");
@@ -187,6 +199,7 @@ void assembly::forget() {
   c.replicas.clear();
   c.committers.clear();
   c.member = member_handle{};
+  c.survey = survey_handle{};
   gateway_ = gateway::handle{};
   beat_->actor = beat_handle{};
 }

@@ -1,5 +1,6 @@
 // assembly: what a node starts to be part of a cluster, and ends before everything else: a replica for each shard, the
-// gateway, the member, and the beat that they share. It hands what comes over the links to the mailboxes it is for.
+// gateway, the member, the survey, and the beat that they share. It hands what comes over the links to the mailboxes it
+// is for.
 #pragma once
 
 #include "actors/cluster/front.hpp"
@@ -43,6 +44,7 @@ private:
 
   house& house_;
   std::unique_ptr<strand> member_strand_;
+  std::unique_ptr<strand> survey_strand_;
   gateway::handle gateway_;
   struct beat;
   std::unique_ptr<beat> beat_;

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "actors/base.hpp"
+#include "actors/caller.hpp"
 #include "actors/cluster/agreement.hpp"
 #include "actors/cluster/figures.hpp"
 #include "actors/cluster/link.hpp"
@@ -21,6 +22,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -122,6 +124,28 @@ struct member_stop {
 using member_handle = caf::typed_actor<caf::reacts_to<propose>, caf::reacts_to<etcd_says>, caf::reacts_to<member_tick>,
                                        caf::reacts_to<member_stop>>;
 
+// -- to the survey ---------------------------------------------------------------------------------------------------
+/// The connections on other nodes, of one user or (empty) of all. Answered by ok::sessions, or the reason why not.
+struct survey_ask {
+  using local = message_tag;
+  caller from;
+  user_id user;
+};
+/// The nodes that etcd lists.
+struct survey_know {
+  using local = message_tag;
+  std::shared_ptr<const std::set<std::string>> nodes;
+};
+struct survey_tick {
+  using local = message_tag;
+};
+struct survey_stop {
+  using local = message_tag;
+};
+using survey_handle = caf::typed_actor<caf::reacts_to<survey_ask>, caf::reacts_to<survey_know>, caf::reacts_to<reply>,
+                                       caf::reacts_to<arrived>, caf::reacts_to<peer_up>, caf::reacts_to<peer_down>,
+                                       caf::reacts_to<survey_tick>, caf::reacts_to<survey_stop>>;
+
 /// Part of the house.
 struct cluster_house {
   explicit cluster_house(agreement& d) : decide(d) {}
@@ -131,6 +155,7 @@ struct cluster_house {
   std::vector<replica_handle> replicas;  // by shard
   std::vector<persist::sink> committers; // by shard: the same replicas, as rooms and users see them
   member_handle member;
+  survey_handle survey;
 
   /// As the cluster was founded. Written by the member before the first record_now.
   std::atomic<uint32_t> min_in_sync{2};

@@ -112,6 +112,8 @@ GREENROOM_CARRY(answered_letter, x.ticket, x.what)
 GREENROOM_CARRY(listed_there, x.connection, x.what)
 GREENROOM_CARRY(ended_there, x.connection, x.what)
 GREENROOM_CARRY(news, x.room, x.what)
+GREENROOM_CARRY(list_there, x.ticket, x.user)
+GREENROOM_CARRY(sessions_there, x.ticket, x.list, x.last)
 
 #undef GREENROOM_CARRY
 
@@ -138,7 +140,9 @@ std::optional<Letter> from_bytes(std::string_view bytes) {
 
 std::string encode(const replica_letter& x) { return to_bytes(x); }
 std::string encode(const shard_letter& x) { return to_bytes(x); }
+std::string encode(const survey_letter& x) { return to_bytes(x); }
 std::optional<replica_letter> read_replica_letter(std::string_view b) { return from_bytes<replica_letter>(b); }
 std::optional<shard_letter> read_shard_letter(std::string_view b) { return from_bytes<shard_letter>(b); }
+std::optional<survey_letter> read_survey_letter(std::string_view b) { return from_bytes<survey_letter>(b); }
 
 } // namespace greenroom::cluster

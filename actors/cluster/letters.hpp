@@ -1,5 +1,5 @@
-// letters: what nodes say to each other about a shard, as plain values and as bytes. There are two mailboxes for each
-// shard: the replica's (replication) and the shard's own (commands, answers, events).
+// letters: what nodes say to each other, as plain values and as bytes. There are two mailboxes for each shard: the
+// replica's (replication) and the shard's own (commands, answers, events); and one for the node's survey.
 //
 // All of it is for nodes of one version; link_options::version is raised with every change.
 #pragma once
@@ -19,7 +19,7 @@ namespace greenroom::cluster {
 
 constexpr uint16_t replica_mailbox(shard_id s) noexcept { return s; }
 constexpr uint16_t shard_mailbox(shard_id s) noexcept { return static_cast<uint16_t>(shard_count + s); }
-inline constexpr uint16_t mailboxes = 2 * shard_count;
+inline constexpr uint16_t survey_mailbox = 2 * shard_count;
 
 // -- between replicas ------------------------------------------------------------------------------------------------
 /// A piece of a snapshot; `number` counts from 0. The first one clears what the learner holds.
@@ -104,10 +104,26 @@ struct news {
 using shard_letter =
     std::variant<forward, answered_letter, news, turned_away, quiet, watching, seen, listed_there, ended_there>;
 
+// -- between surveys -------------------------------------------------------------------------------------------------
+/// Whose connections are on that node? Empty: all.
+struct list_there {
+  uint64_t ticket = 0;
+  user_id user;
+};
+/// Some of them, in several letters if there are many.
+struct sessions_there {
+  uint64_t ticket = 0;
+  std::vector<ok::live_session> list;
+  bool last = false;
+};
+using survey_letter = std::variant<list_there, sessions_there>;
+
 std::string encode(const replica_letter& x);
 std::string encode(const shard_letter& x);
+std::string encode(const survey_letter& x);
 /// nullopt: no letter of this version.
 std::optional<replica_letter> read_replica_letter(std::string_view bytes);
 std::optional<shard_letter> read_shard_letter(std::string_view bytes);
+std::optional<survey_letter> read_survey_letter(std::string_view bytes);
 
 } // namespace greenroom::cluster

@@ -3,6 +3,7 @@
 #include "actors/cluster/view.hpp"
 #include "config/ids.hpp"
 #include "tests/support/memory_agreement.hpp"
+#include "tests/support/temporary_directory.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -20,25 +21,19 @@ const cluster_record wished{"id", shard_count, 3, 2};
 class fresh_store {
 public:
   fresh_store() {
-    std::string pattern = std::filesystem::temp_directory_path() / "greenroom-founding-XXXXXX";
-    REQUIRE(::mkdtemp(pattern.data()) != nullptr);
-    directory_ = pattern;
     storage::store_options o;
-    o.path = directory_ / "store";
+    o.path = directory_.path() / "store";
     o.min_free_bytes = 0;
     auto opened = storage::store::open(o);
     REQUIRE(opened.has_value());
     it = std::move(*opened);
   }
-  ~fresh_store() {
-    it.reset();
-    std::error_code ignored;
-    std::filesystem::remove_all(directory_, ignored);
-  }
-  std::unique_ptr<storage::store> it;
 
 private:
-  std::filesystem::path directory_;
+  greenroom::test::temporary_directory directory_;
+
+public:
+  std::unique_ptr<storage::store> it;
 };
 
 void all_is_there(memory_agreement& etcd) {

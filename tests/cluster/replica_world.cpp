@@ -1,5 +1,7 @@
 #include "replica_world.hpp"
 
+#include "bare_house.hpp"
+
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -9,34 +11,6 @@
 
 namespace greenroom::cluster::test {
 namespace {
-
-struct silent_encoder : encoder {
-  frame answer(std::optional<int64_t>, const greenroom::answer&) const override { return {}; }
-  frame event(const room_id&, const storage::event&) const override { return {}; }
-  frame subscribed(const room_id&, const position&) const override { return {}; }
-  frame typing(const room_id&, const user_id&, bool) const override { return {}; }
-  frame read(const room_id&, const user_id&, uint64_t) const override { return {}; }
-  frame expiring(int64_t) const override { return {}; }
-};
-struct no_tokens : token_verifier {
-  outcome<identity> verify(std::string_view) const override { return fail(errc::unauthenticated, "none"); }
-};
-/// The world is the member and etcd in one; nobody asks this.
-struct no_agreement : agreement {
-  void grant(std::chrono::milliseconds, handler<int64_t>) override {}
-  void renew(int64_t, handler<std::chrono::milliseconds>) override {}
-  void revoke(int64_t, handler<void>) override {}
-  void list(std::string, handler<listing>) override {}
-  void commit(std::vector<condition>, std::vector<change>, handler<cluster::committed>) override {}
-  std::shared_ptr<void> watch(std::string, watcher) override { return {}; }
-};
-const silent_encoder encoder_of_all;
-const no_tokens tokens_of_all;
-no_agreement agreement_of_all;
-
-struct caf_settings : caf::actor_system_config {
-  caf_settings() { set("scheduler.policy", caf::atom("testing")); }
-};
 
 class ear_actor : public hosted_actor<ear_actor, ear> {
 public:
@@ -94,7 +68,7 @@ replica_node::~replica_node() = default;
 
 void replica_node::open() {
   storage::store_options o;
-  o.path = world_.directory_ + "/" + name;
+  o.path = world_.directory_.path() / name;
   o.env = disk.env();
   o.min_free_bytes = 0;
   auto opened = storage::store::open(o);
@@ -181,10 +155,6 @@ std::string replica_node::contents() const {
 
 replica_world::replica_world(const std::vector<std::string>& names, replica_options o) : options(o) {
   spdlog::set_level(std::getenv("GREENROOM_TEST_LOG") ? spdlog::level::debug : spdlog::level::off);
-  auto pattern = (std::filesystem::temp_directory_path() / "greenroom-replica-XXXXXX").string();
-  if (::mkdtemp(pattern.data()) == nullptr)
-    throw std::runtime_error("can't make a temporary directory");
-  directory_ = pattern;
   caf_config_ = std::make_unique<caf_settings>();
   system_ = std::make_unique<caf::actor_system>(*caf_config_);
   for (const auto& n : names)
@@ -197,8 +167,6 @@ replica_world::~replica_world() {
       stop(name);
   system_.reset();
   nodes.clear();
-  std::error_code ignored;
-  std::filesystem::remove_all(directory_, ignored);
 }
 
 caf::scheduler::test_coordinator& replica_world::scheduler() {

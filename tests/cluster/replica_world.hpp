@@ -5,6 +5,7 @@
 #include "actors/cluster/replica.hpp"
 #include "actors/house.hpp"
 #include "tests/support/faulty_env.hpp"
+#include "tests/support/temporary_directory.hpp"
 
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
@@ -137,7 +138,7 @@ private:
   void tell_record(replica_node& to);
   caf::scheduler::test_coordinator& scheduler();
 
-  std::string directory_;
+  greenroom::test::temporary_directory directory_;
   std::unique_ptr<caf::actor_system_config> caf_config_;
   std::unique_ptr<caf::actor_system> system_;
   std::map<std::pair<std::string, std::string>, way> ways_; // both directions of each link

@@ -62,6 +62,12 @@ def test_three_nodes_are_one_server(cluster):
     eve.leave()
     until(lambda: not {m["user"]: m["online"] for m in bob.request("members", room="hall")["members"]}["eve"],
           "eve is gone")
+    # Connections are listed whichever node is asked.
+    for n in cluster.nodes:
+        mine = n.rest("GET", "/api/v1/sessions", token=cluster.token("ann")).json["sessions"]
+        assert sorted(s["node"] for s in mine) == ["n1", "n3"]
+        everybody = n.rest("GET", "/api/v1/sessions?all=true", token=cluster.token("root", admin=True)).json["sessions"]
+        assert sorted((s["user"], s["node"]) for s in everybody) == [("ann", "n1"), ("ann", "n3"), ("bob", "n2")]
     # Resuming on another node.
     back = cluster.sign_in("eve", on=n1, resume=eve.positions)
     assert all(r["recovered"] for r in back.hello["resumed"].values())

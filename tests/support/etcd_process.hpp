@@ -2,6 +2,8 @@
 // service. They end with the test, also when it is killed.
 #pragma once
 
+#include "tests/support/temporary_directory.hpp"
+
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -24,27 +26,6 @@
 #include <vector>
 
 namespace greenroom::test {
-
-/// A directory that is gone with this object.
-class temporary_directory {
-public:
-  temporary_directory() {
-    std::string path = (std::filesystem::temp_directory_path() / "greenroom-etcd-XXXXXX").string();
-    if (::mkdtemp(path.data()) == nullptr)
-      throw std::runtime_error("mkdtemp");
-    path_ = path;
-  }
-  ~temporary_directory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  temporary_directory(const temporary_directory&) = delete;
-  temporary_directory& operator=(const temporary_directory&) = delete;
-  const std::filesystem::path& path() const noexcept { return path_; }
-
-private:
-  std::filesystem::path path_;
-};
 
 /// Starts a program, both outputs into a file. It is killed when the thread that started it ends.
 inline pid_t start_program(const std::vector<std::string>& words, const std::string& output) {

@@ -1,0 +1,155 @@
+#include "actors/cluster/survey.hpp"
+
+#include "actors/house.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <iterator>
+
+namespace greenroom::cluster::survey {
+namespace {
+
+failure unreachable(const std::string& node) {
+  return fail(errc::unavailable, "sessions: node " + node + " can't be asked for its own at the moment");
+}
+
+bool post(const peer_ptr& to, const survey_letter& x) {
+  return to->post(channel::bulk, {survey_mailbox, std::make_shared<const std::string>(encode(x))});
+}
+
+} // namespace
+
+survey_actor::survey_actor(caf::actor_config& cfg, house& in, host& on)
+    : hosted_actor(cfg, on, actor_kind::survey, {}, in.living), house_(in) {}
+
+// -- for this node ---------------------------------------------------------------------------------------------------
+
+void survey_actor::receive(const survey_ask& x) {
+  if (asks_.size() >= asks_max) {
+    x.from.refuse(errc::unavailable, "sessions: too many ask for them at the moment");
+    return;
+  }
+  open_ask a{x.from, known_, {}, house_.steady_ms()};
+  auto ticket = ++next_ticket_;
+  for (const auto& node : known_) {
+    auto p = peers_.find(node);
+    if (p == peers_.end() || !post(p->second, list_there{ticket, x.user})) {
+      x.from.answer(unreachable(node));
+      return;
+    }
+  }
+  if (a.missing.empty())
+    x.from.answer(ok::any{ok::sessions{}});
+  else
+    asks_.emplace(ticket, std::move(a));
+}
+
+void survey_actor::take(const peer_ptr& from, const sessions_there& x) {
+  auto i = asks_.find(x.ticket);
+  if (i == asks_.end() || !i->second.missing.contains(from->name))
+    return; // too late
+  auto& a = i->second;
+  a.found.list.insert(a.found.list.end(), x.list.begin(), x.list.end());
+  if (x.last)
+    heard_all(from->name, x.ticket, a);
+}
+
+void survey_actor::heard_all(const std::string& node, uint64_t ticket, open_ask& a) {
+  a.missing.erase(node);
+  if (!a.missing.empty())
+    return;
+  a.from.answer(ok::any{std::move(a.found)});
+  asks_.erase(ticket);
+}
+
+/// A node that is gone has no connections any more; but whether it is, only etcd knows, a little later.
+void survey_actor::lost(const std::string& node) {
+  std::erase_if(asks_, [&](const auto& a) {
+    bool waits = a.second.missing.contains(node);
+    if (waits)
+      a.second.from.answer(unreachable(node));
+    return waits;
+  });
+}
+
+// -- for another node ------------------------------------------------------------------------------------------------
+
+void survey_actor::take(const peer_ptr& from, const list_there& x) {
+  if (guests_.size() >= asks_max)
+    return; // answered by the limit of time
+  auto ticket = ++next_ticket_;
+  guests_.emplace(ticket, guest{from, x.ticket, house_.relay_lanes.size(), {}, house_.steady_ms()});
+  caller here;
+  here.to = caf::actor_cast<asker>(self());
+  here.ticket = ticket;
+  for (const auto& l : house_.relay_lanes)
+    tell(l, relay_lane::list{here, x.user});
+}
+
+void survey_actor::receive(const reply& x) {
+  auto i = guests_.find(x.ticket);
+  const auto* found = x.what ? std::get_if<ok::sessions>(&*x.what) : nullptr;
+  if (i == guests_.end() || !found)
+    return;
+  auto& g = i->second;
+  g.found.list.insert(g.found.list.end(), found->list.begin(), found->list.end());
+  if (--g.missing > 0)
+    return;
+  send(g);
+  guests_.erase(i);
+}
+
+void survey_actor::send(const guest& g) const {
+  const auto& all = g.found.list;
+  size_t sent = 0;
+  do {
+    auto count = std::min(letter_sessions, all.size() - sent);
+    auto first = all.begin() + static_cast<std::ptrdiff_t>(sent);
+    sent += count;
+    post(g.from, sessions_there{g.ticket, {first, first + static_cast<std::ptrdiff_t>(count)}, sent == all.size()});
+  } while (sent < all.size());
+}
+
+// -- other nodes, and time -------------------------------------------------------------------------------------------
+
+void survey_actor::receive(const survey_know& x) {
+  known_ = *x.nodes;
+  known_.erase(house_.config.node.name);
+}
+
+void survey_actor::receive(const peer_up& x) { peers_[x.who->name] = x.who; }
+
+void survey_actor::receive(const peer_down& x) {
+  auto p = peers_.find(x.who->name);
+  if (p == peers_.end() || p->second != x.who)
+    return;
+  peers_.erase(p);
+  std::erase_if(guests_, [&](const auto& g) { return g.second.from == x.who; });
+  lost(x.who->name);
+}
+
+void survey_actor::receive(const arrived& x) {
+  auto p = peers_.find(x.from->name);
+  if (p == peers_.end() || p->second != x.from)
+    return; // of a link that has ended
+  auto letter = read_survey_letter(*x.what);
+  if (!letter) {
+    spdlog::error("what=letter_unreadable from={} mailbox=survey", x.from->name);
+    return;
+  }
+  std::visit([&](const auto& l) { take(x.from, l); }, *letter);
+}
+
+void survey_actor::receive(const survey_tick&) {
+  auto oldest = house_.steady_ms() - house_.limits_now()->request_ms;
+  auto is_late = [&](const auto& x) { return x.second.since < oldest; };
+  std::erase_if(guests_, is_late);
+  std::erase_if(asks_, [&](const auto& a) {
+    if (is_late(a))
+      a.second.from.answer(unreachable(*a.second.missing.begin()));
+    return is_late(a);
+  });
+}
+
+} // namespace greenroom::cluster::survey

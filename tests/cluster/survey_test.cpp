@@ -1,0 +1,236 @@
+// Who is connected on all nodes: all of them, or an error that says who is missing.
+#include "actors/cluster/survey.hpp"
+#include "bare_house.hpp"
+#include "tests/support/temporary_directory.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/scheduler/test_coordinator.hpp>
+#include <catch2/catch.hpp>
+
+#include <deque>
+
+using namespace greenroom;
+using namespace greenroom::cluster;
+using namespace greenroom::cluster::test;
+
+namespace {
+
+/// Two lanes of a node in one: each list is answered with what the test has put there.
+class lane_ear : public hosted_actor<lane_ear, relay_lane::handle> {
+public:
+  lane_ear(caf::actor_config& cfg, house& in, const std::vector<ok::live_session>& all)
+      : hosted_actor(cfg, *in.strands[0], actor_kind::relay_lane, "ear", in.living), all_(all) {}
+
+  void receive(const relay_lane::list& x) {
+    ok::sessions found;
+    for (const auto& s : all_)
+      if (x.user.empty() || s.user == x.user)
+        found.list.push_back(s);
+    x.from.answer(ok::any{std::move(found)});
+  }
+  void receive(const relay_lane::stop&) { quit(); }
+  template <class Other>
+  void receive(const Other&) {
+    FAIL("nobody says this to a lane here");
+  }
+
+private:
+  const std::vector<ok::live_session>& all_;
+};
+
+using ear = caf::typed_actor<caf::reacts_to<reply>, caf::reacts_to<survey_stop>>;
+class asking : public hosted_actor<asking, ear> {
+public:
+  asking(caf::actor_config& cfg, house& in, std::vector<answer>& into)
+      : hosted_actor(cfg, *in.strands[0], actor_kind::requester, "ear", in.living), into_(into) {}
+  void receive(const reply& x) { into_.push_back(x.what); }
+  void receive(const survey_stop&) { quit(); }
+
+private:
+  std::vector<answer>& into_;
+};
+
+struct queue_peer : peer {
+  queue_peer(const std::string& to, uint64_t number) : peer(to, "store-" + to, number) {}
+  bool post(channel, letter what) const override {
+    if (is_up)
+      waiting.push_back(std::move(what));
+    return is_up;
+  }
+  mutable std::deque<letter> waiting;
+  bool is_up = true;
+};
+
+/// Three nodes in one actor system; "a" asks.
+struct three_nodes {
+  struct node {
+    std::unique_ptr<storage::store> store;
+    settings config;
+    greenroom::metrics figures;
+    std::vector<ok::live_session> connections;
+    std::unique_ptr<house> home;
+    survey_handle survey;
+    std::map<std::string, std::shared_ptr<queue_peer>> links;
+  };
+
+  three_nodes() {
+    for (const auto* name : {"a", "b", "c"}) {
+      auto& n = nodes[name];
+      storage::store_options o;
+      o.path = directory.path() / name;
+      n.store = storage::store::open(o).value();
+      n.config.node.name = name;
+      n.home = std::make_unique<house>(n.config, *n.store, encoder_of_all, tokens_of_all, n.figures);
+      n.home->now_ms = n.home->steady_ms = [this] { return now; };
+      for (int i = 0; i < 2; ++i)
+        n.home->strands.push_back(std::make_unique<strand>(system, 100));
+      n.home->cluster = std::make_unique<cluster_house>(agreement_of_all);
+      n.home->relay_lanes.push_back(system.spawn<lane_ear>(*n.home, n.connections));
+      n.survey = system.spawn<survey::survey_actor>(*n.home, *n.home->strands[1]);
+      tell(n.survey, survey_know{std::make_shared<const std::set<std::string>>(std::set<std::string>{"a", "b", "c"})});
+    }
+    for (const auto* from : {"a", "b", "c"})
+      for (const auto* to : {"a", "b", "c"})
+        if (from != std::string(to))
+          link(from, to);
+    who = system.spawn<asking>(*nodes["a"].home, answers);
+  }
+  ~three_nodes() {
+    for (auto& [name, n] : nodes) {
+      tell(n.survey, survey_stop{});
+      tell(n.home->relay_lanes.front(), relay_lane::stop{});
+    }
+    tell(who, survey_stop{});
+    run();
+    who = ear{};
+    for (auto& [name, n] : nodes) {
+      n.survey = survey_handle{};
+      n.home->relay_lanes.clear();
+    }
+  }
+
+  void link(const std::string& from, const std::string& to) {
+    auto& l = nodes[from].links[to];
+    l = std::make_shared<queue_peer>(to, 1);
+    tell(nodes[from].survey, peer_up{l});
+  }
+  void unlink(const std::string& from, const std::string& to) {
+    nodes[from].links[to]->is_up = false;
+    tell(nodes[from].survey, peer_down{nodes[from].links[to]});
+  }
+  void connect(const std::string& at, const std::string& user, size_t count) {
+    for (size_t i = 0; i < count; ++i)
+      nodes[at].connections.push_back({user_id::trusted(user), "s_" + std::to_string(i), "phone", at, 5, 0});
+  }
+  void ask(const std::string& user) {
+    caller from;
+    from.to = caf::actor_cast<asker>(who);
+    tell(nodes["a"].survey, survey_ask{from, user.empty() ? user_id{} : user_id::trusted(user)});
+  }
+  void run() {
+    auto& scheduler = dynamic_cast<caf::scheduler::test_coordinator&>(system.scheduler());
+    for (bool moved = true; moved;) {
+      moved = scheduler.run() > 0;
+      for (auto& [from, n] : nodes)
+        for (auto& [to, l] : n.links)
+          while (letters_flow && !l->waiting.empty()) {
+            letters = std::max(letters, l->waiting.size());
+            tell(nodes[to].survey, arrived{nodes[to].links[from], l->waiting.front().what});
+            l->waiting.pop_front();
+            moved = true;
+          }
+    }
+  }
+
+  greenroom::test::temporary_directory directory;
+  caf_settings caf_config;
+  caf::actor_system system{caf_config};
+  std::map<std::string, node> nodes;
+  ear who;
+  std::vector<answer> answers;
+  int64_t now = 1'000'000;
+  bool letters_flow = true;
+  size_t letters = 0; // most that waited in one direction
+};
+
+const std::vector<ok::live_session>& sessions_of(const answer& x) { return std::get<ok::sessions>(*x).list; }
+
+} // namespace
+
+TEST_CASE("the connections of all other nodes are found, those of one user or of all", "[survey]") {
+  three_nodes w;
+  w.connect("a", "ada", 1); // its own are not for the survey
+  w.connect("b", "ada", 2);
+  w.connect("b", "bob", 1);
+  w.connect("c", "ada", 3);
+  w.ask("ada");
+  w.ask("");
+  w.ask("eve");
+  w.run();
+  REQUIRE(w.answers.size() == 3);
+  CHECK(sessions_of(w.answers[0]).size() == 5);
+  CHECK(sessions_of(w.answers[1]).size() == 6);
+  CHECK(sessions_of(w.answers[2]).empty());
+  for (const auto& s : sessions_of(w.answers[0]))
+    CHECK((s.user == user_id::trusted("ada") && (s.node == "b" || s.node == "c") && s.device == "phone"));
+}
+
+TEST_CASE("many connections come in several letters", "[survey]") {
+  three_nodes w;
+  w.connect("b", "ada", 2 * survey::letter_sessions + 1);
+  w.connect("c", "ada", survey::letter_sessions);
+  w.ask("");
+  w.run();
+  REQUIRE(w.answers.size() == 1);
+  CHECK(sessions_of(w.answers[0]).size() == 3 * survey::letter_sessions + 1);
+  CHECK(w.letters == 3);
+}
+
+TEST_CASE("without a node that etcd lists there is no list, and the answer names it", "[survey]") {
+  three_nodes w;
+  auto refused = [&] {
+    w.run();
+    REQUIRE(w.answers.size() == 1);
+    REQUIRE(w.answers[0].has_error());
+    CHECK(w.answers[0].error().code == errc::unavailable);
+    CHECK(w.answers[0].error().message.find("node c") != std::string::npos);
+  };
+  SECTION("it is not linked") {
+    w.unlink("a", "c");
+    w.ask("");
+    refused();
+  }
+  SECTION("its link ends before it has answered") {
+    w.letters_flow = false;
+    w.ask("");
+    w.run();
+    CHECK(w.answers.empty());
+    w.unlink("a", "c");
+    refused();
+  }
+  SECTION("it does not answer") {
+    w.nodes["a"].links["c"]->waiting.clear();
+    w.letters_flow = false;
+    w.ask("");
+    w.run();
+    w.nodes["a"].links["c"]->waiting.clear();
+    w.letters_flow = true;
+    w.run();
+    CHECK(w.answers.empty());
+    w.now += w.nodes["a"].config.limits.request_ms + 1;
+    tell(w.nodes["a"].survey, survey_tick{});
+    refused();
+  }
+}
+
+TEST_CASE("a node that etcd does not list any more is not waited for", "[survey]") {
+  three_nodes w;
+  w.connect("b", "ada", 1);
+  w.unlink("a", "c");
+  tell(w.nodes["a"].survey,
+       survey_know{std::make_shared<const std::set<std::string>>(std::set<std::string>{"a", "b"})});
+  w.ask("");
+  w.run();
+  REQUIRE(w.answers.size() == 1);
+  CHECK(sessions_of(w.answers[0]).size() == 1);
+}
