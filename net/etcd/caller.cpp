@@ -156,7 +156,11 @@ asio::awaitable<caller::ending> caller::attempt(size_t at, const request& r, ste
   using enum ending::kind;
   auto& m = *members_[at];
   auto link = idle_of(m);
+  // A server of TLS 1.3 that misses our certificate says so after we have begun to speak, or its word is lost.
+  const char* perhaps = "";
   if (!link) {
+    if (m.where.tls && options_.certificate_file.empty())
+      perhaps = "; it may want a certificate of ours (cluster.etcd_certificate)";
     link = fresh(m);
     if (auto open = co_await connect(m, *link, soft); !open)
       co_return ending{elsewhere, std::move(open).error()};
@@ -169,13 +173,15 @@ asio::awaitable<caller::ending> caller::attempt(size_t at, const request& r, ste
       co_return known;
     if (!link->reusable())
       co_return ending{elsewhere,
-                       fail(errc::unavailable, "etcd " + m.where.authority() + ": it closed the connection")};
+                       fail(errc::unavailable, "etcd " + m.where.authority() + ": it closed the connection" + perhaps)};
     const auto token = m.token;
     const auto got = co_await link->post(next->path, next->body, token, r.repeatable ? soft : r.until);
     if (got.broken) {
+      auto why = *got.broken;
+      why.message += perhaps;
       if (!r.repeatable && got.begun)
-        co_return ending{unknown, unknown_outcome(counts_, got.broken->message)};
-      co_return ending{elsewhere, *got.broken};
+        co_return ending{unknown, unknown_outcome(counts_, why.message)};
+      co_return ending{elsewhere, std::move(why)};
     }
     if (got.status != 200) {
       auto refused = wire::read_refusal(got.status, got.body);

@@ -59,6 +59,8 @@ private:
   steady::time_point in(uint32_t ms) const { return steady::now() + std::chrono::milliseconds{ms}; }
   std::map<std::string, passage_ptr>& table(side at) { return at == side::in ? inward_ : outward_; }
 
+  void crowd_out();
+
   // inbound.cpp
   boost::asio::awaitable<void> let_in(passage_ptr p);
   boost::asio::awaitable<verdict> admit(passage_ptr p);

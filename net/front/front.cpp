@@ -127,18 +127,31 @@ asio::awaitable<void> core::take_in() {
     p->host = from.address().to_string();
     p->address = from.address().is_v6() ? "[" + p->host + "]" : p->host;
     p->address += ":" + std::to_string(from.port());
-    while (knocking_.size() >= limits.pending_max) {
-      // Not the newest: a stranger who opens many and says nothing would keep out those who do.
-      auto oldest = knocking_.front().lock();
-      knocking_.pop_front();
-      if (!oldest)
-        continue;
-      oldest->crowded_out = true;
-      oldest->close();
-    }
+    while (knocking_.size() >= limits.pending_max)
+      crowd_out();
     knocking_.push_back(p);
     spawn(let_in(p), p);
   }
+}
+
+/// Ends the oldest of the address that has the most. Not the newest: a stranger who opens many and says nothing would
+/// keep out those who do; and not whoever is the oldest: one that goes on opening them would end those of others.
+void core::crowd_out() {
+  std::map<std::string, size_t> by_host;
+  for (const auto& k : knocking_)
+    if (auto p = k.lock())
+      ++by_host[p->host];
+  auto most = std::max_element(by_host.begin(), by_host.end(),
+                               [](const auto& a, const auto& b) { return a.second < b.second; });
+  auto victim = std::find_if(knocking_.begin(), knocking_.end(), [&](const auto& k) {
+    auto p = k.lock();
+    return !p || p->host == most->first;
+  });
+  if (auto p = victim->lock()) {
+    p->crowded_out = true;
+    p->close();
+  }
+  knocking_.erase(victim);
 }
 
 core::passage_ptr core::make(tcp::socket to) {

@@ -20,7 +20,7 @@ struct options {
   uint32_t claim_ms = 2'000;        // until CAF must have come to the port that leads to a peer
   uint32_t linger_ms = 1'000;       // for the second direction of a connection, when the first has ended
   uint32_t pause_ms = 200;          // after an error of accept() that only time can mend
-  uint32_t pending_max = 64;        // connections not yet let in; one more ends the oldest
+  uint32_t pending_max = 64;        // connections not yet let in; one more ends one of who has most
   uint32_t backlog = 128;           // connections that the kernel holds
   size_t buffer_bytes = 64u << 10;  // read ahead of what was written, in each direction of a connection
   size_t answer_bytes_max = 256;    // of what is said to whoever dials

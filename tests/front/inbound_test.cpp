@@ -132,6 +132,22 @@ TEST_CASE("strangers who say nothing make way for others", "[front]") {
   CHECK(eventually([&] { return node.front->figures().pending.get() == 2; }));
 }
 
+TEST_CASE("one address that opens many does not crowd out another", "[front]") {
+  offices by;
+  auto o = unhurried();
+  o.pending_max = 3;
+  node_scene node{by, "n1", {"n2"}, o};
+  auto slow = wire::to(node.front->port(), 0, "127.0.0.2"); // has begun, and takes its time
+  std::vector<wire> silent;
+  for (int i = 0; i < 10; ++i) {
+    silent.push_back(wire::to(node.front->port()));
+    CHECK(eventually([&] { return node.front->figures().accepted.get() == i + 2; }));
+  }
+  CHECK(eventually([&] { return node.refused_in(refusal::crowded) == 8; }));
+  tls_wire good{std::move(slow), as::client, by.files("n2")};
+  CHECK(good.line() == "ok");
+}
+
 TEST_CASE("nobody is let in before the gateway is there, nor when it is not", "[front]") {
   offices by;
   auto o = unhurried();

@@ -76,10 +76,16 @@ wire::wire(int fd) : fd_(fd) {
   ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 }
 
-wire wire::to(uint16_t port, int receive_buffer) {
+wire wire::to(uint16_t port, int receive_buffer, const char* from) {
   wire out{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
   if (receive_buffer > 0)
     ::setsockopt(out.fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+  if (from != nullptr) {
+    auto own = loopback(0);
+    ::inet_pton(AF_INET, from, &own.sin_addr);
+    if (::bind(out.fd_, reinterpret_cast<const sockaddr*>(&own), sizeof own) != 0)
+      throw std::runtime_error("can't bind");
+  }
   const auto at = loopback(port);
   if (::connect(out.fd_, reinterpret_cast<const sockaddr*>(&at), sizeof at) != 0)
     throw std::runtime_error("can't connect");

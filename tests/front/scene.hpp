@@ -64,8 +64,8 @@ private:
 class wire {
 public:
   explicit wire(int fd);
-  /// To 127.0.0.1.
-  static wire to(uint16_t port, int receive_buffer = 0);
+  /// To 127.0.0.1, from there or from another address of loopback.
+  static wire to(uint16_t port, int receive_buffer = 0, const char* from = nullptr);
   virtual ~wire();
   wire(wire&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   wire(const wire&) = delete;
