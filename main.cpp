@@ -4,7 +4,8 @@
 //   (sockets)
 //
 // Signals are taken one after the other on the main thread: SIGHUP reloads what can be reloaded, SIGTERM and SIGINT
-// stop the node in order, so that everything in flight is finished and every client is told.
+// stop the node in order, so that everything in flight is finished and every client is told. A node that has drained
+// sends SIGTERM to itself.
 #include "actors/metrics.hpp"
 #include "actors/node.hpp"
 #include "config/load.hpp"
@@ -24,7 +25,9 @@
 #include <spdlog/spdlog.h>
 
 #include <sched.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -84,6 +87,7 @@ net::rest_hooks rest_hooks_of(node& actors, const storage::store& store, const m
     actors.perform(on, who, std::move(what), std::move(done));
   };
   h.ready = [&actors] { return actors.ready(); };
+  h.draining = [&actors] { return actors.draining(); };
   h.limits = [&actors] { return actors.limits_now(); };
   h.metrics_text = [&actors, &store, &figures, front] {
     return net::render_metrics(
@@ -106,6 +110,7 @@ net::server_hooks server_hooks_of(node& actors, net::rest& rest, const net::jwt_
   h.tokens = &tokens;
   h.metrics = &figures;
   h.limits = [&actors] { return actors.limits_now(); };
+  h.turns_away = [&actors] { return actors.turns_clients_away(); };
   h.allowed_origins = config.listen.allowed_origins;
   return h;
 }
@@ -188,11 +193,16 @@ int serve(config::sources from, settings config) {
   auto etcd = join_cluster(config, *store);
   auto front = front_of(config);
   net::io_threads threads{config.listen.io_threads, figures};
+  std::atomic<bool> drained{false};
+  const auto on_drained = [&drained] {
+    drained = true;
+    ::kill(::getpid(), SIGTERM); // to the process, where the main thread waits for it
+  };
   std::unique_ptr<node> actors;
   net::json_encoder encode{[&actors] { return actors->limits_now(); }};
   const settings at_start = config; // what needs a restart stays as it was
   actors = std::make_unique<node>(
-      node::parts{at_start, *store, encode, *tokens, figures, threads.lanes(), etcd.get(), front.get()});
+      node::parts{at_start, *store, encode, *tokens, figures, threads.lanes(), etcd.get(), front.get(), on_drained});
   net::rest rest{at_start, *tokens, encode, figures, rest_hooks_of(*actors, *store, figures, front.get())};
   net::server server{threads, server_options_of(at_start), server_hooks_of(*actors, rest, *tokens, figures, at_start)};
   for (size_t i = 0; i < server.ports().size(); ++i)
@@ -207,14 +217,17 @@ int serve(config::sources from, settings config) {
     int got = 0;
     sigwait(&signals, &got);
     if (got != SIGHUP) {
-      spdlog::info("what=stopping signal={}", got == SIGTERM ? "SIGTERM" : "SIGINT");
+      if (drained)
+        spdlog::info("what=stopping reason=drained");
+      else
+        spdlog::info("what=stopping signal={}", got == SIGTERM ? "SIGTERM" : "SIGINT");
       break;
     }
     reload(from, config, *actors, server, front.get());
   }
 
   server.stop_accepting();
-  server.close_all(close_code::shutdown);
+  server.close_all(drained ? close_code::draining : close_code::shutdown);
   bool clean = actors->stop();
   if (!clean)
     std::_Exit(EXIT_FAILURE); // an actor hangs; everything acknowledged is on disk

@@ -129,7 +129,7 @@ void connection_actor::refresh(const client_request& r, const op::refresh& x) {
   }
   bool other_session = found->session != who_->session;
   who_ = *found;
-  set_expiry(who_->expires_at);
+  set_expiry();
   if (other_session) { // so that its revocation ends this connection, too
     auto session = std::make_shared<ok::live_session>(*session_);
     session->session = who_->session;
@@ -374,10 +374,17 @@ void connection_actor::look_after() {
     here().timers().arm(care_, care_ms);
 }
 
-void connection_actor::set_expiry(int64_t expires_at) {
+void connection_actor::set_expiry() {
   warned_ = false;
-  auto left = std::max<int64_t>(expires_at - house_.now_ms(), 0);
-  here().timers().arm(expiry_, static_cast<uint64_t>(std::max<int64_t>(left - warning_ms, 0)));
+  await_end();
+}
+
+/// The next of: the warning, the token's end, the time by which a client that was told to go should have gone.
+void connection_actor::await_end() {
+  auto wait = who_->expires_at - house_.now_ms() - (warned_ ? 0 : warning_ms);
+  if (leave_by_ != 0)
+    wait = std::min(wait, leave_by_ - house_.steady_ms());
+  here().timers().arm(expiry_, static_cast<uint64_t>(std::max<int64_t>(wait, 0)));
 }
 
 void connection_actor::expire() {
@@ -386,9 +393,29 @@ void connection_actor::expire() {
     close(close_code::token_invalid, "the token has expired");
     return;
   }
-  if (!std::exchange(warned_, true))
+  if (leave_by_ != 0 && house_.steady_ms() >= leave_by_) {
+    close(close_code::draining, "the node drains");
+    return;
+  }
+  if (left <= warning_ms && !std::exchange(warned_, true))
     write(house_.encode.expiring(who_->expires_at), delivery::reliable);
-  here().timers().arm(expiry_, static_cast<uint64_t>(left));
+  if (phase_ != phase::over)
+    await_end();
+}
+
+/// Everybody who is asked to come back elsewhere is given a time of his own, so that the other nodes get them one by
+/// one. The times are the multiples of the golden ratio, modulo the span: they lie evenly, however many there are in
+/// the end, and those who come while the node drains fall between the others.
+void connection_actor::receive(const go_away&) {
+  if (phase_ != phase::live || leave_by_ != 0)
+    return;                                  // who is still greeting is told after that
+  constexpr uint32_t golden = 2'654'435'769; // 2^32 over the golden ratio
+  const uint64_t place = uint32_t{house_.sent_away.fetch_add(1, std::memory_order_relaxed) * golden};
+  const auto after = static_cast<uint32_t>(place * house_.config.cluster.drain_spread_ms >> 32);
+  leave_by_ = house_.steady_ms() + after + house_.config.cluster.drain_grace_ms;
+  write(house_.encode.goaway(after, "the node drains"), delivery::reliable);
+  if (phase_ == phase::live)
+    await_end();
 }
 
 void connection_actor::close(close_code code, std::string_view reason) {

@@ -1,8 +1,8 @@
 // connection: owns one client's session, whatever its transport: identity, requests in flight, subscriptions with their
 // cursors, send window. Hosted on the lane of its socket.
 //
-// In   incoming, garbled, drained and gone from the transport; reply, stands, pulled from rooms; delivered from the
-//      relay lane; welcome, listed and ended from the user
+// In   incoming, garbled, drained and gone from the transport; reply, stands, pulled from rooms; delivered and go_away
+//      from the relay lane; welcome, listed and ended from the user
 // Out  commands to rooms and users (through their shards); frames to the transport
 //
 // Invariants
@@ -50,7 +50,7 @@ struct gone {
 using handle = caf::typed_actor<caf::reacts_to<incoming>, caf::reacts_to<delivered>, caf::reacts_to<reply>,
                                 caf::reacts_to<garbled>, caf::reacts_to<drained>, caf::reacts_to<gone>,
                                 caf::reacts_to<stands>, caf::reacts_to<room::pulled>, caf::reacts_to<user::welcome>,
-                                caf::reacts_to<user::listed>, caf::reacts_to<user::ended>>;
+                                caf::reacts_to<user::listed>, caf::reacts_to<user::ended>, caf::reacts_to<go_away>>;
 
 class connection_actor : public lane_actor<connection_actor, handle> {
 public:
@@ -70,6 +70,7 @@ public:
   void receive(const user::welcome& x);
   void receive(const user::listed& x);
   void receive(const user::ended& x) { close(x.code, x.reason); }
+  void receive(const go_away&);
 
 private:
   /// Tickets of commands that no request stands behind; request ids end at 2^53.
@@ -146,7 +147,8 @@ private:
   void look_after();
   void look_after_soon();
   void expire();
-  void set_expiry(int64_t expires_at);
+  void set_expiry();
+  void await_end();
   void write(const frame& bytes, delivery how);
   void close(close_code code, std::string_view reason);
   void end();
@@ -200,6 +202,7 @@ private:
   std::list<request_ptr> waiting_;
   bool holding_ = false;
   int64_t slow_since_ = 0; // since when the outbox is more than half full; 0: it is not
+  int64_t leave_by_ = 0;   // when a client that was told to go and is still here is closed; 0: it was not told
   bool warned_ = false;    // `expiring` has been sent
   uint32_t bad_frames_ = 0;
   uint32_t refusals_ = 0; // rate_limited in the present window
@@ -207,7 +210,7 @@ private:
   double tokens_ = 0;     // of the send window
   int64_t tokens_at_ = 0;
   timer_wheel::entry care_;   // hello deadline, then once a second while something is under way
-  timer_wheel::entry expiry_; // of the token
+  timer_wheel::entry expiry_; // of the token; and of the connection, once the client was told to go
 };
 
 /// What net/ holds of a connection.

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace greenroom {
 
@@ -25,6 +26,8 @@ public:
   virtual frame typing(const room_id& room, const user_id& user, bool on) const = 0;
   virtual frame read(const room_id& room, const user_id& user, uint64_t seq) const = 0;
   virtual frame expiring(int64_t expires_at) const = 0;
+  /// The client should connect anew, to another node, after `reconnect_ms`.
+  virtual frame goaway(uint32_t reconnect_ms, std::string_view reason) const = 0;
 };
 
 } // namespace greenroom

@@ -209,8 +209,10 @@ void connection_actor::finish_greeting() {
                     [&](const auto& r) { return r.room == s.face->room; });
     unnamed_ += s.named ? 0 : 1;
   }
-  set_expiry(who_->expires_at);
+  set_expiry();
   respond(g->hello->id, ok::any{std::move(answer)});
+  if (house_.draining())
+    receive(go_away{});
   care_.cancel();
   for (const auto& v : g->visits)
     if (v.attach && is_transient(*v.found))

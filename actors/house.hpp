@@ -40,6 +40,12 @@ struct house {
 
   /// Grows with every failed write and every reopening of the store.
   std::atomic<uint64_t> era{1};
+  /// Since when the node drains, by steady_ms: it is about to stop, and sends its clients to others, those that come
+  /// now as well. 0: it does not. Never back to that.
+  std::atomic<int64_t> drains_since{0};
+  bool draining() const noexcept { return drains_since.load(std::memory_order_relaxed) != 0; }
+  /// Clients that were told so.
+  std::atomic<uint32_t> sent_away{0};
   /// Shards that have read their effects; the node is ready when all have.
   std::atomic<uint32_t> shards_started{0};
 

@@ -145,7 +145,7 @@ node::node(parts p) {
     h.shards.push_back(system.spawn<shard::shard_actor>(h, static_cast<shard_id>(s)));
   impl_->clock = system.spawn<clock_actor>(h, *p.lanes.front());
   if (h.cluster)
-    impl_->cluster = std::make_unique<cluster::assembly>(h, system, *p.lanes.front(), p.front);
+    impl_->cluster = std::make_unique<cluster::assembly>(h, system, *p.lanes.front(), p.front, std::move(p.drained));
 }
 
 node::~node() {
@@ -179,8 +179,15 @@ const cluster::figures* node::cluster_figures() const {
 
 bool node::ready() const {
   const auto& h = impl_->home;
-  return !impl_->stopping && h.store.healthy() &&
+  return !impl_->stopping && !draining() && h.store.healthy() &&
          (h.cluster ? h.cluster->lease_holds() : h.shards_started == shard_count);
+}
+
+bool node::draining() const { return impl_->home.draining(); }
+
+bool node::turns_clients_away() const {
+  const auto& h = impl_->home;
+  return h.draining() && h.steady_ms() - h.drains_since >= h.config.cluster.drain_spread_ms;
 }
 
 bool node::stop() {

@@ -36,6 +36,8 @@ public:
     std::vector<lane*> lanes;             // outlive the node; run until stop() returned
     cluster::agreement* decide = nullptr; // outlives the node; null: the node is by itself
     cluster::front* front = nullptr;      // outlives the node; null: links are not encrypted
+    /// Called once, on some thread, when the node has drained and should be stopped. Must not block. May be null.
+    std::function<void()> drained = nullptr;
   };
   /// Starts shard, storage and user-facing actors. Throws std::runtime_error when the actor system can't start, or the
   /// port of the cluster's links can't be had.
@@ -60,8 +62,13 @@ public:
   /// The limits in force. Any thread.
   const limits* limits_now() const;
   /// Whether requests can be served: the store takes writes, and every shard has started; in a cluster, the node's
-  /// lease holds. Any thread; for /readyz.
+  /// lease holds, and it does not drain. Any thread; for /readyz.
   bool ready() const;
+  /// Whether an operator has told the node to give up its shards and clients, and to stop. Any thread.
+  bool draining() const;
+  /// Whether it has drained for so long that whoever asks /readyz knows: who comes now would only have to go again. Any
+  /// thread.
+  bool turns_clients_away() const;
   /// Null: the node is by itself. Any thread, as long as the node is there.
   const cluster::figures* cluster_figures() const;
   /// Finishes what is in flight and ends all actors. Call it when no connection is open any more, and not from a lane's

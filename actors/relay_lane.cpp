@@ -80,6 +80,11 @@ void relay_lane_actor::receive(const fan_out& x) {
     to->enqueue(nullptr, caf::make_message_id(), message, unit());
 }
 
+void relay_lane_actor::receive(const go_away& x) {
+  for (const auto& [id, p] : present_)
+    tell(p.to, x);
+}
+
 void relay_lane_actor::receive(const list& x) {
   ok::sessions found;
   for (const auto& [id, p] : present_) {

@@ -1,8 +1,9 @@
 // relay lane: the I/O thread's end of all relays. Owns which connections of its thread listen to which relay; one per
 // lane, hosted on it.
 //
-// In   enter and leave from connections; attach, fan_out from relays; unlisten from connections; list from REST
-// Out  delivered and stands to connections of the same thread; confirmed and gone to relays
+// In   enter and leave from connections; attach, fan_out from relays; unlisten from connections; list from REST; and
+//      go_away, when the node drains
+// Out  delivered, stands and go_away to connections of the same thread; confirmed and gone to relays
 //
 // Invariants
 // - A connection that left is never told anything again, and an attach that comes after it is undone.
@@ -69,7 +70,11 @@ struct stands {
   outcome<standing> where;
   std::shared_ptr<const room_face> face; // null: only looked, or refused
 };
-using listener = caf::typed_actor<caf::reacts_to<delivered>, caf::reacts_to<stands>>;
+/// The node drains: the client is to go elsewhere. To a relay lane: so are all of its clients.
+struct go_away {
+  using local = message_tag;
+};
+using listener = caf::typed_actor<caf::reacts_to<delivered>, caf::reacts_to<stands>, caf::reacts_to<go_away>>;
 
 // -- to a relay ------------------------------------------------------------------------------------------------------
 namespace relay_lane {
@@ -141,9 +146,9 @@ struct stop {
   using local = message_tag;
 };
 
-using handle =
-    caf::typed_actor<caf::reacts_to<fan_out>, caf::reacts_to<enter>, caf::reacts_to<leave>, caf::reacts_to<unlisten>,
-                     caf::reacts_to<list>, caf::reacts_to<admit>, caf::reacts_to<refuse>, caf::reacts_to<stop>>;
+using handle = caf::typed_actor<caf::reacts_to<fan_out>, caf::reacts_to<enter>, caf::reacts_to<leave>,
+                                caf::reacts_to<unlisten>, caf::reacts_to<list>, caf::reacts_to<admit>,
+                                caf::reacts_to<refuse>, caf::reacts_to<go_away>, caf::reacts_to<stop>>;
 
 class relay_lane_actor : public lane_actor<relay_lane_actor, handle> {
 public:
@@ -157,6 +162,7 @@ public:
   void receive(const list& x);
   void receive(const admit& x);
   void receive(const refuse& x);
+  void receive(const go_away&);
   void receive(const stop&) { quit(); }
 
 private:

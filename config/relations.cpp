@@ -24,6 +24,7 @@ constexpr order orders[] = {
     {"limits.hello_rooms", "limits.subscriptions", "rooms would be listed that cannot be listened to"},
     {"limits.sends_per_s", "limits.sends_burst", "the average could never be reached"},
     {"cluster.min_in_sync", "cluster.replicas", "there would never be so many copies"},
+    {"cluster.drain_spread_ms", "cluster.drain_ms", "the node would stop before its clients have gone"},
     {"storage.commit_requests", "storage.queue", "no write could ever be that large"},
 };
 

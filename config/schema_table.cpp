@@ -298,6 +298,17 @@ const field table[] = {
     {AT(cluster, log_kb), restart, "KiB", 64, 1'048'576,
      "Log of each shard that is kept for copies that are behind; over it they start from a snapshot.",
      "Too low: a short absence costs a snapshot of the whole shard. Too high: disk, 128 times."},
+    {AT(cluster, drain_spread_ms), restart, "ms", 0, 3'600'000,
+     "When the node drains, its clients are asked to connect anew at times spread over this span; it stays at least as "
+     "long, so that load balancers see it on /readyz.",
+     "Too low: they all come to the other nodes at once. Too high: draining takes as long."},
+    {AT(cluster, drain_grace_ms), restart, "ms", 0, 3'600'000,
+     "What a client may take beyond its time to connect anew before it is closed with 3001.",
+     "Too low: clients are closed in the middle of a request. Too high: draining takes as long."},
+    {AT(cluster, drain_ms), restart, "ms", 1'000, 86'400'000,
+     "A node that drains stops after this time, whatever it still leads and whoever is still connected.",
+     "Too low: shards without another copy in sync, and clients, are cut off. Too high: a drain that gets nowhere "
+     "lasts."},
     {AT(cluster, etcd_user), restart, "", 0, 256, "User of etcd. Empty: none.",
      "Without the right to read and write the cluster's keys: the node stays unready."},
     {AT(cluster, etcd_password_file), restart, "", 0, path_bytes, "File whose first line is that user's password.",

@@ -317,6 +317,15 @@ frame json_encoder::expiring(int64_t expires_at) const {
   });
 }
 
+frame json_encoder::goaway(uint32_t reconnect_ms, std::string_view reason) const {
+  return make_frame([&](std::string& out) {
+    object o(out);
+    o.text("ev", "goaway");
+    o.integer("reconnect_ms", reconnect_ms);
+    o.text("reason", reason);
+  });
+}
+
 std::string json_encoder::body(const ok::any& what) const {
   std::string out;
   append(out, what);

@@ -36,6 +36,7 @@ public:
   frame typing(const room_id& room, const user_id& user, bool on) const override;
   frame read(const room_id& room, const user_id& user, uint64_t seq) const override;
   frame expiring(int64_t expires_at) const override;
+  frame goaway(uint32_t reconnect_ms, std::string_view reason) const override;
 
   /// The bare JSON of an answer for REST: what stands behind "ok".
   std::string body(const ok::any& what) const;

@@ -234,6 +234,11 @@ void http_session::upgrade(const http_request& r) {
     answer.headers.emplace_back("Upgrade", "websocket");
     return refused(answer);
   }
+  if (hooks_.turns_away && hooks_.turns_away()) {
+    auto answer = error_response(503, errc::unavailable, "the node drains: connect to another one");
+    answer.headers.emplace_back("Retry-After", "5");
+    return refused(answer);
+  }
   websocket_start start;
   if (auto answer = refuse_upgrade(r, hooks_.allowed_origins, start.with_subprotocol))
     return refused(*answer);

@@ -114,6 +114,7 @@ void add_node(page& p, const metrics& m) {
 void add_member(page& p, const cluster::member_metrics& m) {
   p.gauge("greenroom_cluster_nodes", "Nodes that are alive, by etcd's word.", m.nodes_alive);
   p.gauge("greenroom_cluster_controller", "1 where this node is the controller.", m.controller);
+  p.gauge("greenroom_cluster_draining", "1 where this node drains.", m.draining);
   p.counter("greenroom_cluster_controller_terms_total", "Times this node became the controller.", m.controller_terms);
   p.counter("greenroom_cluster_lease_renewals_total", "Renewals of the node's lease that etcd answered.",
             m.lease_renewals);

@@ -146,7 +146,9 @@ void rest::livez(const call_ptr& c) { c->respond(text_page(200, "ok\n")); }
 void rest::readyz(const call_ptr& c) {
   if (hooks_.ready())
     return c->respond(text_page(200, "ready\n"));
-  auto r = text_page(503, "not ready\n");
+  const bool draining = hooks_.draining && hooks_.draining();
+  auto r = text_page(503, draining ? "draining: clients and shards go to other nodes, then this one stops\n"
+                                   : "not ready\n");
   r.headers.emplace_back("Retry-After", "1");
   c->respond(std::move(r));
 }

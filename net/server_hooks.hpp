@@ -28,6 +28,8 @@ struct server_hooks {
   greenroom::metrics* metrics = nullptr;  // outlives the server
   /// The limits in force; never null. Called for each new connection and each heartbeat, from any I/O thread.
   std::function<const greenroom::limits*()> limits;
+  /// Whether new WebSockets are refused because the node drains; null: never. Any I/O thread.
+  std::function<bool()> turns_away = nullptr;
   /// Which web pages may connect: empty: only those of the same host; "*": all. Clients that are no browsers send no
   /// Origin and are not asked.
   std::vector<std::string> allowed_origins;

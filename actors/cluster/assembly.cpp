@@ -70,6 +70,8 @@ member::options member_options_of(const settings& config, const std::string& sto
   o.version = GREENROOM_VERSION;
   o.lease_ms = config.cluster.lease_ms;
   o.control.replace_s = config.cluster.replace_s;
+  o.drain_ms = config.cluster.drain_ms;
+  o.drain_notice_ms = config.cluster.drain_spread_ms;
   return o;
 }
 
@@ -112,7 +114,7 @@ struct assembly::beat {
   beat_handle actor;
 };
 
-assembly::assembly(house& in, caf::actor_system& system, lane& beat_on, front* links)
+assembly::assembly(house& in, caf::actor_system& system, lane& beat_on, front* links, std::function<void()> drained)
     : house_(in), member_strand_(std::make_unique<strand>(system, in.config.scheduler.throughput)),
       survey_strand_(std::make_unique<strand>(system, in.config.scheduler.throughput)),
       beat_(std::make_unique<beat>()) {
@@ -140,6 +142,7 @@ assembly::assembly(house& in, caf::actor_system& system, lane& beat_on, front* l
   if (links)
     links->open(gateway.port);
   c.member = system.spawn<member::member_actor>(
+<<<<<<< HEAD
       *member_strand_, member::parts{member_options_of(in.config, store), c, in.living, c.counts.member,
                                      [to = gateway_, all = c.survey, links](std::vector<known_peer> nodes) {
                                        auto names = std::make_shared<std::set<std::string>>();
@@ -151,6 +154,24 @@ assembly::assembly(house& in, caf::actor_system& system, lane& beat_on, front* l
                                        tell(to, gateway::know{std::move(nodes)});
                                      },
                                      [&c](const cluster_record& founded) { c.min_in_sync = founded.min_in_sync; }});
+=======
+      *member_strand_,
+      member::parts{
+          .options = member_options_of(in.config, store),
+          .house = c,
+          .living = in.living,
+          .metrics = c.counts.member,
+          .know =
+              [to = gateway_, links](std::vector<known_peer> nodes) {
+                if (links) // first: the gateway dials at once
+                  links->know(nodes);
+                tell(to, gateway::know{std::move(nodes)});
+              },
+          .found = [&c](const cluster_record& founded) { c.min_in_sync = founded.min_in_sync; },
+          .drains = [this] { send_clients_away(); },
+          .connections = [&in] { return static_cast<uint64_t>(std::max<int64_t>(in.metrics.connections.get(), 0)); },
+          .drained = std::move(drained)});
+>>>>>>> drain
   beat_->actor = system.spawn<beat_actor>(in, beat_on);
 }
 
@@ -163,6 +184,12 @@ void assembly::tell_all(const Message& x) {
   for (const auto& s : house_.shards)
     tell(s, x);
   tell(house_.cluster->survey, x);
+}
+
+void assembly::send_clients_away() {
+  house_.drains_since = house_.steady_ms(); // first: who has greeted after the lanes were told sees it
+  for (const auto& l : house_.relay_lanes)
+    tell(l, go_away{});
 }
 
 void assembly::received(const peer_ptr& from, std::vector<letter> letters) {

@@ -13,6 +13,7 @@
 #include <caf/fwd.hpp>
 
 #include <chrono>
+#include <functional>
 #include <memory>
 
 namespace greenroom {
@@ -28,8 +29,9 @@ link_options link_options_of(const settings& config, const std::string& store);
 class assembly {
 public:
   /// REQUIRES: in.cluster is there, and the shards have been spawned; the lane runs. Throws std::runtime_error when a
-  /// port can't be had. Without a front, links come to CAF's port and are dialled where nodes are listed.
-  assembly(house& in, caf::actor_system& system, lane& beat_on, front* links);
+  /// port can't be had. Without a front, links come to CAF's port and are dialled where nodes are listed. `drained` is
+  /// called when the node has drained, and must not block.
+  assembly(house& in, caf::actor_system& system, lane& beat_on, front* links, std::function<void()> drained);
   ~assembly();
 
   /// The node's key goes from etcd, so that others take over at once; then its links end. Ends within the deadline.
@@ -38,6 +40,7 @@ public:
   void forget();
 
 private:
+  void send_clients_away();
   void received(const peer_ptr& from, std::vector<letter> letters);
   template <class Message>
   void tell_all(const Message& x);

@@ -1,7 +1,6 @@
 #include "actors/cluster/controller.hpp"
 
 #include <algorithm>
-#include <set>
 
 namespace greenroom::cluster {
 namespace {
@@ -52,7 +51,8 @@ std::vector<placed_store> controller::placed(const cluster_view& view, int64_t n
   const auto alive = view.alive();
   std::vector<placed_store> all;
   for (const auto& [id, store] : view.stores()) {
-    placed_store x{id, store.what.node, store.what.zone, std::binary_search(alive.begin(), alive.end(), id), true};
+    placed_store x{id,   store.what.node, store.what.zone, std::binary_search(alive.begin(), alive.end(), id),
+                   true, !view.drains(id)};
     if (x.alive) {
       gone_since_ns_.erase(id);
     } else {
@@ -126,16 +126,22 @@ void controller::ask(const cluster_view& view, const std::vector<move>& moves, c
       wished.emplace(m.shard, request_record{.to = m.store});
     else if (m.what == move::kind::put_out)
       wished.emplace(m.shard, request_record{.out = m.store});
+  // Balance can wait, an operator does: what drains has places of its own.
+  size_t for_balance = 0;
+  size_t for_drains = 0;
+  const auto has_place = [&](uint32_t shard) {
+    const bool drains = view.drains(view.shards()[shard].what.primary);
+    auto& taken = drains ? for_drains : for_balance;
+    if (taken >= (drains ? options_.drain_requests_max : options_.requests_max))
+      return false;
+    ++taken;
+    return true;
+  };
   // Those that stand and are still wished for go on; others take the place of what is taken back.
-  std::set<uint32_t> standing;
   for (const auto& [shard, request] : view.requests()) {
     const auto found = wished.find(shard);
-    const bool stays = found != wished.end() && found->second == request.what && request.lease == lease &&
-                       standing.size() < options_.requests_max;
-    if (stays) {
-      standing.insert(shard);
+    if (found != wished.end() && found->second == request.what && request.lease == lease && has_place(shard))
       continue;
-    }
     const auto key = view.keys().request(shard);
     out.push_back({step::kind::take_back,
                    shard,
@@ -145,11 +151,8 @@ void controller::ask(const cluster_view& view, const std::vector<move>& moves, c
                    {{key, std::nullopt, 0}}});
   }
   for (const auto& [shard, wish] : wished) {
-    if (standing.size() >= options_.requests_max)
-      break;
-    if (view.requests().contains(shard))
-      continue; // stands, or is just being taken back
-    standing.insert(shard);
+    if (view.requests().contains(shard) || !has_place(shard))
+      continue; // stands, or is just being taken back; or there are enough
     const auto key = view.keys().request(shard);
     out.push_back({step::kind::ask, shard, target(wish), 0, {still, {key, 0}}, {{key, encode(wish), lease}}});
   }

@@ -27,6 +27,8 @@ namespace greenroom::cluster {
 struct controller_options {
   uint32_t replace_s = 600;  // a store that has been gone for so long is not wanted any more; 0: at once
   uint32_t requests_max = 4; // that stand at the same time
+  /// Besides, of nodes that drain: as many as a member proposes at once. Each shard stands still for two round trips.
+  uint32_t drain_requests_max = 32;
   uint32_t commits_max = 64; // transactions under way
 };
 

@@ -85,6 +85,7 @@ void member_actor::receive(const member_tick&) {
   pump_proposals();
   tell_requests();
   control();
+  drain();
 }
 
 void member_actor::receive(const member_stop&) {
@@ -200,21 +201,23 @@ void member_actor::join() {
   registered_lease_ = lease_;
   const auto& keys = view_.keys();
   // Both in one: whoever names another primary compares the revisions of both.
-  house_.decide.commit(
-      {{keys.node(options_.node), view_.node_revision(options_.node)}},
-      {{keys.store(options_.store), encode(store_record{options_.node, options_.zone}), 0},
-       {keys.node(options_.node),
-        encode(node_record{options_.store, options_.zone, options_.address, options_.version}), lease_}},
-      hear_step<committed>([this](const outcome<committed>& r) {
-        if (!r && r.error().code == errc::not_found)
-          return lose_lease("it had ended before the node's key was written");
-        if (!r)
-          return pause_in(phase::finding, r.error().message);
-        if (!r->done)
-          return pause_in(phase::finding, "the node's key has changed while it was written");
-        phase_ = phase::confirming;
-        advance();
-      }));
+  std::vector<change> changes = {
+      {keys.store(options_.store), encode(store_record{options_.node, options_.zone}), 0},
+      {keys.node(options_.node), encode(node_record{options_.store, options_.zone, options_.address, options_.version}),
+       lease_}};
+  if (drains_since_ns_ != 0) // what stood there went, or will go, with the lease before
+    changes.push_back({keys.drain(options_.node), encode(drain_record{options_.store, reported_}), lease_});
+  house_.decide.commit({{keys.node(options_.node), view_.node_revision(options_.node)}}, std::move(changes),
+                       hear_step<committed>([this](const outcome<committed>& r) {
+                         if (!r && r.error().code == errc::not_found)
+                           return lose_lease("it had ended before the node's key was written");
+                         if (!r)
+                           return pause_in(phase::finding, r.error().message);
+                         if (!r->done)
+                           return pause_in(phase::finding, "the node's key has changed while it was written");
+                         phase_ = phase::confirming;
+                         advance();
+                       }));
 }
 
 void member_actor::confirm() {

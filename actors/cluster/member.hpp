@@ -3,7 +3,7 @@
 //
 // In   propose from replicas; member_stop; etcd's answers, and a tick
 // Out  record_now, settled, alive, hand_over and put_out to the replicas; the nodes to the gateway;
-// house.lease_until_ns
+//      house.lease_until_ns; that the node drains, and that it has drained, to whoever started it
 //
 // The life of a registration: find the cluster's record, be granted a lease, write the node's key under it, and read
 // all records after that. Only then the lease counts for reads (cluster_house::lease_until_ns). A lease that has ended,
@@ -16,6 +16,7 @@
 // - No record_now before the first listing that followed this process's own registration.
 // - Each propose is settled once, and not before its outcome is known: the same request is made until then.
 // - house.registration grows before record_now carries it, and that before lease_until_ns.
+// - A process that was told to drain drains until its end, also under another lease.
 //
 // Runs on a host of its own: nothing here blocks. etcd's thread only puts what it hears into the mailbox.
 #pragma once
@@ -54,6 +55,9 @@ struct options {
   uint32_t stop_ms = 2'000;           // for giving the lease back
   uint32_t renewals_max = 4;          // under way
   uint32_t proposals_max = 32;        // under way; the rest wait, one for each replica at most
+  uint32_t drain_ms = 120'000;        // at most, from the order to the end
+  uint32_t drain_notice_ms = 10'000;  // at least, so that whoever asks /readyz has seen it
+  uint32_t drain_report_ms = 1'000;   // between two reports of how many connections are left
   controller_options control;
 };
 
@@ -67,6 +71,12 @@ struct parts {
   /// Once, before the first record_now: what the cluster is. May be null; must not block.
   std::function<void(const cluster_record&)> found;
   std::function<int64_t()> now_ns = boottime_ns;
+  /// Once: the node is to drain, clients are to be sent away. May be null; must not block.
+  std::function<void()> drains = nullptr;
+  /// How many clients there are yet. May be null: none.
+  std::function<uint64_t()> connections = nullptr;
+  /// Once, after drains: there is nothing left to wait for, or the time is over. May be null; must not block.
+  std::function<void()> drained = nullptr;
 };
 
 class member_actor : public hosted_actor<member_actor, member_handle> {
@@ -136,6 +146,12 @@ private:
   void control();
   void claim();
 
+  // -- the end of the node's work (member_drain.cpp)
+  void look_for_drain();
+  void drain();
+  void report_drain(uint64_t connections);
+  size_t shards_led() const;
+
   const parts parts_;
   const options& options_;
   cluster_house& house_;
@@ -177,6 +193,12 @@ private:
   bool claiming_ = false;
   int64_t control_due_ns_ = 0;
   int64_t claim_due_ns_ = 0;
+
+  int64_t drains_since_ns_ = 0; // 0: the node does not drain
+  bool drained_ = false;        // and whoever started it knows
+  uint64_t reported_ = 0;       // connections, to etcd
+  bool reporting_ = false;
+  int64_t report_due_ns_ = 0;
 };
 
 template <class T, class F>

@@ -25,6 +25,7 @@ struct member_metrics {
   static constexpr size_t move_kinds = 5;
   std::array<counter, move_kinds> moves;        // written, by controller::step::kind
   std::array<counter, move_kinds> moves_failed; // refused, or nobody knows
+  counter draining;                             // gauge: 1 where this node drains
   counter requests;                             // of the controller, told to this node's replicas
 };
 

@@ -43,6 +43,7 @@ void member_actor::changed() {
     not_before_ns_ = 0;
     advance();
   }
+  look_for_drain();
   hand_out();
   tell_requests();
   pump_proposals();

@@ -40,11 +40,16 @@ public:
     std::sort(ids_.begin(), ids_.end());
     ids_.erase(std::unique(ids_.begin(), ids_.end()), ids_.end());
     zone_.resize(ids_.size());
+    leads_.resize(ids_.size());
     std::map<std::string, size_t> zones;
-    for (const auto& store : stores)
-      if (store.wanted) // a store without a zone is one: a store id, unlike a zone, never begins with 'z' and '/'
-        zone_[index_of(store.id)] =
-            zones.try_emplace(store.zone.empty() ? store.id : "z/" + store.zone, zones.size()).first->second;
+    for (const auto& store : stores) {
+      if (!store.wanted)
+        continue;
+      const auto i = index_of(store.id);
+      // A store without a zone is one: a store id, unlike a zone, never begins with 'z' and '/'.
+      zone_[i] = zones.try_emplace(store.zone.empty() ? store.id : "z/" + store.zone, zones.size()).first->second;
+      leads_[i] = store.leads;
+    }
     zones_ = zones.size();
     replicas_ = std::min<size_t>(policy.replicas, ids_.size());
   }
@@ -61,6 +66,7 @@ public:
     }
     even_out_replicas();
     choose_primaries();
+    relieve();
     for (size_t shard = 0; shard < chosen_.size(); ++shard) {
       for (size_t store : chosen_[shard])
         result[shard].replicas.push_back(ids_[store]);
@@ -192,11 +198,35 @@ private:
     }
   }
 
+  /// What was chosen for a store that is not to lead goes to the replica that leads least. Only after all others have
+  /// been chosen, as though nobody drained: else shards of stores that have nothing to do with it would move, there and
+  /// back.
+  void relieve() {
+    std::vector<size_t> load(ids_.size());
+    for (size_t store : primary_)
+      ++load[store];
+    for (size_t shard = 0; shard < chosen_.size(); ++shard) {
+      const size_t now = primary_[shard];
+      if (leads_[now])
+        continue;
+      size_t best = ids_.size();
+      for (size_t store : chosen_[shard])
+        if (leads_[store] && (best == ids_.size() || load[store] < load[best]))
+          best = store;
+      if (best == ids_.size())
+        continue; // nobody else: better than nobody at all
+      --load[now];
+      ++load[best];
+      primary_[shard] = best;
+    }
+  }
+
   size_t slack_;
   size_t replicas_ = 0;
   size_t zones_ = 0;
   std::vector<store_id> ids_;
   std::vector<size_t> zone_;
+  std::vector<bool> leads_;
   std::vector<std::vector<size_t>> chosen_; // per shard
   std::vector<std::vector<uint64_t>> scores_;
   std::vector<size_t> primary_;
@@ -248,8 +278,14 @@ private:
     const auto& in_sync = records_[shard].in_sync;
     return static_cast<size_t>(std::count_if(in_sync.begin(), in_sync.end(), [&](auto& id) { return alive(id); }));
   }
+  /// Whether it is to lead. One that nobody knows is none of those that drain.
+  bool leads(const store_id& id) const {
+    auto found = stores_.find(id);
+    return found == stores_.end() || found->second->leads;
+  }
   bool needs_primary(uint32_t shard) const { return !alive(records_[shard].primary); }
-  bool may_lead(uint32_t shard, const store_id& id) const { return has(records_[shard].in_sync, id) && alive(id); }
+  bool can_lead(uint32_t shard, const store_id& id) const { return has(records_[shard].in_sync, id) && alive(id); }
+  bool may_lead(uint32_t shard, const store_id& id) const { return can_lead(shard, id) && leads(id); }
 
   void name_primary(uint32_t shard, std::vector<move>& out) const {
     const auto& record = records_[shard];
@@ -269,6 +305,10 @@ private:
     }
     for (const auto& id : record.in_sync)
       consider(id);
+    // A node that drains, if it has the only copy that is alive: until there is another, or it stops.
+    for (const auto& id : record.in_sync)
+      if (!chosen && can_lead(shard, id))
+        chosen = &id;
     if (!chosen)
       return;
     auto old = stores_.find(record.primary);
@@ -279,8 +319,15 @@ private:
   void one_of_the_others(uint32_t shard, std::vector<move>& out) {
     const auto& record = records_[shard];
     const auto& wanted = wanted_[shard];
+    if (!leads(record.primary)) {
+      if (const store_id* next = successor(shard)) {
+        out.push_back({move::kind::hand_over, shard, *next, {}, {}});
+        return;
+      }
+    }
     for (const auto& id : wanted.replicas) {
-      if (learners_ < policy_.learners_max && !has(record.replicas, id) && alive(id)) {
+      // Not on a node that drains: it would stop in the middle of it.
+      if (learners_ < policy_.learners_max && !has(record.replicas, id) && alive(id) && leads(id)) {
         ++learners_;
         out.push_back({move::kind::add_learner, shard, id, {}, {}});
         return;
@@ -310,16 +357,20 @@ private:
   const store_id* successor(uint32_t shard) const {
     const auto& record = records_[shard];
     const auto& wanted = wanted_[shard];
-    if (record.primary == wanted.primary)
+    const bool drains = !leads(record.primary);
+    if (record.primary == wanted.primary && !drains)
       return nullptr;
     if (may_lead(shard, wanted.primary))
       return &wanted.primary;
-    // One that is wanted, only not as primary, waits for the right one; one that is to be emptied goes as soon as it
-    // can.
-    if (has(wanted.replicas, record.primary))
+    // One that is wanted, only not as primary, waits for the right one; one that is to be emptied, or drains, goes as
+    // soon as it can.
+    if (has(wanted.replicas, record.primary) && !drains)
       return nullptr;
     for (const auto& id : wanted.replicas)
       if (may_lead(shard, id))
+        return &id;
+    for (const auto& id : record.in_sync) // not where it should be in the end, but it lives
+      if (drains && may_lead(shard, id))
         return &id;
     return nullptr;
   }

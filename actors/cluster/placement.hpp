@@ -27,9 +27,12 @@ struct placed_store {
   std::string node;
   std::string zone;   // stores of one zone may fail together; empty: a zone of its own
   bool alive = false; // its node key is there and names this store
-  /// False: it is to be emptied, because its node drains, or has been away for so long that its replicas are made anew
-  /// elsewhere. Counting a store as wanted for some time after it died keeps a restart from moving anything.
+  /// False: it is to be emptied, because its node has been away for so long that its replicas are made anew elsewhere.
+  /// Counting a store as wanted for some time after it died keeps a restart from moving anything.
   bool wanted = true;
+  /// False: its node drains, which is about to stop and to come back. It hands over what it leads and keeps its
+  /// replicas, so that nothing is copied: what it lacks afterwards is the end of some logs.
+  bool leads = true;
 };
 
 struct placement_policy {
@@ -42,7 +45,8 @@ struct placement_policy {
   uint32_t slack = 2;
   /// Learners that catch up at the same time, in the whole cluster: each may take a snapshot over the network.
   uint32_t learners_max = 8;
-  /// Primaries asked to hand over, and members asked to be put out, by one call.
+  /// Primaries asked to hand over, and members asked to be put out, by one call. Primaries that are not to lead are
+  /// asked besides, all of them.
   uint32_t requests_max = 4;
   /// Replicas dropped by one call.
   uint32_t drops_max = 8;
@@ -51,14 +55,14 @@ struct placement_policy {
 /// What one shard should come to. The primary is one of the replicas; both are empty if no store is wanted.
 struct wanted_shard {
   std::vector<store_id> replicas; // the best first
-  store_id primary;
+  store_id primary;               // one that is to lead, if any of the replicas is
 
   friend bool operator==(const wanted_shard&, const wanted_shard&) = default;
 };
 
 /// For shards 0 to `shards` - 1: rendezvous hashing over the wanted stores; as many zones as there can be; then the
 /// fewest exchanges that bring every store near its even share. Depends on the stores only, not on their order or on
-/// who is alive.
+/// who is alive. A store that is not to lead changes nothing but the primaries of the shards that it would have led.
 std::vector<wanted_shard> wanted_shards(std::span<const placed_store> stores, uint32_t shards,
                                         const placement_policy& policy);
 

@@ -147,6 +147,13 @@ std::string encode(const shard_record& x) {
   return text_of({{"epoch", x.epoch}, {"primary", primary}, {"in_sync", x.in_sync}, {"replicas", x.replicas}});
 }
 
+std::string encode(const drain_record& x) {
+  ordered out = {{"store", x.store}};
+  if (x.connections)
+    out["connections"] = *x.connections;
+  return text_of(out);
+}
+
 std::string encode(const request_record& x) {
   return x.out.empty() ? text_of({{"to", x.to}}) : text_of({{"out", x.out}});
 }
@@ -196,6 +203,15 @@ outcome<shard_record> parse_shard_record(std::string_view text) {
   return std::move(in).finish(std::move(x));
 }
 
+outcome<drain_record> parse_drain_record(std::string_view text) {
+  reader in(text);
+  drain_record x;
+  x.store = in.text("store", 1);
+  if (in.has("connections"))
+    x.connections = in.number("connections", 0, std::numeric_limits<int64_t>::max());
+  return std::move(in).finish(std::move(x));
+}
+
 outcome<request_record> parse_request_record(std::string_view text) {
   reader in(text);
   request_record x;
@@ -241,6 +257,7 @@ std::string record_keys::request(uint32_t number) const { return requests() + th
 std::optional<std::string> record_keys::store_of(std::string_view key) const { return name_under(stores(), key); }
 std::optional<std::string> record_keys::node_of(std::string_view key) const { return name_under(nodes(), key); }
 
+std::optional<std::string> record_keys::drain_of(std::string_view key) const { return name_under(drains(), key); }
 std::optional<uint32_t> record_keys::shard_of(std::string_view key) const { return number_under(shards(), key); }
 std::optional<uint32_t> record_keys::request_of(std::string_view key) const { return number_under(requests(), key); }
 

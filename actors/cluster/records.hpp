@@ -67,6 +67,17 @@ struct shard_record {
   friend bool operator==(const shard_record&, const shard_record&) = default;
 };
 
+/// An operator's order to a running process: give up all that you lead, send your clients away, and stop. Written
+/// under the lease of the node's key, so that it goes with the process; one that stands under another lease was for
+/// another process.
+struct drain_record {
+  store_id store; // of the node that is meant: no other one of that name
+  /// Connections of clients that are still open, as the node says it once a second; nullopt: it has not noticed yet.
+  std::optional<uint64_t> connections = {};
+
+  friend bool operator==(const drain_record&, const drain_record&) = default;
+};
+
 /// What the controller asks of a shard's primary; one of the two.
 struct request_record {
   store_id to = {};  // stop, and name this store
@@ -79,12 +90,14 @@ std::string encode(const cluster_record&);
 std::string encode(const store_record&);
 std::string encode(const node_record&);
 std::string encode(const shard_record&);
+std::string encode(const drain_record&);
 std::string encode(const request_record&);
 
 outcome<cluster_record> parse_cluster_record(std::string_view json);
 outcome<store_record> parse_store_record(std::string_view json);
 outcome<node_record> parse_node_record(std::string_view json);
 outcome<shard_record> parse_shard_record(std::string_view json);
+outcome<drain_record> parse_drain_record(std::string_view json);
 outcome<request_record> parse_request_record(std::string_view json);
 
 /// The keys of one cluster, all under one prefix.
@@ -103,6 +116,8 @@ public:
   std::string shards() const { return prefix_ + "shards/"; }
   /// Three digits, so that a listing is in the order of the numbers. REQUIRES: number < 1000
   std::string shard(uint32_t number) const;
+  std::string drains() const { return prefix_ + "drains/"; }
+  std::string drain(std::string_view node) const { return drains().append(node); }
   std::string requests() const { return prefix_ + "requests/"; }
   /// As for shard().
   std::string request(uint32_t number) const;
@@ -111,6 +126,7 @@ public:
   std::optional<std::string> store_of(std::string_view key) const;
   std::optional<std::string> node_of(std::string_view key) const;
   std::optional<uint32_t> shard_of(std::string_view key) const;
+  std::optional<std::string> drain_of(std::string_view key) const;
   std::optional<uint32_t> request_of(std::string_view key) const;
 
 private:

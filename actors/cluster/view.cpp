@@ -22,6 +22,7 @@ bool cluster_view::take(const listing& all) {
     controller_.reset();
   std::erase_if(stores_, [&](const auto& x) { return gone(keys_.store(x.first)); });
   std::erase_if(nodes_, [&](const auto& x) { return gone(keys_.node(x.first)); });
+  std::erase_if(drains_, [&](const auto& x) { return gone(keys_.drain(x.first)); });
   std::erase_if(requests_, [&](const auto& x) { return gone(keys_.request(x.first)); });
   for (uint32_t s = 0; s < shards_.size(); ++s)
     if (gone(keys_.shard(s)))
@@ -67,6 +68,9 @@ void cluster_view::put(const entry& x) {
       complain_(x.key, fail(errc::bad_request, "there is no such shard"));
     else if (auto r = parsed(parse_shard_record(x.value)))
       shards_[*shard] = {std::move(*r), x.revision, x.lease};
+  } else if (auto drained = keys_.drain_of(x.key)) {
+    if (auto r = parsed(parse_drain_record(x.value)))
+      drains_[*drained] = {std::move(*r), x.revision, x.lease};
   } else if (auto request = keys_.request_of(x.key)) {
     if (auto r = parsed(parse_request_record(x.value)))
       requests_[*request] = {std::move(*r), x.revision, x.lease};
@@ -82,6 +86,8 @@ void cluster_view::erase(const std::string& key) {
     stores_.erase(*store);
   else if (auto node = keys_.node_of(key))
     nodes_.erase(*node);
+  else if (auto drained = keys_.drain_of(key))
+    drains_.erase(*drained);
   else if (auto request = keys_.request_of(key))
     requests_.erase(*request);
   else if (auto shard = keys_.shard_of(key); shard && *shard < shards_.size())
@@ -93,6 +99,19 @@ std::vector<store_id> cluster_view::alive() const {
   for (const auto& [name, node] : nodes_)
     all.insert(node.what.store);
   return {all.begin(), all.end()};
+}
+
+const written<drain_record>* cluster_view::drain_of(const std::string& node) const {
+  const auto order = drains_.find(node);
+  const auto now = nodes_.find(node);
+  const bool holds = order != drains_.end() && now != nodes_.end() && order->second.lease == now->second.lease &&
+                     order->second.what.store == now->second.what.store;
+  return holds ? &order->second : nullptr;
+}
+
+bool cluster_view::drains(const store_id& id) const {
+  return std::any_of(drains_.begin(), drains_.end(),
+                     [&](const auto& x) { return x.second.what.store == id && drain_of(x.first); });
 }
 
 int64_t cluster_view::node_revision(const std::string& name) const {

@@ -49,10 +49,15 @@ public:
   const std::map<std::string, written<node_record>>& nodes() const noexcept { return nodes_; } // by name
   /// By number; revision 0: there is none.
   const std::vector<written<shard_record>>& shards() const noexcept { return shards_; }
+  const std::map<std::string, written<drain_record>>& drains() const noexcept { return drains_; } // by node
   const std::map<uint32_t, written<request_record>>& requests() const noexcept { return requests_; }
 
   /// Ascending, each once.
   std::vector<store_id> alive() const;
+  /// The order to drain that the node's running process has; null: it has none.
+  const written<drain_record>* drain_of(const std::string& node) const;
+  /// Of the nodes that drain.
+  bool drains(const store_id& id) const;
   /// At which a key was written last; 0: it is not there.
   int64_t node_revision(const std::string& name) const;
   int64_t store_revision(const store_id& id) const;
@@ -69,6 +74,7 @@ private:
   std::map<store_id, written<store_record>> stores_;
   std::map<std::string, written<node_record>> nodes_;
   std::vector<written<shard_record>> shards_;
+  std::map<std::string, written<drain_record>> drains_;
   std::map<uint32_t, written<request_record>> requests_;
 };
 

@@ -91,6 +91,19 @@ private:
               });
             },
         .reconnect = [this] { link_->drop(); },
+        .leave_after =
+            [this](uint32_t ms) {
+              leaving_.expires_after(std::chrono::milliseconds(ms));
+              leaving_.async_wait([this](boost::system::error_code failed) {
+                if (!failed)
+                  talk_.leave();
+              });
+            },
+        .say_goodbye =
+            [this] {
+              left_ = true;
+              link_->close();
+            },
         .renew_token =
             [this] {
               if (!who_.renewable())
@@ -166,6 +179,7 @@ private:
           co_return 1;
         }
       bool welcome = false;
+      left_ = false;
       link_ = std::make_shared<ws_link>(io_.get_executor(), to_,
                                         ws_link::listener{
                                             .opened = [this] { talk_.connected(who_.token()); },
@@ -177,9 +191,18 @@ private:
                                                 },
                                         });
       const auto end = co_await link_->run();
+      const bool moving = talk_.moving() && talk_.welcome();
+      leaving_.cancel();
       talk_.disconnected();
       if (over())
         break;
+      if (moving) { // as the server asked
+        ever_welcome_ = true;
+        failures = 0;
+        if (!left_) // it did not wait for us: others may come as well
+          co_await wait(failures);
+        continue;
+      }
       if (!ever_welcome_ && !end.opened && end.http_status == 0) {
         notice("cannot reach " + to_.authority() + ": " + end.reason);
         co_return 1;
@@ -219,10 +242,12 @@ private:
   asio::steady_timer retry_{io_};
   asio::steady_timer marking_{io_};
   asio::steady_timer backoff_{io_};
+  asio::steady_timer leaving_{io_};
   asio::signal_set signals_{io_, SIGINT, SIGTERM};
   std::minstd_rand random_{std::random_device{}()};
   conversation talk_;
   bool ever_welcome_ = false;
+  bool left_ = false; // this connection, because the server asked for it
   std::string last_reason_;
   bool reading_ = false;
   bool at_end_ = false;

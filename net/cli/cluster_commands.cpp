@@ -1,11 +1,11 @@
 // cluster init | status | nodes | shards: what stands in etcd about the cluster of the configured node, and its
-// founding. Talks to etcd, not to nodes.
+// founding. Talks to etcd, not to nodes. The other commands of the group are in certs_command.cpp and
+// drain_command.cpp.
 #include "actors/cluster/founding.hpp"
 #include "config/ids.hpp"
 #include "net/cli/cli.hpp"
+#include "net/cli/cluster_etcd.hpp"
 #include "net/cli/cluster_tables.hpp"
-#include "net/etcd/client.hpp"
-#include "net/etcd/configured.hpp"
 #include "storage/store.hpp"
 
 #include <CLI/CLI.hpp>
@@ -20,16 +20,6 @@ namespace {
 
 using cluster::cluster_view;
 using cluster::record_keys;
-
-outcome<std::unique_ptr<net::etcd::client>> etcd_of(const settings& s) {
-  if (s.cluster.etcd.empty())
-    return fail(errc::bad_request, "cluster.etcd is not set: this node is by itself. Go to the folder of a node of the "
-                                   "cluster, or name it by --config FILE or --cluster.etcd=http://HOST:2379");
-  auto options = net::etcd::configured(s);
-  if (!options)
-    return std::move(options).error();
-  return net::etcd::client::open(std::move(*options));
-}
 
 std::string new_id() {
   static constexpr char hex[] = "0123456789abcdef";
@@ -96,30 +86,21 @@ int show(const config::sources& from, const std::function<int(const std::string&
   if (!etcd)
     return complain(etcd.error());
   const auto& name = loaded->values.cluster.name;
-  cluster_view view{record_keys(name), shard_count, [](const std::string& key, const failure& why) {
-                      std::cerr << "greenroom: " << key << ": " << why.message << "\n";
-                    }};
-  auto all = cluster::list_now(**etcd, view.keys().prefix());
-  if (!all)
-    return complain(all.error());
-  view.take(*all);
-  if (!view.cluster())
-    return complain(
-        fail(errc::not_found, "etcd has no cluster \"" + name +
-                                  "\": run `greenroom cluster init` once, on the node whose data founds it"));
-  return what(name, view);
+  auto view = view_now(**etcd, name);
+  return view ? what(name, *view) : complain(view.error());
 }
 
 } // namespace
 
 void add_cluster_commands(CLI::App& program, context& shared) {
-  auto* group = program.add_subcommand("cluster", "found a cluster, and look at it");
+  auto* group = program.add_subcommand("cluster", "found a cluster, look at it, and empty its nodes");
   group->require_subcommand(1);
 
   group->add_subcommand("init", "found the cluster of the configured node with its data; the node must be stopped")
       ->callback([&shared] { shared.run = [&shared] { return init(shared.from); }; });
 
   add_certs_command(*group, shared);
+  add_drain_command(*group, shared);
 
   const auto showing = [&shared, group](const std::string& name, const std::string& help, auto text, auto data) {
     auto* command = group->add_subcommand(name, help);

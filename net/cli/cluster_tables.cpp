@@ -25,6 +25,7 @@ struct line_of_store {
   std::string zone;
   std::string address; // empty: its node is gone
   std::string version;
+  bool drains = false;
   size_t leads = 0;
   size_t in_sync = 0;
   size_t learns = 0;
@@ -33,7 +34,7 @@ struct line_of_store {
 std::vector<line_of_store> stores_of(const cluster_view& view) {
   std::vector<line_of_store> out;
   for (const auto& [id, store] : view.stores()) {
-    line_of_store x{id, store.what.node, store.what.zone, {}, {}};
+    line_of_store x{id, store.what.node, store.what.zone, {}, {}, view.drains(id)};
     for (const auto& [name, node] : view.nodes())
       if (node.what.store == id) {
         x.node = name;
@@ -78,6 +79,14 @@ std::vector<store_id> learners_of(const shard_record& x) {
 }
 
 std::string count_of(size_t n, const std::string& what) { return std::to_string(n) + " " + what + (n == 1 ? "" : "s"); }
+
+std::vector<std::string> draining_nodes(const cluster_view& view) {
+  std::vector<std::string> out;
+  for (const auto& [name, node] : view.nodes())
+    if (view.drain_of(name))
+      out.push_back(name);
+  return out;
+}
 
 } // namespace
 
@@ -126,6 +135,7 @@ json status_json(const cluster_view& view) {
   out["replicas"] = view.cluster()->what.replicas;
   out["min_in_sync"] = view.cluster()->what.min_in_sync;
   out["controller"] = view.controller() ? json(view.controller()->what) : json();
+  out["draining"] = draining_nodes(view);
   out["stores"] = f.stores;
   out["alive"] = f.alive;
   out["shards"] = {{"all", view.shards().size()},
@@ -138,12 +148,15 @@ json status_json(const cluster_view& view) {
 std::string status_text(const std::string& name, const cluster_view& view) {
   const auto f = figures_of(view);
   const auto& c = view.cluster()->what;
+  std::string draining;
+  for (const auto& node : draining_nodes(view))
+    draining += ", " + node + " drains";
   const std::string copies = std::to_string(c.replicas) + (c.replicas == 1 ? " copy" : " copies");
   return table_of({
       {"cluster", name + ", id " + c.id + ", " + copies + " of each shard, at least " + std::to_string(c.min_in_sync) +
                       " in sync"},
       {"controller", view.controller() ? view.controller()->what : "nobody"},
-      {"nodes", std::to_string(f.alive) + " alive of " + count_of(f.stores, "store")},
+      {"nodes", std::to_string(f.alive) + " alive of " + count_of(f.stores, "store") + draining},
       {"shards", std::to_string(f.shards_led) + " of " + std::to_string(view.shards().size()) + " have a primary, " +
                      std::to_string(f.shards_short) + " under-replicated, " + std::to_string(f.shards_without) +
                      " without a primary"},
@@ -157,6 +170,7 @@ json nodes_json(const cluster_view& view) {
                    {"store", x.id},
                    {"zone", x.zone},
                    {"alive", !x.address.empty()},
+                   {"draining", x.drains},
                    {"address", x.address},
                    {"version", x.version},
                    {"leads", x.leads},
@@ -170,9 +184,12 @@ std::string nodes_text(const cluster_view& view) {
       {"NODE", "STATE", "ZONE", "ADDRESS", "VERSION", "LEADS", "IN SYNC", "LEARNS", "STORE"}};
   const auto or_dash = [](const std::string& text) { return text.empty() ? std::string("-") : text; };
   for (const auto& x : stores_of(view))
-    rows.push_back({x.node, x.address.empty() ? "gone" : "alive", or_dash(x.zone), or_dash(x.address),
-                    or_dash(x.version), std::to_string(x.leads), std::to_string(x.in_sync), std::to_string(x.learns),
-                    x.id});
+    rows.push_back({x.node,
+                    x.address.empty() ? "gone"
+                    : x.drains        ? "draining"
+                                      : "alive",
+                    or_dash(x.zone), or_dash(x.address), or_dash(x.version), std::to_string(x.leads),
+                    std::to_string(x.in_sync), std::to_string(x.learns), x.id});
   return table_of(rows);
 }
 

@@ -48,14 +48,30 @@ void conversation::connected(const std::string& token) {
 
 void conversation::disconnected() {
   const bool lost = welcome_;
+  moving_ = moving_ && lost; // a new connection that comes to nothing is an outage like any other
   // What the server asked us to wait for, it asked of the old connection.
-  welcome_ = inside_ = on_its_way_ = pausing_ = false;
+  welcome_ = inside_ = on_its_way_ = pausing_ = leaving_ = false;
   asked_.clear();
   listening_.clear();
-  drop_held();
+  if (!moving_)
+    drop_held();
   end_if_done();
-  if (lost && ended_)
+  if (lost && ended_ && !moving_)
     say_what_is_waited_for();
+}
+
+void conversation::leave() {
+  if (!moving_ || !welcome_)
+    return; // asked for on a connection that is gone
+  leaving_ = true;
+  leave_if_idle();
+}
+
+void conversation::leave_if_idle() {
+  if (!leaving_ || !asked_.empty() || exit_code_)
+    return;
+  inside_ = false; // what comes now waits
+  outside_.say_goodbye();
 }
 
 void conversation::received(std::string_view message) {
@@ -99,6 +115,7 @@ void conversation::answered(const json& frame) {
   asked_.erase(found);
   then(frame);
   end_if_done();
+  leave_if_idle();
 }
 
 void conversation::renewed(const std::string& token) {
@@ -126,7 +143,7 @@ void conversation::welcomed(const json& ok) {
   if (user_.empty()) {
     user_ = text_of(ok, "user");
     outside_.notice("connected as " + printable(user_) + "; /help lists the commands");
-  } else {
+  } else if (!std::exchange(moving_, false)) {
     outside_.notice("connected again");
   }
   const auto resumed = ok.value("resumed", json::object());
@@ -281,7 +298,7 @@ void conversation::typed(std::string_view text) {
 }
 
 void conversation::say_next() {
-  if (!inside_ || pausing_ || on_its_way_ || waiting_.empty())
+  if (!inside_ || pausing_ || on_its_way_ || leaving_ || waiting_.empty())
     return;
   auto& next = waiting_.front();
   next.tried = true;

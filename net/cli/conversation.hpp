@@ -12,6 +12,8 @@
 //   and is said aloud.
 // - The read position of a room is told to the server up to where everything before has been shown here, soon after; a
 //   crash in between shows as unread what was seen. With `raw` nothing is told: who reads frames decides by itself.
+// - Who is told to go (`goaway`) goes when nothing is unanswered, and of the change nothing is seen: what is typed
+//   meanwhile waits for the next connection.
 // - What others write cannot steer the terminal: control characters are not shown.
 #pragma once
 
@@ -51,6 +53,10 @@ public:
     std::function<void()> mark_read_soon;
     /// Ends the connection, to try again with a new one.
     std::function<void()> reconnect;
+    /// Calls leave() after this time, once.
+    std::function<void(uint32_t ms)> leave_after;
+    /// Closes the connection in good order, to go on with a new one at once.
+    std::function<void()> say_goodbye;
     /// Gets a new token and calls renewed(), or does nothing.
     std::function<void()> renew_token;
     /// A new idempotency key; must never come twice.
@@ -67,6 +73,7 @@ public:
   void disconnected();
   void renewed(const std::string& token);
   void retry();
+  void leave();
   /// Tells the server what has been shown since the last time.
   void mark_read();
 
@@ -78,6 +85,8 @@ public:
   /// The exit code, once there is nothing left to do.
   /// 0: all that was typed is acknowledged; 1: something was refused.
   std::optional<int> finished() const noexcept { return exit_code_; }
+  /// Whether the server has asked to go on with another connection. Until that one is there, or has failed.
+  bool moving() const noexcept { return moving_; }
   /// Whether hello has been answered on this connection.
   bool welcome() const noexcept { return welcome_; }
   /// Whether the room has been entered: before that, commands could not be done.
@@ -122,6 +131,7 @@ private:
   void acknowledged(const nlohmann::json& frame);
   /// Tries again after the time that a refusal names.
   void pause(const nlohmann::json& frame);
+  void leave_if_idle();
   void quit();
   void say_what_is_waited_for();
   void end_if_done();
@@ -145,6 +155,8 @@ private:
   bool ready_ = false;
   bool ended_ = false;
   bool pausing_ = false; // retry() will be called
+  bool moving_ = false;  // the server has asked to go
+  bool leaving_ = false; // as soon as nothing is unanswered
   bool on_its_way_ = false;
   bool refused_ = false;   // a line, for good
   bool marking_ = false;   // mark_read() will be called

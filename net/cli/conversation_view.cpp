@@ -15,6 +15,7 @@ namespace {
 using nlohmann::json;
 
 constexpr unsigned history_max = 200;
+constexpr uint64_t leave_max_ms = 3'600'000;
 
 constexpr std::string_view help = "/history [n]  the latest n events\n"
                                   "/who          who is a member\n"
@@ -58,7 +59,7 @@ void conversation::command(std::string_view text) {
   }
   if (!inside_) {
     held_.emplace_back(text);
-    if (!welcome_ || held_.size() > commands_held_max)
+    if ((!welcome_ && !moving_) || held_.size() > commands_held_max)
       drop_held();
     return;
   }
@@ -139,8 +140,11 @@ void conversation::happened(const json& event) {
   }
   if (kind == "expiring")
     return outside_.renew_token();
-  if (kind == "goaway")
-    return outside_.notice("the server is about to stop");
+  if (kind == "goaway") {
+    moving_ = true;
+    return outside_.leave_after(
+        static_cast<uint32_t>(std::min<uint64_t>(number_of(event, "reconnect_ms"), leave_max_ms)));
+  }
   if (kind == "read" || kind == "typing" || seq == 0)
     return;
   if (auto at = places_.find(room); at != places_.end()) {

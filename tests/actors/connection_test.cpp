@@ -109,6 +109,83 @@ TEST_CASE("the token's end is announced, put off by refresh, and closes with 350
   CHECK(ada.socket().closed == close_code::token_invalid);
 }
 
+TEST_CASE("when the node drains each client is told when to go, one by one, and who stays is closed with 3001",
+          "[connection][drain]") {
+  scene s{[](settings& c) {
+    c.cluster.drain_spread_ms = 8'000;
+    c.cluster.drain_grace_ms = 2'000;
+  }};
+  std::vector<testing::person> people;
+  for (int i = 0; i < 8; ++i) {
+    people.push_back(s.enter("ada", static_cast<uint32_t>(i % s.lanes.size())));
+    people.back().hello();
+    people.back().heard();
+  }
+  auto silent = s.enter("bob"); // has not said hello
+  s.home->drains_since = s.home->steady_ms();
+  for (const auto& l : s.home->relay_lanes)
+    tell(l, go_away{});
+  s.run();
+  std::vector<int> times;
+  for (auto& p : people) {
+    const auto heard = p.heard();
+    REQUIRE(heard.size() == 1);
+    REQUIRE(heard[0].starts_with("goaway "));
+    times.push_back(std::stoi(heard[0].substr(7)));
+  }
+  // Evenly: one in each eighth of the span, or beside it.
+  std::sort(times.begin(), times.end());
+  CHECK(times.front() == 0);
+  CHECK(times.back() < 8'000);
+  for (size_t i = 1; i < times.size(); ++i) {
+    CHECK(times[i] - times[i - 1] > 300);
+    CHECK(times[i] - times[i - 1] < 2'000);
+  }
+  CHECK(silent.heard().empty());
+  // Who comes now is served, and told as well.
+  silent.hello();
+  const auto heard = silent.heard();
+  REQUIRE(heard.size() == 2);
+  CHECK(heard[0].find("hello bob") != std::string::npos);
+  CHECK(heard[1].starts_with("goaway "));
+  s.pass(1'500ms);
+  for (auto& p : people)
+    CHECK_FALSE(p.socket().closed);
+  s.pass(1s);
+  const auto closed = [&] {
+    return std::count_if(people.begin(), people.end(), [](auto& p) { return p.socket().closed.has_value(); });
+  };
+  CHECK(closed() == 1);
+  s.pass(8s);
+  CHECK(closed() == 8);
+  for (auto& p : people)
+    CHECK(p.socket().closed == close_code::draining);
+}
+
+TEST_CASE("who is told to go and has a token that ends first is closed for that", "[connection][drain]") {
+  scene s{[](settings& c) {
+    c.cluster.drain_spread_ms = 0;
+    c.cluster.drain_grace_ms = 600'000;
+  }};
+  auto ada = s.enter("ada");
+  ada.hello();
+  s.pass(3'300s);
+  ada.heard();
+  s.home->drains_since = s.home->steady_ms();
+  for (const auto& l : s.home->relay_lanes)
+    tell(l, go_away{});
+  s.pass(100s);
+  CHECK(ada.heard() == lines{"goaway 0"});
+  s.pass(150s);
+  CHECK(ada.heard() == lines{"expiring"});
+  ada.ask(2, op::refresh{"ada"});
+  CHECK(ada.heard() == lines{"2 refreshed"});
+  s.pass(300s);
+  CHECK_FALSE(ada.socket().closed);
+  s.pass(100s);
+  CHECK(ada.socket().closed == close_code::draining);
+}
+
 TEST_CASE("over in_flight nothing is refused or lost: reading stops until answers came", "[connection]") {
   scene s{[](settings& c) { c.limits.in_flight = 4; }};
   auto ada = s.enter("ada");

@@ -109,6 +109,9 @@ frame readable::read(const room_id& room, const user_id& user, uint64_t seq) con
   return text(room.str() + " " + user.str() + " read " + std::to_string(seq));
 }
 frame readable::expiring(int64_t) const { return text("expiring"); }
+frame readable::goaway(uint32_t reconnect_ms, std::string_view) const {
+  return text("goaway " + std::to_string(reconnect_ms));
+}
 
 outcome<identity> plain_tokens::verify(std::string_view token) const {
   auto slash = token.find('/');

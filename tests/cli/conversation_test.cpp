@@ -93,6 +93,54 @@ TEST_CASE_METHOD(fixture, "a line whose answer was lost goes again under the sam
   CHECK(later["key"] != first["key"]);
 }
 
+TEST_CASE_METHOD(fixture, "who is told to go finishes what is under way, comes back, and nothing is seen of it",
+                 "[conversation]") {
+  settle_in();
+  noticed.clear();
+  receive({{"ev", "goaway"}, {"reconnect_ms", 700}, {"reason", "the node drains"}});
+  CHECK(leave_ms == 700);
+  talk.typed("one");
+  auto one = next();
+  CHECK(one["text"] == "one");
+  talk.leave();
+  talk.typed("two");
+  CHECK(goodbyes == 0);
+  answer(one, sent_ok(1));
+  CHECK(goodbyes == 1);
+  CHECK(next().is_null()); // the rest is for the next connection
+  say("general", 1, "alice", "one");
+  talk.typed("/who");
+  CHECK(talk.moving());
+  talk.disconnected();
+  talk.connected("t");
+  auto hello = next();
+  CHECK(hello["resume"]["general"]["seq"] == 1);
+  answer(hello, hello_ok(json::array({room_at(1)}), recovered));
+  CHECK(next()["op"] == "members");
+  CHECK(next()["text"] == "two");
+  CHECK(noticed.empty());
+  CHECK_FALSE(talk.moving());
+}
+
+TEST_CASE_METHOD(fixture, "an idle client that is told to go goes when its time has come", "[conversation]") {
+  settle_in();
+  receive({{"ev", "goaway"}, {"reconnect_ms", 0}, {"reason", "the node drains"}});
+  CHECK(goodbyes == 0);
+  talk.leave();
+  CHECK(goodbyes == 1);
+  // A connection that then does not come about is an outage like any other.
+  talk.disconnected();
+  CHECK(talk.moving());
+  talk.disconnected();
+  CHECK_FALSE(talk.moving());
+  noticed.clear();
+  talk.leave();
+  CHECK(goodbyes == 1);
+  talk.connected("t");
+  answer(next(), hello_ok(json::array({room_at(1)}), recovered));
+  CHECK(noticed == strings{"connected again"});
+}
+
 TEST_CASE_METHOD(fixture, "a refusal that may pass pauses all lines for as long as it says", "[conversation]") {
   settle_in();
   talk.typed("one");

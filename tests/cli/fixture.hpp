@@ -24,6 +24,8 @@ protected:
         .retry_after = [this](uint32_t ms) { retry_ms = ms; },
         .mark_read_soon = [this] { marks++; },
         .reconnect = [this] { reconnects++; },
+        .leave_after = [this](uint32_t ms) { leave_ms = ms; },
+        .say_goodbye = [this] { goodbyes++; },
         .renew_token = [this] { renewals++; },
         .new_key = [this] { return "k" + std::to_string(++keys); },
     };
@@ -84,6 +86,8 @@ protected:
   uint32_t retry_ms = 0;
   int marks = 0;
   int reconnects = 0;
+  std::optional<uint32_t> leave_ms;
+  int goodbyes = 0;
   int renewals = 0;
   int keys = 0;
   conversation talk;

@@ -14,6 +14,7 @@ struct silent_encoder : encoder {
   frame typing(const room_id&, const user_id&, bool) const override { return {}; }
   frame read(const room_id&, const user_id&, uint64_t) const override { return {}; }
   frame expiring(int64_t) const override { return {}; }
+  frame goaway(uint32_t, std::string_view) const override { return {}; }
 };
 struct no_tokens : token_verifier {
   outcome<identity> verify(std::string_view) const override { return fail(errc::unauthenticated, "none"); }

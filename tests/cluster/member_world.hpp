@@ -115,7 +115,10 @@ public:
                     figures,
                     [this](std::vector<known_peer> x) { known = std::move(x); },
                     [this](const cluster_record& x) { cluster = x; },
-                    [this] { return now_ns; }};
+                    [this] { return now_ns; },
+                    [this] { ++drains; },
+                    [this] { return connections; },
+                    [this] { ++drained; }};
     member = system_->spawn<member::member_actor>(*strand_, std::move(p));
     home->member = member;
     run();
@@ -164,6 +167,9 @@ public:
   replica_notes seen;
   std::vector<known_peer> known;
   std::optional<cluster_record> cluster;
+  uint64_t connections = 0; // of clients, as the member is told
+  int drains = 0;           // how often it said so
+  int drained = 0;          // and that
   std::unique_ptr<cluster_house> home;
   member_handle member;
 

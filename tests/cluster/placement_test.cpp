@@ -69,6 +69,10 @@ public:
     return std::any_of(stores_.begin(), stores_.end(), [&](auto& x) { return x.id == id && x.alive; });
   }
 
+  bool leads(const store_id& id) const {
+    return std::none_of(stores_.begin(), stores_.end(), [&](auto& x) { return x.id == id && !x.leads; });
+  }
+
   /// One round of the controller. Returns whether it had something to do.
   bool control() {
     auto moves = next_moves(records_, stores_, policy_);
@@ -134,6 +138,7 @@ private:
         CHECK_FALSE(has(record.replicas, one.store));
         CHECK(alive(one.store));
         CHECK(store(one.store).wanted);
+        CHECK(store(one.store).leads);
         break;
       case move::kind::drop_replica:
         ++drops;
@@ -141,9 +146,10 @@ private:
         CHECK_FALSE(has(record.in_sync, one.store));
         break;
       case move::kind::hand_over:
-        ++requests;
+        requests += leads(record.primary) ? 1 : 0;
         CHECK(has(record.in_sync, one.store));
         CHECK(alive(one.store));
+        CHECK(leads(one.store));
         CHECK(one.store != record.primary);
         break;
       case move::kind::put_out:
@@ -368,7 +374,7 @@ TEST_CASE("a store that comes is filled a few learners at a time", "[placement]"
   check_arrived(sim);
 }
 
-TEST_CASE("a store that drains loses everything, primaries included, and its shards never lack members",
+TEST_CASE("a store that nobody wants loses everything, primaries included, and its shards never lack members",
           "[placement]") {
   simulation sim(4, some_stores(4));
   sim.settle();
@@ -380,6 +386,47 @@ TEST_CASE("a store that drains loses everything, primaries included, and its sha
       REQUIRE(record.in_sync.size() >= 3);
   }
   check_arrived(sim);
+}
+
+TEST_CASE("a store that drains hands over what it leads, in one go, and nothing else moves", "[placement]") {
+  for (size_t count : {2u, 3u, 4u, 7u}) {
+    CAPTURE(count);
+    simulation sim(6, some_stores(count));
+    sim.settle();
+    const auto before = sim.records();
+    const auto evenly = wanted_shards(sim.stores(), shards, sim.policy());
+    sim.store("store1").leads = false;
+    const auto plan = wanted_shards(sim.stores(), shards, sim.policy());
+    for (uint32_t i = 0; i < shards; ++i) {
+      CHECK(plan[i].replicas == evenly[i].replicas);
+      CHECK(plan[i].primary != "store1");
+      CHECK((plan[i].primary == evenly[i].primary || evenly[i].primary == "store1"));
+    }
+    auto load = loads_of(plan);
+    size_t most = 0;
+    for (const auto& [id, led] : load.primaries)
+      most = std::max(most, led);
+    CHECK(most <= shards / (count - 1) + 2 * sim.policy().slack + 1);
+
+    const auto moves = next_moves(sim.records(), sim.stores(), sim.policy());
+    CHECK(static_cast<long>(moves.size()) ==
+          std::count_if(before.begin(), before.end(), [](auto& x) { return x.primary == "store1"; }));
+    for (const auto& one : moves)
+      CHECK(one.what == move::kind::hand_over);
+    sim.settle();
+    for (uint32_t i = 0; i < shards; ++i) {
+      CHECK(sim.records()[i].primary == plan[i].primary);
+      CHECK(sim.records()[i].replicas == before[i].replicas);
+      CHECK(sim.records()[i].in_sync == before[i].in_sync);
+    }
+    // While the node is away nothing moves, and then it gets its shards back.
+    sim.store("store1").leads = true;
+    sim.store("store1").alive = false;
+    CHECK(next_moves(sim.records(), sim.stores(), sim.policy()).empty());
+    sim.store("store1").alive = true;
+    sim.settle();
+    check_arrived(sim);
+  }
 }
 
 TEST_CASE("a store that is gone for good is replaced", "[placement]") {
@@ -402,9 +449,12 @@ TEST_CASE("whatever comes and goes: it settles where it should, and nobody outsi
     simulation sim(seed, some_stores(3 + seed % 5, seed % 4));
     for (int step = 0; step < 60; ++step) {
       auto& stores = sim.stores();
-      switch (sim.below(6)) {
+      switch (sim.below(7)) {
       case 0:
         stores[sim.below(stores.size())].alive = sim.chance();
+        break;
+      case 3:
+        stores[sim.below(stores.size())].leads = sim.chance();
         break;
       case 1:
         stores[sim.below(stores.size())].wanted = sim.chance();
@@ -420,7 +470,7 @@ TEST_CASE("whatever comes and goes: it settles where it should, and nobody outsi
       }
     }
     for (auto& store : sim.stores()) // all come back, those that nobody wants, too
-      store.alive = true;
+      store.alive = store.leads = true;
     size_t wanted = 0;
     for (auto& store : sim.stores())
       wanted += store.wanted ? 1 : 0;

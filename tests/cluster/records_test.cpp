@@ -26,6 +26,10 @@ TEST_CASE("a record is read as it was written", "[records]") {
   CHECK(parse_shard_record(encode(shard)).value() == shard);
   shard.primary.clear();
   CHECK(parse_shard_record(encode(shard)).value() == shard);
+  for (auto connections : {std::optional<uint64_t>(), std::optional<uint64_t>(0), std::optional<uint64_t>(7)}) {
+    drain_record drain{"a", connections};
+    CHECK(parse_drain_record(encode(drain)).value() == drain);
+  }
 }
 
 TEST_CASE("a shard's record looks as the README says", "[records]") {
@@ -85,6 +89,8 @@ TEST_CASE("a malformed record is refused with the field named", "[records]") {
   CHECK(why(parse_node_record(R"({"store":"a","zone":"","version":"1"})")) == "address: missing");
   CHECK(why(parse_node_record(encode(node_record{std::string(65, 'x'), "", "h:1", "1"}))) ==
         "store: longer than 64 bytes");
+  CHECK(why(parse_drain_record("{}")) == "store: missing");
+  CHECK(why(parse_drain_record(R"({"store":"a","connections":-1})")) == "connections: not a whole number from 0");
 }
 
 TEST_CASE("keys stand under one prefix and can be read back", "[records]") {
@@ -93,6 +99,9 @@ TEST_CASE("keys stand under one prefix and can be read back", "[records]") {
   CHECK(keys.controller() == "/greenroom/prod/controller");
   CHECK(keys.store("5a") == "/greenroom/prod/stores/5a");
   CHECK(keys.node("n1") == "/greenroom/prod/nodes/n1");
+  CHECK(keys.drain("n1") == "/greenroom/prod/drains/n1");
+  CHECK(keys.drain_of(keys.drain("n1")) == "n1");
+  CHECK_FALSE(keys.drain_of(keys.node("n1")));
   CHECK(keys.shard(0) == "/greenroom/prod/shards/000");
   CHECK(keys.shard(17) == "/greenroom/prod/shards/017");
   CHECK(keys.shard(127) == "/greenroom/prod/shards/127");

@@ -51,7 +51,7 @@ def test_the_document_shows_everything():
     assert errors <= {n for k, n in SEEN if k == "error"}
     closes = {1000, 1001, 1002, 1003, 1007, 1009, 3012, 3400, 3429, 3501, 3502, 3503, 3504}
     assert closes <= {n for k, n in SEEN if k == "close"}
-    for elsewhere in ("unavailable", "internal", "muted", "banned", "3001", "3008"):
+    for elsewhere in ("unavailable", "internal", "muted", "banned", "goaway", "3001", "3008"):
         assert elsewhere in text
     paths = {n for k, n in SEEN if k == "rest"}
     for part in ("auth", "auth/register", "auth/guest", "auth/refresh", "sessions", "chat", "rooms/", "livez", "readyz",

@@ -34,6 +34,7 @@ struct rest_fixture {
   std::vector<std::function<void(answer)>> held; // answers that are due, when `hold`
   bool hold = false;
   bool is_ready = true;
+  bool drains = false;
 
   rest_fixture() {
     config.node.data_dir = files.path.string();
@@ -61,6 +62,7 @@ struct rest_fixture {
       note(who, std::move(done));
     };
     hooks.ready = [this] { return is_ready; };
+    hooks.draining = [this] { return drains; };
     hooks.limits = [this] { return &bounds; };
     hooks.metrics_text = [this] {
       return net::render_metrics({figures, {{"rocksdb.estimate-num-keys", 42}}, nullptr, nullptr});

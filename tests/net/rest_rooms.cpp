@@ -205,6 +205,10 @@ TEST_CASE_METHOD(rest_fixture, "health, figures and the front page need no token
   CHECK(get("/livez").status == 200);
   CHECK(get("/readyz").status == 503);
   CHECK(header(get("/readyz"), "Retry-After") == "1");
+  CHECK(get("/readyz").body == "not ready\n");
+  drains = true;
+  CHECK(get("/readyz").status == 503);
+  CHECK_THAT(get("/readyz").body, Catch::StartsWith("draining"));
   CHECK_THAT(get("/").body, Catch::Contains("Greenroom") && Catch::Contains("/ws"));
   auto page = get("/metrics");
   CHECK(page.status == 200);

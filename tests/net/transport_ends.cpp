@@ -118,6 +118,20 @@ TEST_CASE("closing all ends every connection in good order", "[transport]") {
   CHECK(house.closes(close_code::shutdown) == 3);
 }
 
+TEST_CASE("a node that drains refuses new WebSockets in the end, and answers requests", "[transport]") {
+  net_house house;
+  peer a{house.port}, b{house.port};
+  REQUIRE(a.upgrade().status == 101);
+  house.turns_away = true;
+  CHECK(b.request("GET / HTTP/1.1\r\nHost: h").status == 200);
+  const auto answer = b.upgrade();
+  CHECK(answer.status == 503);
+  CHECK(answer.head.find("Retry-After: ") != std::string::npos);
+  CHECK(answer.body.find("the node drains") != std::string::npos);
+  CHECK(b.ended());
+  CHECK(house.metrics.connections.get() == 1);
+}
+
 TEST_CASE("over limits.connections a client is told 503", "[transport]") {
   const bool tls = GENERATE(false, true);
   certificate cert{"localhost"};

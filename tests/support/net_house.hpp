@@ -10,6 +10,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
@@ -118,6 +119,7 @@ public:
       std::lock_guard guard{mutex};
       return limits_.back().get();
     };
+    hooks.turns_away = [this] { return turns_away.load(); };
     hooks.allowed_origins = std::move(origins);
     net::server_options options;
     options.listen.push_back({"127.0.0.1", 0, false});
@@ -186,6 +188,7 @@ public:
   std::function<void(connection_record&, std::string_view)> on_line;    // on I/O threads; set before anybody connects
   std::function<void(std::function<void(net::http_response)>)> on_slow; // for requests to /slow
   greenroom::metrics metrics;
+  std::atomic<bool> turns_away{false};
 
 private:
   class recorder : public client {
