@@ -406,7 +406,11 @@ void connection_actor::expire() {
 /// Everybody who is asked to come back elsewhere is given a time of his own, so that the other nodes get them one by
 /// one. The times are the multiples of the golden ratio, modulo the span: they lie evenly, however many there are in
 /// the end, and those who come while the node drains fall between the others.
-void connection_actor::receive(const go_away&) {
+void connection_actor::receive(const go_away& x) {
+  if (x.at_once) {
+    close(close_code::draining, "the node has lost touch with its cluster");
+    return;
+  }
   if (phase_ != phase::live || leave_by_ != 0)
     return;                                  // who is still greeting is told after that
   constexpr uint32_t golden = 2'654'435'769; // 2^32 over the golden ratio

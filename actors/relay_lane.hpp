@@ -2,7 +2,7 @@
 // lane, hosted on it.
 //
 // In   enter and leave from connections; attach, fan_out from relays; unlisten from connections; list from REST; and
-//      go_away, when the node drains
+//      go_away, when the node drains or has lost touch with its cluster
 // Out  delivered, stands and go_away to connections of the same thread; confirmed and gone to relays
 //
 // Invariants
@@ -70,9 +70,11 @@ struct stands {
   outcome<standing> where;
   std::shared_ptr<const room_face> face; // null: only looked, or refused
 };
-/// The node drains: the client is to go elsewhere. To a relay lane: so are all of its clients.
+/// The client is to go elsewhere: in its own time, as the node drains, or at once, as nobody here can say any more
+/// whose sessions still hold. To a relay lane: so are all of its clients.
 struct go_away {
   using local = message_tag;
+  bool at_once = false;
 };
 using listener = caf::typed_actor<caf::reacts_to<delivered>, caf::reacts_to<stands>, caf::reacts_to<go_away>>;
 

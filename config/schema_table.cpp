@@ -298,6 +298,12 @@ const field table[] = {
     {AT(cluster, log_kb), restart, "KiB", 64, 1'048'576,
      "Log of each shard that is kept for copies that are behind; over it they start from a snapshot.",
      "Too low: a short absence costs a snapshot of the whole shard. Too high: disk, 128 times."},
+    {AT(cluster, unconfirmed_ms), restart, "ms", 1'000, 86'400'000,
+     "A node that has had no lease for this time closes its connections with 3001: it can't know any more which "
+     "sessions "
+     "were revoked.",
+     "Too low: a short outage of etcd ends every connection. Too high: whoever was signed out goes on listening for as "
+     "long on a node that is cut off."},
     {AT(cluster, drain_spread_ms), restart, "ms", 0, 3'600'000,
      "When the node drains, its clients are asked to connect anew at times spread over this span; it stays at least as "
      "long, so that load balancers see it on /readyz.",

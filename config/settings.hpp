@@ -151,6 +151,7 @@ struct settings {
     uint32_t min_in_sync = 2; // as the cluster is founded with
     uint32_t replace_s = 600; // until what a lost node held is made anew elsewhere
     uint32_t log_kb = 4'096;  // of each shard, kept for replicas that are behind
+    uint32_t unconfirmed_ms = 30'000;
     uint32_t drain_spread_ms = 10'000;
     uint32_t drain_grace_ms = 5'000;
     uint32_t drain_ms = 120'000;

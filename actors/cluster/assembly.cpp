@@ -22,7 +22,8 @@ struct beat_stop {
 };
 using beat_handle = caf::typed_actor<caf::reacts_to<beat_stop>>;
 
-/// The time of replicas and routers.
+/// The time of replicas, routers and the survey. A node that has had no lease for long closes its sessions: which of
+/// them were revoked meanwhile it does not know.
 class beat_actor : public lane_actor<beat_actor, beat_handle> {
 public:
   beat_actor(caf::actor_config& cfg, house& in, lane& on)
@@ -39,10 +40,27 @@ private:
     for (const auto& s : house_.shards)
       tell(s, shard::route_tick{});
     tell(house_.cluster->survey, survey_tick{});
+    look_at_lease();
     here().timers().arm(tick_, beat_ms);
+  }
+  void look_at_lease() {
+    const auto now = house_.steady_ms();
+    if (house_.cluster->lease_holds()) {
+      held_ms_ = now;
+      return;
+    }
+    if (now - held_ms_ < house_.config.cluster.unconfirmed_ms)
+      return;
+    if (!house_.living.count(actor_kind::connection))
+      return;
+    held_ms_ = now; // once more when it takes as long again, for those who come meanwhile
+    spdlog::warn("what=sessions_unconfirmed reason=\"no lease for cluster.unconfirmed_ms\"");
+    for (const auto& l : house_.relay_lanes)
+      tell(l, go_away{.at_once = true});
   }
   house& house_;
   timer_wheel::entry tick_;
+  int64_t held_ms_ = house_.steady_ms(); // when the lease was last seen to hold, or clients were closed
 };
 
 replica_options replica_options_of(const settings& config) {
@@ -142,36 +160,17 @@ assembly::assembly(house& in, caf::actor_system& system, lane& beat_on, front* l
   if (links)
     links->open(gateway.port);
   c.member = system.spawn<member::member_actor>(
-<<<<<<< HEAD
-      *member_strand_, member::parts{member_options_of(in.config, store), c, in.living, c.counts.member,
-                                     [to = gateway_, all = c.survey, links](std::vector<known_peer> nodes) {
-                                       auto names = std::make_shared<std::set<std::string>>();
-                                       for (const auto& n : nodes)
-                                         names->insert(n.name);
-                                       tell(all, survey_know{std::move(names)});
-                                       if (links) // first: the gateway dials at once
-                                         links->know(nodes);
-                                       tell(to, gateway::know{std::move(nodes)});
-                                     },
-                                     [&c](const cluster_record& founded) { c.min_in_sync = founded.min_in_sync; }});
-=======
       *member_strand_,
       member::parts{
           .options = member_options_of(in.config, store),
           .house = c,
           .living = in.living,
           .metrics = c.counts.member,
-          .know =
-              [to = gateway_, links](std::vector<known_peer> nodes) {
-                if (links) // first: the gateway dials at once
-                  links->know(nodes);
-                tell(to, gateway::know{std::move(nodes)});
-              },
+          .know = [this, links](std::vector<known_peer> nodes) { know(std::move(nodes), links); },
           .found = [&c](const cluster_record& founded) { c.min_in_sync = founded.min_in_sync; },
           .drains = [this] { send_clients_away(); },
           .connections = [&in] { return static_cast<uint64_t>(std::max<int64_t>(in.metrics.connections.get(), 0)); },
           .drained = std::move(drained)});
->>>>>>> drain
   beat_->actor = system.spawn<beat_actor>(in, beat_on);
 }
 
@@ -184,6 +183,16 @@ void assembly::tell_all(const Message& x) {
   for (const auto& s : house_.shards)
     tell(s, x);
   tell(house_.cluster->survey, x);
+}
+
+void assembly::know(std::vector<known_peer> nodes, front* links) {
+  auto names = std::make_shared<std::set<std::string>>();
+  for (const auto& n : nodes)
+    names->insert(n.name);
+  tell(house_.cluster->survey, survey_know{std::move(names)});
+  if (links) // first: the gateway dials at once
+    links->know(nodes);
+  tell(gateway_, gateway::know{std::move(nodes)});
 }
 
 void assembly::send_clients_away() {

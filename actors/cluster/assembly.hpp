@@ -40,6 +40,8 @@ public:
   void forget();
 
 private:
+  /// What etcd lists, to whoever speaks to other nodes.
+  void know(std::vector<known_peer> nodes, front* links);
   void send_clients_away();
   void received(const peer_ptr& from, std::vector<letter> letters);
   template <class Message>

@@ -162,6 +162,18 @@ TEST_CASE("when the node drains each client is told when to go, one by one, and 
     CHECK(p.socket().closed == close_code::draining);
 }
 
+TEST_CASE("a node that can't confirm its sessions closes all of them at once", "[connection]") {
+  scene s;
+  auto ada = s.enter("ada");
+  ada.hello();
+  auto silent = s.enter("bob"); // has no session yet
+  for (const auto& l : s.home->relay_lanes)
+    tell(l, go_away{.at_once = true});
+  s.run();
+  CHECK(ada.socket().closed == close_code::draining);
+  CHECK_FALSE(silent.socket().closed);
+}
+
 TEST_CASE("who is told to go and has a token that ends first is closed for that", "[connection][drain]") {
   scene s{[](settings& c) {
     c.cluster.drain_spread_ms = 0;

@@ -163,6 +163,24 @@ def test_what_was_unsubscribed_by_hand_stays_so_when_the_users_primary_dies(clus
     assert not eve.has_event("message", room=left) and not eve.has_event("subscribed", room=left)
 
 
+def test_a_node_that_is_cut_off_for_long_closes_its_sessions(tmp_path):
+    """It can't know which of them were revoked meanwhile."""
+    alone = Cluster(tmp_path / "cluster", nodes=1, cluster__unconfirmed_ms=1_000)
+    try:
+        alone.start()
+        alone.wait_replicated(1)
+        ann = alone.sign_in("ann")
+        alone.etcd.process.send_signal(signal.SIGSTOP)
+        try:
+            assert ann.closed() == 3001
+        finally:
+            alone.etcd.process.send_signal(signal.SIGCONT)
+        alone.nodes[0].wait_ready()
+        alone.sign_in("ann")
+    finally:
+        alone.end()
+
+
 def is_answered(client, op, **fields):
     try:
         return client.request(op, **fields)

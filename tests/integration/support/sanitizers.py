@@ -17,7 +17,7 @@ OPTIONS = {
     "ASAN_OPTIONS": "handle_abort=1",
     "UBSAN_OPTIONS": "print_stacktrace=1:abort_on_error=1",
     "LSAN_OPTIONS": f"suppressions={SCRIPTS}/lsan.suppressions:print_suppressions=0",
-    "TSAN_OPTIONS": f"suppressions={SCRIPTS}/tsan.suppressions:halt_on_error=1:history_size=7",
+    "TSAN_OPTIONS": f"suppressions={SCRIPTS}/tsan.suppressions:halt_on_error=1",
 }
 
 # Freed memory is given back, not kept to catch who still uses it: for tests that look at how much a process holds.
