@@ -113,6 +113,7 @@ void replica_actor::receive(const persist::logged& x) {
     retry_ms_ = options_.retry_ms;
     replication_.applied(upto);
     answer_commits();
+    replication_.finish_move();
   } else if (!writes_.empty() && writes_.front().token == x.token) {
     if (!x.ok) {
       lose_store();

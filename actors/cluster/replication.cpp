@@ -73,7 +73,6 @@ void replication::applied(uint64_t index) {
     out_.serve(epoch_);
   }
   forget_old();
-  hand_over();
 }
 
 void replication::forget_old() {
@@ -195,7 +194,7 @@ void replication::settled() {
   follow_record();
   if (is_leading())
     advance();
-  hand_over();
+  finish_move();
 }
 
 void replication::lead() {

@@ -78,7 +78,7 @@ public:
     virtual void propose(const shard_record& wanted, int64_t revision) = 0;
     /// The shard may be used from now on: everything committed is applied.
     virtual void serve(uint64_t epoch) = 0;
-    /// No longer.
+    /// No longer. May be said again.
     virtual void yield() = 0;
   };
 
@@ -117,6 +117,8 @@ public:
   void tick(int64_t now_ms);
   /// Hands the shard over to a member of in_sync: nothing is admitted any more, what was is finished first.
   void move_to(const store_id& next);
+  /// Names the successor, if everything admitted is applied. After applied(), when all that was applied is answered.
+  void finish_move();
   /// Takes a member out of in_sync and replicas, if enough stay. It has nothing to wait for: the others have all that
   /// is committed.
   void put_out(const store_id& whom);
@@ -164,8 +166,8 @@ private:
     int64_t moved_ms = 0; // when it last had all, or came nearer to that
     int64_t sent_ms = 0;
     uint64_t told = 0; // committed, as it was sent last
-    uint64_t test =
-        0; // an entry that it has to write before it may join: its disk must do more than be read; 0: none yet
+    /// An entry that it has to write before it may join: its disk must do more than be read. 0: none yet.
+    uint64_t test = 0;
   };
   /// A write of ours that is under way.
   struct writing {
@@ -190,7 +192,6 @@ private:
   void choose_learner();
   void name_another();
   void give_up(shard_record& wanted) const;
-  void hand_over();
   void append_own(std::shared_ptr<const std::string> batch);
   void advance();
   void apply_committed();

@@ -379,12 +379,13 @@ void replication::move_to(const store_id& next) {
     return;
   role_ = role::leaving;
   successor_ = next;
-  hand_over();
+  finish_move();
 }
 
-void replication::hand_over() {
+void replication::finish_move() {
   if (role_ != role::leaving || proposed_ || applied_.index != last_.index)
     return;
+  out_.yield(); // reads, too: the successor may serve before the outcome is known here
   auto wanted = record_;
   if (!contains(wanted.in_sync, successor_))
     give_up(wanted);
