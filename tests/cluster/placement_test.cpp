@@ -1,6 +1,7 @@
 // A simulated cluster: the controller does what next_moves says, primaries and learners do their part in random order.
 // Each property is looked at after each step. A failure prints its seed.
 #include "actors/cluster/placement.hpp"
+#include "tests/support/rounds.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -444,7 +445,7 @@ TEST_CASE("a store that is gone for good is replaced", "[placement]") {
 
 TEST_CASE("whatever comes and goes: it settles where it should, and nobody outside of in_sync is named",
           "[placement]") {
-  for (unsigned seed = 0; seed < 40; ++seed) {
+  for (unsigned seed = 0; seed < greenroom::test::rounds(40); ++seed) {
     CAPTURE(seed);
     simulation sim(seed, some_stores(3 + seed % 5, seed % 4));
     for (int step = 0; step < 60; ++step) {

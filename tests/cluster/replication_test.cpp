@@ -2,6 +2,7 @@
 // whose answers get lost, nodes that are thought dead while they live, wiped stores. After each step the invariants of
 // actors/cluster/README.md; at the end everything heals, and all replicas must be alike.
 #include "actors/cluster/replication.hpp"
+#include "tests/support/rounds.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -518,7 +519,7 @@ void world::heal() {
 
 TEST_CASE("whatever fails, what was committed stays, in one order, with one primary an epoch", "[replication]") {
   auto from = uint32_t{1};
-  auto rounds = uint32_t{300};
+  auto rounds = greenroom::test::rounds(300);
   if (const char* n = std::getenv("GREENROOM_ROUNDS"))
     rounds = static_cast<uint32_t>(std::stoul(n));
   if (const char* s = std::getenv("GREENROOM_SEED")) {
