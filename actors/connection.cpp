@@ -415,7 +415,9 @@ void connection_actor::receive(const go_away& x) {
     return;                                  // who is still greeting is told after that
   constexpr uint32_t golden = 2'654'435'769; // 2^32 over the golden ratio
   const uint64_t place = uint32_t{house_.sent_away.fetch_add(1, std::memory_order_relaxed) * golden};
-  const auto after = static_cast<uint32_t>(place * house_.config.cluster.drain_spread_ms >> 32);
+  const auto span = std::max<int64_t>( // what is left of it, for those who come late
+      house_.drains_since + house_.config.cluster.drain_spread_ms - house_.steady_ms(), 0);
+  const auto after = static_cast<uint32_t>(place * static_cast<uint64_t>(span) >> 32);
   leave_by_ = house_.steady_ms() + after + house_.config.cluster.drain_grace_ms;
   write(house_.encode.goaway(after, "the node drains"), delivery::reliable);
   if (phase_ == phase::live)

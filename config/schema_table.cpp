@@ -300,8 +300,7 @@ const field table[] = {
      "Too low: a short absence costs a snapshot of the whole shard. Too high: disk, 128 times."},
     {AT(cluster, unconfirmed_ms), restart, "ms", 1'000, 86'400'000,
      "A node that has had no lease for this time closes its connections with 3001: it can't know any more which "
-     "sessions "
-     "were revoked.",
+     "sessions were revoked. So are those of users whose shard it could not reach for as long.",
      "Too low: a short outage of etcd ends every connection. Too high: whoever was signed out goes on listening for as "
      "long on a node that is cut off."},
     {AT(cluster, drain_spread_ms), restart, "ms", 0, 3'600'000,
@@ -313,7 +312,8 @@ const field table[] = {
      "Too low: clients are closed in the middle of a request. Too high: draining takes as long."},
     {AT(cluster, drain_ms), restart, "ms", 1'000, 86'400'000,
      "A node that drains stops after this time, whatever it still leads and whoever is still connected.",
-     "Too low: shards without another copy in sync, and clients, are cut off. Too high: a drain that gets nowhere "
+     "Below drain_spread_ms and drain_grace_ms together: clients are cut off before their time. Too low: shards "
+     "without another copy in sync, and clients, are cut off. Too high: a drain that gets nowhere "
      "lasts."},
     {AT(cluster, etcd_user), restart, "", 0, 256, "User of etcd. Empty: none.",
      "Without the right to read and write the cluster's keys: the node stays unready."},

@@ -51,9 +51,9 @@ private:
     }
     if (now - held_ms_ < house_.config.cluster.unconfirmed_ms)
       return;
-    if (!house_.living.count(actor_kind::connection))
-      return;
     held_ms_ = now; // once more when it takes as long again, for those who come meanwhile
+    if (house_.living.count(actor_kind::connection) == 0)
+      return;
     spdlog::warn("what=sessions_unconfirmed reason=\"no lease for cluster.unconfirmed_ms\"");
     for (const auto& l : house_.relay_lanes)
       tell(l, go_away{.at_once = true});

@@ -1,7 +1,7 @@
 // letters: what nodes say to each other, as plain values and as bytes. There are two mailboxes for each shard: the
 // replica's (replication) and the shard's own (commands, answers, events); and one for the node's survey.
 //
-// All of it is for nodes of one version; link_options::version is raised with every change.
+// All of it is for nodes of one version; link_options::version is raised with every release that changes it.
 #pragma once
 
 #include "actors/audience.hpp"

@@ -198,14 +198,18 @@ void member_actor::join() {
     phase_ = phase::confirming;
     return advance();
   }
-  registered_lease_ = lease_;
+  const auto before = std::exchange(registered_lease_, lease_);
   const auto& keys = view_.keys();
   // Both in one: whoever names another primary compares the revisions of both.
   std::vector<change> changes = {
       {keys.store(options_.store), encode(store_record{options_.node, options_.zone}), 0},
       {keys.node(options_.node), encode(node_record{options_.store, options_.zone, options_.address, options_.version}),
        lease_}};
-  if (drains_since_ns_ != 0) // what stood there went, or will go, with the lease before
+  const auto order = view_.drains().find(options_.node);
+  // Given to this process, before it lost its lease.
+  const bool unread = order != view_.drains().end() && before != 0 && order->second.lease == before &&
+                      order->second.what.store == options_.store;
+  if (drains_since_ns_ != 0 || unread) // what stood there went, or will go, with the lease before
     changes.push_back({keys.drain(options_.node), encode(drain_record{options_.store, reported_}), lease_});
   house_.decide.commit({{keys.node(options_.node), view_.node_revision(options_.node)}}, std::move(changes),
                        hear_step<committed>([this](const outcome<committed>& r) {

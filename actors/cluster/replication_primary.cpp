@@ -122,10 +122,15 @@ void replication::log_read(const store_id& whom,
     return;
   }
   f.how = follower::mode::streaming;
+  append x{epoch_, found->first, {}, committed_};
   size_t bytes = 0;
-  for (const auto& e : found->second)
+  for (const auto& e : found->second) {
+    if (e.at.index > before_.index)
+      break; // memory knows it, and the disk may hold what is about to be cut off
+    x.entries.push_back(e);
     bytes += size_of(e);
-  send(whom, f, append{epoch_, found->first, found->second, committed_}, bytes);
+  }
+  send(whom, f, std::move(x), bytes);
   feed(whom, f);
 }
 
@@ -379,6 +384,8 @@ void replication::move_to(const store_id& next) {
     return;
   role_ = role::leaving;
   successor_ = next;
+  joining_.reset(); // or what was admitted would wait for a learner that nobody gives up on any more
+  advance();
   finish_move();
 }
 

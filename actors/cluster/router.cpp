@@ -235,6 +235,7 @@ void router::tick() {
   for (auto ticket : std::exchange(refused_, {}))
     if (auto p = pending_.find(ticket); p != pending_.end())
       dispatch(ticket, p->second);
+  end_unconfirmed();
   // Not while our own lease is out: what is under way may be answered yet, and nothing else could be done.
   if (stalled_ && (here_ ? house_.cluster->may_read(id_) : primary() != nullptr))
     resend();
@@ -250,9 +251,27 @@ void router::tick() {
   }
 }
 
+/// Of users whose primary has been out of reach for long: nobody would tell us that a session was revoked. A primary
+/// without a lease is this node itself, which then ends all of its connections.
+void router::end_unconfirmed() {
+  const auto now = house_.steady_ms();
+  if (here_ || (primary() && !stalled_)) {
+    reached_ms_ = now;
+    return;
+  }
+  if (now - reached_ms_ < house_.config.cluster.unconfirmed_ms)
+    return;
+  reached_ms_ = now;
+  for (const auto& [id, c] : connections_)
+    greenroom::tell(std::get<user::arrive>(c->what).to,
+                    user::ended{close_code::draining, "the node can't reach who knows of this session", id});
+}
+
 void router::expire(pending& p) {
   if (p.again || is_departure(std::get_if<user::command_ptr>(&p.what))) { // nobody waits for it, and it is to be done
     pending_.emplace_hint(pending_.end(), ++next_ticket_, pending{p.what, house_.steady_ms(), p.sent, p.again});
+    if (p.sent)
+      refused_.push_back(next_ticket_); // it was lost, or its answer will find nobody: both may be done twice
     return;
   }
   finish(p, answer{fail(errc::unavailable, "the shard of this room or user had no primary in time; try again")});

@@ -133,6 +133,7 @@ private:
   bool post(uint32_t node, const shard_letter& x);
   bool takes(uint32_t node, uint64_t epoch, uint64_t stream, bool serves);
   void expire(pending& p);
+  void end_unconfirmed();
   template <class What>
   void give(uint64_t ticket, const What& what);
   void finish(const pending& p, const answer& what);
@@ -159,10 +160,11 @@ private:
   uint64_t epoch_ = 0; // of the record
   store_id primary_;
   uint64_t stream_ = 0;
-  bool stalled_ = false; // something was turned away, or a lease had ended: try again at the next tick
+  bool stalled_ = false;   // something was turned away, or a lease had ended: try again at the next tick
+  int64_t reached_ms_ = 0; // when there was a primary that took what it was sent, or connections were ended
   uint64_t next_ticket_ = 0;
   std::map<uint64_t, pending> pending_;
-  std::vector<uint64_t> refused_;        // of those, arrivals to be told once more with the next tick
+  std::vector<uint64_t> refused_;        // of those, arrivals and departures to be told once more with the next tick
   std::map<uint64_t, watcher> watchers_; // by ticket
   std::map<std::pair<uint32_t, room_id>, uint64_t> watcher_tickets_; // of the same
   std::unordered_map<uint64_t, guest> guests_;                       // by ticket

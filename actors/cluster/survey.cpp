@@ -26,11 +26,16 @@ survey_actor::survey_actor(caf::actor_config& cfg, house& in, host& on)
 // -- for this node ---------------------------------------------------------------------------------------------------
 
 void survey_actor::receive(const survey_ask& x) {
-  if (asks_.size() >= asks_max) {
+  if (!house_.cluster->lease_holds()) {
+    x.from.refuse(errc::unavailable, "sessions: the node has lost touch with its cluster");
+    return;
+  }
+  auto of_all = std::count_if(asks_.begin(), asks_.end(), [](const auto& a) { return a.second.of_all; });
+  if (asks_.size() >= asks_max || (x.user.empty() && of_all >= asks_of_all_max)) {
     x.from.refuse(errc::unavailable, "sessions: too many ask for them at the moment");
     return;
   }
-  open_ask a{x.from, known_, {}, house_.steady_ms()};
+  open_ask a{x.from, x.user.empty(), known_, {}, house_.steady_ms()};
   auto ticket = ++next_ticket_;
   for (const auto& node : known_) {
     auto p = peers_.find(node);

@@ -8,7 +8,8 @@
 // - An answer holds the connections of every other node that etcd lists, or it is an error: who counts must not be
 //   given less without knowing.
 // - No letter is longer than `letter_sessions` sessions; at most `asks_max` are under way, of this node and of others
-//   each; none stays for longer than `limits.request_ms`.
+//   each, and `asks_of_all_max` for all users; none stays for longer than `limits.request_ms`.
+// - Without a lease there is no list: the nodes that etcd lists are not known then.
 #pragma once
 
 #include "actors/caller.hpp"
@@ -26,6 +27,8 @@
 namespace greenroom::cluster::survey {
 
 inline constexpr size_t asks_max = 1'024;
+/// For the connections of all users: each is up to some megabytes from each node, which all go at once.
+inline constexpr std::ptrdiff_t asks_of_all_max = 2;
 inline constexpr size_t letter_sessions = 1'000;
 
 class survey_actor : public hosted_actor<survey_actor, survey_handle> {
@@ -45,6 +48,7 @@ private:
   /// Of a requester here.
   struct open_ask {
     caller from;
+    bool of_all = false;
     std::set<std::string> missing; // nodes
     ok::sessions found;
     int64_t since = 0;

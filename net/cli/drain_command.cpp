@@ -87,6 +87,9 @@ int drain(const config::sources& from, const drain_flags& flags) {
     const auto now = progress_of(*view, flags.node, *store);
     if (shown != now)
       show(flags, now);
+    if (now.gone && shown && shown->leads > 0)
+      return complain(fail(errc::unavailable, flags.node + " has gone from etcd while it led " +
+                                                  std::to_string(shown->leads) + " shards: it has not drained"));
     shown = now;
     if (now.gone || flags.no_wait)
       return 0;

@@ -88,6 +88,11 @@ outcome<drain_plan> plan_drain(const cluster_view& view, const std::string& node
   const auto stale = view.drains().find(node);
   plan.conditions = {{view.keys().node(node), found->second.revision},
                      {view.keys().drain(node), stale == view.drains().end() ? 0 : stale->second.revision}};
+  if (!force) // nobody else may have ordered another one meanwhile
+    for (const auto& [other, what] : view.nodes())
+      if (auto theirs = view.drains().find(other); other != node)
+        plan.conditions.push_back(
+            {view.keys().drain(other), theirs == view.drains().end() ? 0 : theirs->second.revision});
   plan.changes = {{view.keys().drain(node), encode(cluster::drain_record{store}), found->second.lease}};
   return plan;
 }
@@ -107,7 +112,7 @@ drain_progress progress_of(const cluster_view& view, const std::string& node, co
 
 std::string text_of(const std::string& node, const drain_progress& x) {
   if (x.gone)
-    return node + " has gone";
+    return node + " has gone from etcd: its process ends";
   return node + " drains: it leads " + count_of(x.leads, "shard", "shards") + ", " +
          (x.connections ? count_of(*x.connections, "client is", "clients are") + " connected"
                         : std::string("it has not answered yet"));

@@ -178,7 +178,8 @@ asio::awaitable<caller::ending> caller::attempt(size_t at, const request& r, ste
     const auto got = co_await link->post(next->path, next->body, token, r.repeatable ? soft : r.until);
     if (got.broken) {
       auto why = *got.broken;
-      why.message += perhaps;
+      if (!got.late)
+        why.message += perhaps;
       if (!r.repeatable && got.begun)
         co_return ending{unknown, unknown_outcome(counts_, why.message)};
       co_return ending{elsewhere, std::move(why)};

@@ -158,6 +158,7 @@ asio::awaitable<reply> connection::exchange(std::string path, std::string body, 
   co_await asio::async_write(p.stream, asio::buffer(text), asio::redirect_error(asio::use_awaitable, wrong));
   if (wrong) {
     out.broken = broken_by("write", wrong);
+    out.late = wrong == beast::error::timeout;
     co_return out;
   }
   p.parser.emplace();
@@ -173,6 +174,7 @@ asio::awaitable<reply> connection::exchange(std::string path, std::string body, 
   }
   if (wrong) {
     out.broken = broken_by("read", wrong);
+    out.late = wrong == beast::error::timeout;
     co_return out;
   }
   p.waiting = p.parser->get().keep_alive() && p.buffer.size() == 0;

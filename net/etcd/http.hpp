@@ -28,7 +28,8 @@ outcome<std::shared_ptr<boost::asio::ssl::context>> tls_of(const options& o);
 
 /// What became of a request.
 struct reply {
-  std::optional<failure> broken; // no answer came: nothing below counts, but for `begun`
+  std::optional<failure> broken; // no answer came: nothing below counts, but for `begun` and `late`
+  bool late = false;             // there was no time left
   bool begun = false;            // some of the request may have reached the endpoint
   unsigned status = 0;
   std::string body;

@@ -141,11 +141,12 @@ void core::crowd_out() {
   for (const auto& k : knocking_)
     if (auto p = k.lock())
       ++by_host[p->host];
-  auto most = std::max_element(by_host.begin(), by_host.end(),
-                               [](const auto& a, const auto& b) { return a.second < b.second; });
+  size_t most = 0;
+  for (const auto& [host, count] : by_host)
+    most = std::max(most, count);
   auto victim = std::find_if(knocking_.begin(), knocking_.end(), [&](const auto& k) {
     auto p = k.lock();
-    return !p || p->host == most->first;
+    return !p || by_host[p->host] == most;
   });
   if (auto p = victim->lock()) {
     p->crowded_out = true;

@@ -70,11 +70,16 @@ TEST_CASE_METHOD(some_cluster, "an order is written under the node's lease, for 
   CHECK(plan->changes[0].key == keys.drain("n1"));
   CHECK(plan->changes[0].lease == lease_of_n1);
   CHECK(parse_drain_record(*plan->changes[0].value).value() == drain_record{"s1"});
-  REQUIRE(plan->conditions.size() == 2);
+  REQUIRE(plan->conditions.size() == 4);
   CHECK(plan->conditions[0].key == keys.node("n1"));
   CHECK(plan->conditions[0].revision == revision_of(keys.node("n1")));
   CHECK(plan->conditions[1].key == keys.drain("n1"));
   CHECK(plan->conditions[1].revision == 0);
+  // Nobody else is to be ordered by somebody else at the same time.
+  CHECK(plan->conditions[2].key == keys.drain("n2"));
+  CHECK(plan->conditions[2].revision == 0);
+  CHECK(plan->conditions[3].key == keys.drain("n3"));
+  CHECK(plan_drain(view(), "n1", true)->conditions.size() == 2);
 }
 
 TEST_CASE_METHOD(some_cluster, "an order that an earlier process had is written over", "[draining]") {
@@ -139,7 +144,7 @@ TEST_CASE_METHOD(some_cluster, "how far it is, until that process has gone", "[d
   SECTION("it has ended and was started again") { start("n1", "s1", 104); }
   SECTION("another directory has its name") { start("n1", "s9", lease_of_n1); }
   CHECK(progress_of(view(), "n1", "s1").gone);
-  CHECK(text_of("n1", progress_of(view(), "n1", "s1")) == "n1 has gone");
+  CHECK(text_of("n1", progress_of(view(), "n1", "s1")) == "n1 has gone from etcd: its process ends");
 }
 
 } // namespace greenroom::cli

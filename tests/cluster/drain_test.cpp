@@ -231,4 +231,25 @@ TEST_CASE_METHOD(drain_world, "a member that drains still does so under its next
   CHECK(drained == 1);
 }
 
+TEST_CASE_METHOD(drain_world, "an order that a member had no time to read is its own under the next lease, too",
+                 "[member][drain]") {
+  found({"s1", "s2"}, 2);
+  other("n2", "s2");
+  connections = 1;
+  start();
+  pass(1s);
+  etcd.renewals_fail = true;
+  etcd.watches_wait = true;
+  pass(2600ms);
+  order("n1", "s1");
+  REQUIRE(drains == 0);
+  pass(150ms);
+  REQUIRE(figures.leases_lost.get() == 1);
+  etcd.renewals_fail = etcd.watches_wait = false;
+  etcd.tell_watches();
+  pass(3s);
+  CHECK(drains == 1);
+  CHECK(etcd.get(keys.drain("n1"))->lease == etcd.get(keys.node("n1"))->lease);
+}
+
 } // namespace greenroom::cluster::test

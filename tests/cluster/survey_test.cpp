@@ -8,6 +8,7 @@
 #include <catch2/catch.hpp>
 
 #include <deque>
+#include <limits>
 
 using namespace greenroom;
 using namespace greenroom::cluster;
@@ -85,6 +86,7 @@ struct three_nodes {
       for (int i = 0; i < 2; ++i)
         n.home->strands.push_back(std::make_unique<strand>(system, 100));
       n.home->cluster = std::make_unique<cluster_house>(agreement_of_all);
+      n.home->cluster->lease_until_ns = std::numeric_limits<int64_t>::max();
       n.home->relay_lanes.push_back(system.spawn<lane_ear>(*n.home, n.connections));
       n.survey = system.spawn<survey::survey_actor>(*n.home, *n.home->strands[1]);
       tell(n.survey, survey_know{std::make_shared<const std::set<std::string>>(std::set<std::string>{"a", "b", "c"})});
@@ -208,6 +210,13 @@ TEST_CASE("without a node that etcd lists there is no list, and the answer names
     w.unlink("a", "c");
     refused();
   }
+  SECTION("its own lease has ended, so that there may be nodes that it does not know") {
+    w.nodes["a"].home->cluster->lease_until_ns = 0;
+    w.ask("");
+    w.run();
+    REQUIRE(w.answers.size() == 1);
+    CHECK(w.answers[0].error().code == errc::unavailable);
+  }
   SECTION("it does not answer") {
     w.nodes["a"].links["c"]->waiting.clear();
     w.letters_flow = false;
@@ -221,6 +230,20 @@ TEST_CASE("without a node that etcd lists there is no list, and the answer names
     tell(w.nodes["a"].survey, survey_tick{});
     refused();
   }
+}
+
+TEST_CASE("few may ask for the connections of all users at the same time", "[survey]") {
+  three_nodes w;
+  w.letters_flow = false;
+  for (std::ptrdiff_t i = 0; i < survey::asks_of_all_max + 1; ++i)
+    w.ask("");
+  w.ask("ada");
+  w.run();
+  REQUIRE(w.answers.size() == 1);
+  CHECK(w.answers[0].error().code == errc::unavailable);
+  w.letters_flow = true;
+  w.run();
+  CHECK(w.answers.size() == 4);
 }
 
 TEST_CASE("a node that etcd does not list any more is not waited for", "[survey]") {

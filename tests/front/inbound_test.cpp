@@ -148,6 +148,31 @@ TEST_CASE("one address that opens many does not crowd out another", "[front]") {
   CHECK(good.line() == "ok");
 }
 
+TEST_CASE("of several addresses that have as many the oldest makes way", "[front]") {
+  offices by;
+  auto o = unhurried();
+  o.pending_max = 3;
+  node_scene node{by, "n1", {"n2"}, o};
+  int64_t knocks = 0;
+  auto knock = [&](const char* from) {
+    auto w = wire::to(node.front->port(), 0, from);
+    ++knocks;
+    CHECK(eventually([&] { return node.front->figures().accepted.get() == knocks; }));
+    return w;
+  };
+  std::vector<wire> strangers;
+  for (const auto* from : {"127.0.0.7", "127.0.0.8", "127.0.0.9"})
+    strangers.push_back(knock(from));
+  auto slow = knock("127.0.0.2"); // has begun, and takes its time
+  for (const auto* from : {"127.0.0.5", "127.0.0.6"})
+    strangers.push_back(knock(from));
+  CHECK(eventually([&] { return node.refused_in(refusal::crowded) == 3; }));
+  for (size_t i = 0; i < 3; ++i)
+    CHECK(strangers[i].ended());
+  tls_wire good{std::move(slow), as::client, by.files("n2")};
+  CHECK(good.line() == "ok");
+}
+
 TEST_CASE("nobody is let in before the gateway is there, nor when it is not", "[front]") {
   offices by;
   auto o = unhurried();

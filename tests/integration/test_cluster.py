@@ -181,6 +181,32 @@ def test_a_node_that_is_cut_off_for_long_closes_its_sessions(tmp_path):
         alone.end()
 
 
+def test_who_can_not_be_confirmed_is_closed_though_the_node_has_its_lease(tmp_path):
+    """Two of three nodes are gone: etcd still knows the third, but nobody leads the shards any more."""
+    trio = Cluster(tmp_path / "cluster", cluster__unconfirmed_ms=2_000)
+    try:
+        trio.start()
+        trio.wait_replicated()
+        left, *others = trio.nodes
+        ann = trio.sign_in("ann", on=left)
+        for n in others:
+            n.kill()
+        assert ann.closed() == 3001
+        others[0].spawn()
+        others[0].wait_ready()
+        until(lambda: is_welcome(trio, "ann", left), "two of three serve again")
+    finally:
+        trio.end()
+
+
+def is_welcome(cluster, user, on):
+    try:
+        cluster.sign_in(user, on=on)
+        return True
+    except RequestError:
+        return False
+
+
 def is_answered(client, op, **fields):
     try:
         return client.request(op, **fields)

@@ -1,0 +1,131 @@
+// Replication by hand, as a primary: moments that the random test meets seldom or can't tell from others.
+#include "actors/cluster/replication.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace greenroom;
+using namespace greenroom::cluster;
+
+namespace {
+
+/// "a" leads with "b" in sync; "c" is a learner. What is to be done is only noted.
+struct by_hand : replication::outside {
+  explicit by_hand(replication_limits limits = {}) : it("a", limits, *this) {
+    it.min_in_sync(1);
+    it.tick(1'000);
+    it.loaded({}, {});
+    it.link("b", true);
+    it.link("c", true);
+    it.alive({"a", "b", "c"});
+    record = {1, "a", {"a", "b"}, {"a", "b", "c"}};
+    it.record(record, 1);
+    settle(); // epoch 2: that of the first record may have been used by an earlier process
+    done();
+    say("b", 1);
+    done();
+    REQUIRE(it.serving());
+    say("c", 1); // is given a test entry
+    done();
+  }
+
+  void write(std::optional<uint64_t>, const std::vector<log_entry>&) override { ++writes; }
+  void apply(const std::vector<log_entry>& x) override { applies.push_back(x.back().at.index); }
+  void read_log(const store_id& whom, uint64_t index) override { reads.emplace_back(whom, index); }
+  void send(const store_id& to, const append& x) override { sent.emplace_back(to, x); }
+  void send(const store_id&, const appended&) override {}
+  void install(const store_id&) override {}
+  void propose(const shard_record& wanted, int64_t) override { proposal = wanted; }
+  void serve(uint64_t) override { serves = true; }
+  void yield() override { serves = false; }
+
+  /// The disk does all that was asked of it.
+  void done() {
+    for (; writes > 0; --writes)
+      it.stored();
+    while (!applies.empty()) {
+      auto upto = applies.front();
+      applies.erase(applies.begin());
+      it.applied(upto);
+      it.finish_move();
+    }
+  }
+  /// The proposal is carried out.
+  void settle() {
+    record = proposal.value();
+    proposal.reset();
+    it.record(record, ++revision);
+    it.settled();
+  }
+  /// That store has everything up to there.
+  void say(const store_id& who, uint64_t index) {
+    it.receive(who, appended{it.epoch(), appended::verdict::matched, index});
+  }
+  void submit() {
+    it.submit(std::make_shared<const std::string>(100, 'x'));
+    it.flush();
+  }
+
+  shard_record record;
+  int64_t revision = 1;
+  bool serves = false;
+  size_t writes = 0;
+  std::vector<uint64_t> applies;
+  std::vector<std::pair<store_id, uint64_t>> reads;
+  std::vector<std::pair<store_id, append>> sent;
+  std::optional<shard_record> proposal;
+  replication it;
+};
+
+} // namespace
+
+TEST_CASE("a primary that hands over does not wait for a learner that was to join", "[replication]") {
+  by_hand w;
+  // The learner has its test entry, and then lags behind what is committed: it is waited for from now on.
+  auto test = w.it.last().index;
+  w.submit();
+  w.done();
+  w.say("b", test + 1);
+  w.done();
+  w.say("c", test);
+  REQUIRE_FALSE(w.proposal);
+  w.submit();
+  w.done();
+  w.say("b", test + 2);
+  w.done();
+  REQUIRE(w.it.applied_index() == test + 1); // it is
+  w.it.move_to("b");                         // and is never heard of again
+  w.done();
+  CHECK(w.it.applied_index() == test + 2);
+  REQUIRE(w.proposal);
+  CHECK(w.proposal->primary == "b");
+  CHECK_FALSE(w.serves);
+}
+
+TEST_CASE("what the disk holds behind the memory's end is not sent from there", "[replication]") {
+  by_hand w{replication_limits{.memory_bytes = 300}};
+  for (int i = 0; i < 20; ++i)
+    w.submit();
+  w.done();
+  w.say("b", w.it.last().index);
+  w.done();
+  w.it.link("c", false);
+  w.it.link("c", true); // asked for anew where it is: at the end
+  w.it.receive("c", appended{w.it.epoch(), appended::verdict::mismatch, 1, w.it.epoch()});
+  REQUIRE_FALSE(w.reads.empty());
+  auto after = w.reads.back().second;
+  // The disk has not cut off yet what another primary had sent us.
+  std::vector<log_entry> found;
+  for (auto i = after + 1; i <= w.it.last().index; ++i)
+    found.push_back({{w.it.epoch(), i}, std::make_shared<const std::string>("old")});
+  w.sent.clear();
+  w.it.log_read("c", std::pair{log_position{w.it.epoch(), after}, found});
+  bool from_memory = false;
+  for (const auto& [to, x] : w.sent)
+    for (const auto& e : x.entries) {
+      REQUIRE(to == "c");
+      from_memory = from_memory || *e.batch != "old";
+      if (e.at.index == w.it.last().index)
+        CHECK(*e.batch != "old");
+    }
+  CHECK(from_memory);
+}
