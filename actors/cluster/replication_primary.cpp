@@ -240,6 +240,8 @@ void replication::tick(int64_t now_ms) {
     }
   now_ms_ = now_ms;
   name_another();
+  if (role_ == role::leaving && proposed_ && proposed_->primary != self_ && now_ms_ - asked_ms_ > limits_.lease_ms / 2)
+    out_.yield(); // reads, too: the successor may serve without our word when it has not heard of us for a lease
   if (!is_leading()) {
     if (role_ != role::unknown)
       apply_committed();
@@ -392,12 +394,12 @@ void replication::move_to(const store_id& next) {
 void replication::finish_move() {
   if (role_ != role::leaving || proposed_ || applied_.index != last_.index)
     return;
-  out_.yield(); // reads, too: the successor may serve before the outcome is known here
   auto wanted = record_;
   if (!contains(wanted.in_sync, successor_))
     give_up(wanted);
   else
     wanted.primary = successor_, ++wanted.epoch;
+  asked_ms_ = now_ms_;
   propose(std::move(wanted));
 }
 

@@ -98,6 +98,19 @@ TEST_CASE("a primary that hands over does not wait for a learner that was to joi
   CHECK(w.it.applied_index() == test + 2);
   REQUIRE(w.proposal);
   CHECK(w.proposal->primary == "b");
+}
+
+TEST_CASE("a primary that has named another answers no reads for longer than the other must wait for it",
+          "[replication]") {
+  by_hand w;
+  w.it.move_to("b");
+  w.say("b", w.it.last().index); // the learner's test entry
+  w.done();
+  REQUIRE(w.proposal);
+  CHECK(w.serves); // all that was admitted is answered meanwhile
+  w.it.tick(2'000);
+  CHECK(w.serves);
+  w.it.tick(1'000 + replication_limits{}.lease_ms / 2 + 1);
   CHECK_FALSE(w.serves);
 }
 
