@@ -243,7 +243,7 @@ private:
   uint64_t barrier_ = 0;            // the empty entry of this epoch
   std::optional<store_id> joining_; // a learner that commits wait for already
   store_id successor_;
-  int64_t asked_ms_ = 0; // when the record was asked to name it
+  int64_t asked_ms_ = 0;       // when the record was asked to name it
   bool wants_another_ = false; // our log failed while we were the primary
 };
 

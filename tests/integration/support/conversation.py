@@ -24,7 +24,7 @@ import re
 import time
 
 from .client import Client
-from .waiting import LIMIT_S
+from .waiting import LIMIT_S, until
 from .websocket import BINARY, Closed, Refused, frame
 
 FENCE = re.compile(r"^```greenroom *(.*)$")
@@ -332,9 +332,15 @@ def given_room(conversation, owner, room, kind="public", members=""):
     made = client.request("create", room=room, kind=kind)
     conversation.names["$epoch"] = made["epoch"]
     client.leave()
-    for user in filter(None, re.split(r", | and ", members or "")):
+    members = list(filter(None, re.split(r", | and ", members or "")))
+    for user in members:
         other = server.sign_in(user, subscribe="none", token=conversation.token(user))
         other.request("join", room=room)
+        other.leave()
+    for user in members[:1]:  # the room learns of departures a little later
+        other = server.sign_in(user, subscribe="none", token=conversation.token(user))
+        until(lambda: not any(m["online"] and m["user"] != user for m in other.request("members", room=room)["members"]),
+              "those who made the room are offline")
         other.leave()
 
 
