@@ -78,7 +78,7 @@ struct three_nodes {
     for (const auto* name : {"a", "b", "c"}) {
       auto& n = nodes[name];
       storage::store_options o;
-      o.path = directory.path() / name;
+      o.path = directory / name;
       n.store = storage::store::open(o).value();
       n.config.node.name = name;
       n.home = std::make_unique<house>(n.config, *n.store, encoder_of_all, tokens_of_all, n.figures);

@@ -2,14 +2,13 @@
 #pragma once
 
 #include "storage/store.hpp"
+#include "tests/support/temporary_directory.hpp"
 
 #include <catch2/catch.hpp>
 
-#include <cstdlib>
 #include <filesystem>
 #include <initializer_list>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -21,26 +20,7 @@ struct Catch::StringMaker<greenroom::outcome<T>> {
 
 namespace greenroom::storage::testing {
 
-class temporary_directory {
-public:
-  temporary_directory() {
-    auto pattern = (std::filesystem::temp_directory_path() / "greenroom-storage-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr)
-      throw std::runtime_error("can't make a temporary directory");
-    path_ = pattern;
-  }
-  ~temporary_directory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  temporary_directory(const temporary_directory&) = delete;
-  temporary_directory& operator=(const temporary_directory&) = delete;
-
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-
-private:
-  std::string path_;
-};
+using greenroom::test::temporary_directory;
 
 inline user_id user(const std::string& text) { return user_id::parse(text).value(); }
 inline room_id room(const std::string& text) { return room_id::parse(text).value(); }
