@@ -54,7 +54,7 @@ void replica_actor::receive(const shard_loaded& x) {
   kept_.restart(found->state);
   replication_.loaded(found->state, found->tail);
   if (incoming_ && incoming_->complete) {
-    post(incoming_->from->store, installed_piece{incoming_->transfer, incoming_->next - 1, true});
+    post(incoming_->from, installed_piece{incoming_->transfer, incoming_->next - 1, true});
     incoming_.reset();
   }
 }
@@ -276,8 +276,7 @@ void replica_actor::receive(const peer_down& x) {
   if (p == peers_.end() || p->second != x.who)
     return;
   peers_.erase(p);
-  if (incoming_ && incoming_->from == x.who)
-    incoming_.reset();
+  break_off(x.who->store);
   replication_.link(x.who->store, false);
   tend_installs();
 }

@@ -40,9 +40,10 @@ struct replica_options {
   size_t piece_bytes = 256u << 10;     // of a snapshot in one letter, about
   size_t pieces_under_way = 4;         // of one snapshot
   uint32_t installs_max = 8;           // snapshots that this node sends at once: one for each learner of the cluster
-  int64_t install_silence_ms = 30'000; // a snapshot of which no piece was taken for so long is begun anew
-  int64_t retry_ms = 100;              // after a failure of the store until the shard is read again; doubles each time,
-  int64_t retry_ms_max = 5'000;        // up to this, until something was applied
+  int64_t install_silence_ms = 30'000; // a snapshot of which no piece was taken for so long is begun anew, and one
+                                       // whose link has ended is kept for so long
+  int64_t retry_ms = 100;       // after a failure of the store until the shard is read again; doubles each time,
+  int64_t retry_ms_max = 5'000; // up to this, until something was applied
 };
 
 /// To itself: all that was submitted in this burst goes on its way.
@@ -107,24 +108,33 @@ private:
     uint64_t after = 0;
     bool failed = false;
   };
-  /// A snapshot on its way to a learner.
+  /// A snapshot on its way to a learner. It outlives the link: what was not answered goes once more over the next one.
   struct outgoing {
     uint64_t transfer = 0; // 0: waits for its turn
     uint64_t epoch = 0;
-    uint64_t sent = 0;  // pieces
-    uint64_t taken = 0; // of those
+    uint64_t read = 0;                         // pieces
+    std::deque<install_piece> unanswered = {}; // of those, at most pieces_under_way
     bool is_reading = false;
-    bool all_sent = false;
+    bool broken_off = false; // by the end of a link
     int64_t heard_ms = 0;
+
+    bool all_read() const noexcept { return !unanswered.empty() && unanswered.back().last; }
   };
-  /// A snapshot on its way in.
+  /// A snapshot on its way in. It outlives the link. An epoch has one primary and that one process, which never gives a
+  /// transfer's number twice: by those two it is known.
   struct incoming {
-    peer_ptr from;
+    store_id from;
+    uint64_t epoch = 0;
     uint64_t transfer = 0;
     uint64_t next = 0;                    // number of the piece that follows
+    uint64_t stored = 0;                  // pieces on the disk
     bool begun = false;                   // the mark is on the disk
     bool complete = false;                // all of it is; the shard is being read
     std::vector<install_piece> held = {}; // until it has begun
+
+    bool is_of(const peer_ptr& who, const install_piece& x) const {
+      return from == who->store && epoch == x.epoch && transfer == x.transfer;
+    }
   };
 
   void start() override;
@@ -159,6 +169,7 @@ private:
   void put(const install_piece& x);
   void installed_write(const writing& w);
   void drop_incoming();
+  void break_off(const store_id& to);
   void tend_installs();
   void read_piece(outgoing& o);
   void release(outgoing& o);

@@ -1,4 +1,4 @@
-// Snapshots: how a replica gives one away, and how it takes one in.
+// Snapshots: how a replica gives one away, and how it takes one in. A link that ends costs only what was on its way.
 #include "actors/cluster/replica.hpp"
 #include "actors/house.hpp"
 
@@ -10,8 +10,21 @@ namespace greenroom::cluster {
 
 void replica_actor::install(const store_id& to) {
   auto& o = outgoing_[to];
-  release(o);
-  o = outgoing{}; // begins with the next tick: one that is refused at once must not be a busy loop
+  if (std::exchange(o.broken_off, false) && o.epoch == replication_.epoch()) {
+    spdlog::info("what=install_goes_on shard={} to={} transfer={} pieces={}", id_, to, o.transfer, o.read);
+    o.heard_ms = house_.steady_ms();
+    for (const auto& piece : o.unanswered)
+      post(to, piece, channel::bulk);
+    read_piece(o);
+    return;
+  }
+  release(o); // the next one begins with the next tick: one that is refused at once must not be a busy loop
+}
+
+/// What of a snapshot was on its way over a link that has ended may have been lost.
+void replica_actor::break_off(const store_id& to) {
+  if (auto o = outgoing_.find(to); o != outgoing_.end() && o->second.transfer != 0)
+    o->second.broken_off = true;
 }
 
 /// Ends what nobody waits for any more, begins what waits for its turn.
@@ -19,13 +32,15 @@ void replica_actor::tend_installs() {
   auto now = house_.steady_ms();
   for (auto i = outgoing_.begin(); i != outgoing_.end();) {
     auto& [to, o] = *i;
-    if (!replication_.installs(to)) {
+    bool is_silent = o.transfer != 0 && now - o.heard_ms > options_.install_silence_ms;
+    bool may_go_on = o.broken_off && !is_silent && replication_.may_install(to);
+    if (!replication_.installs(to) && !may_go_on) {
       release(o);
       i = outgoing_.erase(i);
       continue;
     }
-    if (o.transfer != 0 && now - o.heard_ms > options_.install_silence_ms) {
-      spdlog::warn("what=install_silent shard={} to={} pieces={}", id_, to, o.taken);
+    if (is_silent) {
+      spdlog::warn("what=install_silent shard={} to={} pieces={}", id_, to, o.read);
       release(o);
     }
     if (o.transfer == 0) {
@@ -46,14 +61,14 @@ void replica_actor::release(outgoing& o) {
     return;
   tell(house_.reader_of(id_), reader::drop_snapshot{o.transfer});
   cluster_.installs.fetch_sub(1);
-  o.transfer = 0;
+  o = outgoing{};
 }
 
 void replica_actor::read_piece(outgoing& o) {
-  if (o.is_reading || o.all_sent || o.sent - o.taken >= options_.pieces_under_way)
+  if (o.is_reading || o.all_read() || o.unanswered.size() >= options_.pieces_under_way)
     return;
   o.is_reading = true;
-  tell(house_.reader_of(id_), reader::read_snapshot{id_, o.transfer, o.sent == 0, options_.piece_bytes, self()});
+  tell(house_.reader_of(id_), reader::read_snapshot{id_, o.transfer, o.read == 0, options_.piece_bytes, self()});
 }
 
 void replica_actor::receive(const snapshot_read& x) {
@@ -67,8 +82,9 @@ void replica_actor::receive(const snapshot_read& x) {
       release(o); // begins anew with the next tick
       return;
     }
-    o.all_sent = found->last;
-    post(to, install_piece{o.epoch, o.transfer, o.sent++, found->bytes, found->last, found->applied}, channel::bulk);
+    o.unanswered.push_back({o.epoch, o.transfer, o.read++, found->bytes, found->last, found->applied});
+    if (!o.broken_off)
+      post(to, o.unanswered.back(), channel::bulk);
     read_piece(o);
     return;
   }
@@ -84,10 +100,12 @@ void replica_actor::take(const peer_ptr& from, const installed_piece& x) {
     replication_.installed(from->store, false);
     return;
   }
-  o.taken = x.number + 1;
+  bool is_last = o.all_read() && o.unanswered.back().number == x.number;
+  while (!o.unanswered.empty() && o.unanswered.front().number <= x.number)
+    o.unanswered.pop_front();
   o.heard_ms = house_.steady_ms();
-  if (o.all_sent && o.taken == o.sent) {
-    spdlog::info("what=install_done shard={} to={} pieces={}", id_, from->store, o.sent);
+  if (is_last) {
+    spdlog::info("what=install_done shard={} to={} pieces={}", id_, from->store, o.read);
     cluster_.counts.replicas.snapshots_out.add();
     release(o);
     outgoing_.erase(i);
@@ -100,11 +118,16 @@ void replica_actor::take(const peer_ptr& from, const installed_piece& x) {
 // -- to here ---------------------------------------------------------------------------------------------------------
 
 void replica_actor::take(const peer_ptr& from, const install_piece& x) {
-  bool good = x.number == 0 ? begin_install(from, x)
-                            : incoming_ && incoming_->from == from && incoming_->transfer == x.transfer &&
-                                  incoming_->next == x.number;
+  bool known = incoming_ && incoming_->is_of(from, x);
+  if (known && x.number < incoming_->next) {
+    // Once more, because a link has ended. What is not on the disk yet is answered when it is.
+    if (x.number < incoming_->stored)
+      post(from->store, installed_piece{x.transfer, x.number, true});
+    return;
+  }
+  bool good = known ? x.number == incoming_->next : x.number == 0 && begin_install(from, x);
   if (!good) {
-    if (incoming_ && incoming_->from == from && incoming_->transfer == x.transfer)
+    if (known)
       incoming_.reset(); // what follows is refused as well, and it begins anew
     post(from->store, installed_piece{x.transfer, x.number, false});
     return;
@@ -125,7 +148,7 @@ bool replica_actor::begin_install(const peer_ptr& from, const install_piece& x) 
   applies_.clear();
   reads_.clear();
   ++life_;
-  incoming_ = incoming{from, x.transfer};
+  incoming_ = incoming{from->store, x.epoch, x.transfer};
   // By itself: the store drops whole files then, in which the first piece could be already.
   auto token = give_to_store({storage::install_begin{id_}});
   writes_.push_back({token, writing::kind::begin, x.transfer, 0});
@@ -160,8 +183,10 @@ void replica_actor::installed_write(const writing& w) {
     break;
   }
   case writing::kind::piece:
-    if (wanted)
-      post(incoming_->from->store, installed_piece{w.transfer, w.number, true});
+    if (wanted) {
+      incoming_->stored = w.number + 1;
+      post(incoming_->from, installed_piece{w.transfer, w.number, true});
+    }
     break;
   case writing::kind::end:
     cluster_.counts.replicas.snapshots_in.add();
@@ -176,7 +201,7 @@ void replica_actor::installed_write(const writing& w) {
 void replica_actor::drop_incoming() {
   if (!incoming_)
     return;
-  post(incoming_->from->store, installed_piece{incoming_->transfer, incoming_->next, false});
+  post(incoming_->from, installed_piece{incoming_->transfer, incoming_->next, false});
   incoming_.reset();
 }
 

@@ -257,6 +257,8 @@ bool replica_world::deliver() {
             auto& most = most_under_way[to.name];
             most = std::max<uint64_t>(most, pieces[to.name] - answered_[to.name]);
           } else if (std::holds_alternative<installed_piece>(*read)) {
+            if (answers_lost)
+              continue;
             ++answered_[names.first];
           }
         }

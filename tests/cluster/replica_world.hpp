@@ -113,6 +113,7 @@ public:
   bool etcd_answers = true;
   bool bulk_flows = true;               // else letters of that channel wait
   std::optional<size_t> pieces_to_flow; // that many more of a snapshot, then the channel stands still
+  bool answers_lost = false;            // those to pieces
   size_t piece_to_damage = 0;           // the nth from now on; 0: none
   int64_t now = 1'000'000;
   const replica_options options;
