@@ -43,6 +43,8 @@ public:
   /// Any thread; never waits for the network. False: the link has ended, or this was one letter too many and ends it;
   /// link_events::down follows or has been called.
   virtual bool post(channel by, letter what) const = 0;
+  /// Bytes that wait for the peer. Any thread.
+  virtual size_t queued() const = 0;
 };
 using peer_ptr = std::shared_ptr<const peer>;
 

@@ -27,7 +27,7 @@ public:
   ~outbox() override;
 
   bool post(channel by, letter what) const override;
-  size_t queued() const;
+  size_t queued() const override;
 
   /// All that waits in the channel. The bytes count as queued until they are told done.
   std::vector<letter> take(channel by);

@@ -266,6 +266,11 @@ void replica_actor::post(const store_id& to, const replica_letter& what, channel
     p->second->post(by, {replica_mailbox(id_), std::make_shared<const std::string>(encode(what))});
 }
 
+bool replica_actor::is_crowded(const store_id& to) const {
+  auto p = peers_.find(to);
+  return p != peers_.end() && p->second->queued() > options_.crowd_bytes;
+}
+
 void replica_actor::receive(const peer_up& x) {
   peers_[x.who->store] = x.who;
   replication_.link(x.who->store, true);

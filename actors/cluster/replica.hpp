@@ -36,14 +36,16 @@ namespace greenroom::cluster {
 
 struct replica_options {
   replication_limits limits;
-  size_t log_bytes = 4u << 20;         // of the log, kept behind what is applied for stores that lag
-  size_t piece_bytes = 256u << 10;     // of a snapshot in one letter, about
-  size_t pieces_under_way = 4;         // of one snapshot
-  uint32_t installs_max = 8;           // snapshots that this node sends at once: one for each learner of the cluster
+  size_t log_bytes = 4u << 20;     // of the log, kept behind what is applied for stores that lag
+  size_t piece_bytes = 256u << 10; // of a snapshot in one letter, about
+  size_t pieces_under_way = 4;     // of one snapshot
+  size_t crowd_bytes = 16u << 20;  // waiting for a node: stores there that lag wait then. Each shard may be one message
+                                   // late to see it; all of them together fit into link_options::queue_bytes
+  uint32_t installs_max = 8;       // snapshots that this node sends at once: one for each learner of the cluster
   int64_t install_silence_ms = 30'000; // a snapshot of which no piece was taken for so long is begun anew, and one
                                        // whose link has ended is kept for so long
-  int64_t retry_ms = 100;       // after a failure of the store until the shard is read again; doubles each time,
-  int64_t retry_ms_max = 5'000; // up to this, until something was applied
+  int64_t retry_ms = 100;              // after a failure of the store until the shard is read again; doubles each time,
+  int64_t retry_ms_max = 5'000;        // up to this, until something was applied
 };
 
 /// To itself: all that was submitted in this burst goes on its way.
@@ -146,6 +148,7 @@ private:
   void read_log(const store_id& whom, uint64_t index) override;
   void send(const store_id& to, const append& what) override { post(to, what); }
   void send(const store_id& to, const appended& what) override { post(to, what); }
+  bool is_crowded(const store_id& to) const override;
   void install(const store_id& to) override;
   void propose(const shard_record& wanted, int64_t revision) override;
   void serve(uint64_t epoch) override;

@@ -71,6 +71,8 @@ public:
     virtual void read_log(const store_id& whom, uint64_t index) = 0;
     virtual void send(const store_id& to, const append& what) = 0;
     virtual void send(const store_id& to, const appended& what) = 0;
+    /// Whether so much waits for that node, of all shards, that one more store which lags should wait.
+    virtual bool is_crowded(const store_id& to) const = 0;
     /// Sends `to` a snapshot. Answered by installed().
     virtual void install(const store_id& to) = 0;
     /// A compare-and-swap of the record at `revision`, repeated until its outcome is known. Answered by record() with

@@ -88,9 +88,12 @@ void replication::send(const store_id& to, follower& f, append what, size_t byte
   out_.send(to, what);
 }
 
+/// Who is waited for gets what there is. To others nobody looks: they leave the link to those who do.
 void replication::feed(const store_id& to, follower& f) {
+  bool is_waited_for = contains(record_.in_sync, to) || to == joining_;
   auto end = unsent_.empty() ? last_.index : unsent_.front().at.index - 1;
-  while (f.how == follower::mode::streaming && f.next <= end && f.flight_bytes < limits_.window_bytes) {
+  while (f.how == follower::mode::streaming && f.next <= end && f.flight_bytes < limits_.window_bytes &&
+         (is_waited_for || !out_.is_crowded(to))) {
     auto before = position_of(f.next - 1);
     if (!before) {
       f.how = follower::mode::reading;
@@ -250,6 +253,7 @@ void replication::tick(int64_t now_ms) {
   for (auto& [s, f] : followers_) {
     if (f.matched >= last_.index)
       f.moved_ms = now_ms_;
+    feed(s, f); // it may have been crowded
     if (now_ms_ - f.sent_ms < limits_.heartbeat_ms && (f.told >= committed_ || !f.flight.empty()))
       continue;
     if (f.how == follower::mode::probing)

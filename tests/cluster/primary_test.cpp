@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+
 using namespace greenroom;
 using namespace greenroom::cluster;
 
@@ -33,6 +35,7 @@ struct by_hand : replication::outside {
   void read_log(const store_id& whom, uint64_t index) override { reads.emplace_back(whom, index); }
   void send(const store_id& to, const append& x) override { sent.emplace_back(to, x); }
   void send(const store_id&, const appended&) override {}
+  bool is_crowded(const store_id&) const override { return crowded; }
   void install(const store_id&) override {}
   void propose(const shard_record& wanted, int64_t) override { proposal = wanted; }
   void serve(uint64_t) override { serves = true; }
@@ -68,6 +71,7 @@ struct by_hand : replication::outside {
   shard_record record;
   int64_t revision = 1;
   bool serves = false;
+  bool crowded = false;
   size_t writes = 0;
   std::vector<uint64_t> applies;
   std::vector<std::pair<store_id, uint64_t>> reads;
@@ -112,6 +116,25 @@ TEST_CASE("a primary that has named another answers no reads for longer than the
   CHECK(w.serves);
   w.it.tick(1'000 + replication_limits{}.lease_ms / 2 + 1);
   CHECK_FALSE(w.serves);
+}
+
+TEST_CASE("on a crowded link only those are fed who are waited for", "[replication]") {
+  by_hand w;
+  auto entries_to = [&](const store_id& who) {
+    return std::count_if(w.sent.begin(), w.sent.end(),
+                         [&](const auto& x) { return x.first == who && !x.second.entries.empty(); });
+  };
+  w.crowded = true;
+  w.sent.clear();
+  w.submit();
+  w.done();
+  CHECK(entries_to("b") == 1);
+  CHECK(entries_to("c") == 0);
+  w.it.tick(1'100);
+  CHECK(entries_to("c") == 0);
+  w.crowded = false;
+  w.it.tick(1'200);
+  CHECK(entries_to("c") == 1);
 }
 
 TEST_CASE("what the disk holds behind the memory's end is not sent from there", "[replication]") {

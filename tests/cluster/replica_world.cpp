@@ -56,6 +56,14 @@ public:
       (*into)[static_cast<size_t>(by)].push_back(std::move(what));
     return into != nullptr;
   }
+  size_t queued() const override {
+    size_t bytes = 0;
+    if (auto into = into_.lock())
+      for (const auto& waiting : *into)
+        for (const auto& x : waiting)
+          bytes += x.what->size();
+    return bytes;
+  }
 
 private:
   std::weak_ptr<letter_box> into_;

@@ -43,6 +43,7 @@ public:
   void read_log(const store_id& whom, uint64_t index) override { reads.push_back({whom, index}); }
   void send(const store_id& to, const append& what) override;
   void send(const store_id& to, const appended& what) override;
+  bool is_crowded(const store_id&) const override;
   void install(const store_id& to) override {
     forget_install(to);
     transfers[to] = ++last_transfer;
@@ -255,6 +256,8 @@ void store::send(const store_id& to, const appended& what) {
   if (!world_.broken.contains({id, to}))
     world_.links[{id, to}].push_back(what);
 }
+
+bool store::is_crowded(const store_id&) const { return world_.one_in(8); }
 
 void store::propose(const shard_record& wanted, int64_t at) {
   REQUIRE_FALSE(proposal);

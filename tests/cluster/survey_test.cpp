@@ -58,6 +58,7 @@ struct queue_peer : peer {
       waiting.push_back(std::move(what));
     return is_up;
   }
+  size_t queued() const override { return 0; }
   mutable std::deque<letter> waiting;
   bool is_up = true;
 };
