@@ -9,11 +9,6 @@
 #include <set>
 
 namespace greenroom::cluster::member {
-namespace {
-
-constexpr int64_t ms_ns = 1'000'000;
-
-} // namespace
 
 int64_t boottime_ns() noexcept {
   timespec t{};

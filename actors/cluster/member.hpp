@@ -36,6 +36,9 @@
 
 namespace greenroom::cluster::member {
 
+/// What the member's clock counts, in a millisecond.
+inline constexpr int64_t ms_ns = 1'000'000;
+
 /// CLOCK_BOOTTIME: goes on while the machine sleeps.
 int64_t boottime_ns() noexcept;
 

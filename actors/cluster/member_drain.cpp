@@ -10,11 +10,6 @@
 #include <algorithm>
 
 namespace greenroom::cluster::member {
-namespace {
-
-constexpr int64_t ms_ns = 1'000'000;
-
-} // namespace
 
 size_t member_actor::shards_led() const {
   return static_cast<size_t>(std::count_if(view_.shards().begin(), view_.shards().end(),

@@ -11,8 +11,6 @@
 namespace greenroom::cluster::member {
 namespace {
 
-constexpr int64_t ms_ns = 1'000'000;
-
 /// host:port, or [host]:port.
 std::optional<endpoint> address_of(std::string_view text) {
   const auto colon = text.rfind(':');
