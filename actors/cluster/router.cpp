@@ -26,6 +26,7 @@ bool reads(const user::command& c) {
 /// Whether somebody waits for what becomes of it.
 bool is_answered(const room::command& c) { return !std::holds_alternative<room::receipt>(c.what); }
 bool is_answered(const user::command&) { return true; } // a departure, too: one that got lost would leave a ghost
+bool is_send(const room::command_ptr* c) { return c && std::holds_alternative<op::send>((*c)->what); }
 bool is_departure(const user::command_ptr* c) { return c && std::holds_alternative<user::depart>((*c)->what); }
 
 failure lease_has_ended() { return fail(errc::unavailable, "the node has lost touch with its cluster"); }
@@ -38,6 +39,19 @@ using shared = std::shared_ptr<const Command>;
 bool router::only_reads(const command& c) {
   return std::visit([](const auto& x) { return reads(*x); }, c);
 }
+
+/// Whether an answer is true whatever has become of its sender since.
+///
+/// That is so of a message that was sent: a room says so when its batch is committed, that is, synced by every member
+/// of in_sync, of both sets while it changes, all of them under the sender's epoch (replication::advance); or when it
+/// finds the key in the store, which holds only what was committed. The next primary is one of these members, so the
+/// entry is in its log and in that of each later one. And what a primary learns after it has stepped down it tells
+/// nobody (replica_actor::yield), so nothing is reported for an index where something else stands by now. Of the same
+/// key every primary has the same room epoch, seq and ts to say, because they stand in the entry.
+///
+/// Nothing else is: a refusal may be the old primary's alone, a page may lack what the next one has taken. Creating and
+/// leaving are told apart by what they find, and answered the same the second time.
+bool router::stays_true(const answer& what) { return what && std::holds_alternative<ok::sent>(*what); }
 
 // -- from this node --------------------------------------------------------------------------------------------------
 
@@ -139,9 +153,12 @@ void router::resend() {
   ++stream_;
   stalled_ = false;
   refused_.clear();
-  // Under new tickets: a room that was woken here before this node gave the shard up answers nothing any more.
-  for (auto& [ticket, p] : std::exchange(pending_, {}))
-    pending_.emplace_hint(pending_.end(), ++next_ticket_, std::move(p));
+  // Under new tickets: of a room that was woken here before this node gave the shard up, or of an older primary, no
+  // refusal counts any more, nor what it has read.
+  for (auto& [ticket, p] : std::exchange(pending_, {})) {
+    rename(ticket, ++next_ticket_, p);
+    pending_.emplace_hint(pending_.end(), next_ticket_, std::move(p));
+  }
   for (const auto& [id, c] : connections_) {
     bool waits = std::any_of(pending_.begin(), pending_.end(), [&](const auto& p) {
       const auto* u = std::get_if<user::command_ptr>(&p.second.what);
@@ -166,6 +183,34 @@ void router::resend() {
         say(cluster::seen{epoch_, stream_, a->room, user, true});
     }
   }
+}
+
+/// The answer to a send may be on its way from where it was sent first. It is the true one: whoever is asked again
+/// finds the key and says `duplicate` to a client that has sent once.
+void router::rename(uint64_t from, uint64_t to, pending& p) {
+  if (!p.sent || !is_send(std::get_if<room::command_ptr>(&p.what)))
+    return;
+  if (p.earlier.size() == earlier_max) {
+    present_ticket_.erase(p.earlier.front());
+    p.earlier.erase(p.earlier.begin());
+  }
+  p.earlier.push_back(from);
+  for (auto ticket : p.earlier)
+    present_ticket_[ticket] = to;
+}
+
+router::pending_at router::find(uint64_t ticket, bool or_earlier) {
+  if (auto now = present_ticket_.find(ticket); or_earlier && now != present_ticket_.end())
+    ticket = now->second;
+  return pending_.find(ticket);
+}
+
+router::pending router::take_out(pending_at i) {
+  auto p = std::move(i->second);
+  pending_.erase(i);
+  for (auto ticket : p.earlier)
+    present_ticket_.erase(ticket);
+  return p;
 }
 
 /// A primary that has just begun, or lost its link to us, knows of no connection here: there is nothing to depart from.
@@ -228,8 +273,7 @@ void router::seen(const room_id& room, const user_id& user, bool on) {
 void router::tick() {
   auto late = house_.steady_ms() - house_.limits_now()->request_ms;
   while (!pending_.empty() && pending_.begin()->second.since < late) {
-    auto p = std::move(pending_.begin()->second);
-    pending_.erase(pending_.begin());
+    auto p = take_out(pending_.begin());
     expire(p);
   }
   for (auto ticket : std::exchange(refused_, {}))
@@ -290,11 +334,10 @@ void router::give(uint64_t ticket, const What& what) {
       post(who.node, answered_letter{who.ticket, what});
     return;
   }
-  auto i = pending_.find(ticket);
-  if (i == pending_.end() || !here_)
+  auto i = find(ticket, stays_true(what));
+  if (i == pending_.end() || (!here_ && !stays_true(what)))
     return; // too late, or the second time; or from the last moments of this node's time, and asked of the next one
-  auto p = std::move(i->second);
-  pending_.erase(i);
+  auto p = take_out(i);
   bool reads = only_reads(p.what);
   if (reads && here_ && !house_.cluster->may_read(id_))
     finish(p, answer{lease_has_ended()});

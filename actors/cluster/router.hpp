@@ -9,7 +9,9 @@
 // Threads: the shard's strand.
 //
 // Invariants
-// - A command of this node is answered once, at the latest after `limits.request_ms`.
+// - A command of this node is answered once, at the latest after `limits.request_ms`: by the first answer that holds.
+// An
+//   answer to an earlier sending holds if it stays true whoever is the primary by now (see stays_true()).
 // - Commands reach a primary in the order in which they came. A stream is one try to send everything to one primary; of
 //   a stream of which one was turned away, all that follow are, too.
 // - A read is answered only while the node's lease holds, and the shard's record was read under it.
@@ -97,8 +99,9 @@ private:
   struct pending {
     command what;
     int64_t since = 0;
-    bool sent = false;  // in this or an earlier stream, perhaps in vain
-    bool again = false; // an arrival that is told to a new primary, not asked for by the connection
+    bool sent = false;                  // in this or an earlier stream, perhaps in vain
+    bool again = false;                 // an arrival that is told to a new primary, not asked for by the connection
+    std::vector<uint64_t> earlier = {}; // tickets under which it was sent before, oldest first; at most `earlier_max`
   };
   struct guest {
     uint32_t node = 0;
@@ -118,10 +121,23 @@ private:
     std::unordered_map<uint64_t, user_id> connections; // of that node, at users of this shard
   };
 
+  using pending_at = std::map<uint64_t, pending>::iterator;
+  /// Of one command. Each stands for a change of primary, a broken link or a stream that was turned away within
+  /// `limits.request_ms`.
+  static constexpr size_t earlier_max = 8;
+
   static bool only_reads(const command& c);
+  static bool stays_true(const answer& what);
+  template <class What>
+  static bool stays_true(const What&) {
+    return false;
+  }
   void take(command c, bool is_again);
   void dispatch(uint64_t ticket, pending& p);
   void resend();
+  void rename(uint64_t from, uint64_t to, pending& p);
+  pending_at find(uint64_t ticket, bool or_earlier);
+  pending take_out(pending_at i);
   void forget_departs();
   void watch(uint32_t node, const room_id& room);
   void ask(uint64_t ticket, const watcher& w);
@@ -164,6 +180,7 @@ private:
   int64_t reached_ms_ = 0; // when there was a primary that took what it was sent, or connections were ended
   uint64_t next_ticket_ = 0;
   std::map<uint64_t, pending> pending_;
+  std::unordered_map<uint64_t, uint64_t> present_ticket_; // of those with earlier ones, by each of these
   std::vector<uint64_t> refused_;        // of those, arrivals and departures to be told once more with the next tick
   std::map<uint64_t, watcher> watchers_; // by ticket
   std::map<std::pair<uint32_t, room_id>, uint64_t> watcher_tickets_; // of the same

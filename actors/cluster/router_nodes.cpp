@@ -133,11 +133,10 @@ void router::come(uint32_t, const turned_away& x) {
 }
 
 void router::come(uint32_t, const answered_letter& x) {
-  auto i = pending_.find(x.ticket);
+  auto i = find(x.ticket, std::visit([](const auto& what) { return stays_true(what); }, x.what));
   if (i == pending_.end())
-    return;
-  auto p = std::move(i->second);
-  pending_.erase(i);
+    return; // the second answer; or a primary of before, whose word does not count any more
+  auto p = take_out(i);
   std::visit([&](const auto& what) { finish(p, what); }, x.what);
 }
 

@@ -10,6 +10,7 @@ import signal
 from dataclasses import dataclass
 
 from .proving_ground import etcd_names
+from .waiting import until
 
 GAP_S = (0.3, 2.5)  # between the beginnings of two faults
 AT_ONCE = 3  # faults that overlap, at most
@@ -76,6 +77,60 @@ class Restart(Kill):
         # One that was only just started may not have got as far as to wait for signals.
         assert code == 0 or code == -signal.SIGTERM and not node.has_begun(), f"{self.who} ended with {code} after SIGTERM"
         return f"SIGTERM of {self.who}, which ended with {code}"
+
+
+class Drain(Fault):
+    """As an operator does it, who takes to force after a while if it is refused, or at once. The node ends by itself, or has not
+    heard of the order before its lease and with it the order was gone."""
+
+    kind, weight, lasts_s = "drain", 2, (1, 6)
+    patience_s = 5  # how long it is tried without force
+    refusals = ("does not run", "there is no node", "is the only node that runs")  # force does not help there
+
+    def draw(self):
+        self.who = self.chance.choice(self.nodes)
+        self.force = self.chance.random() < 0.5
+        self.touches = self.out = {self.who}
+
+    def begin(self, ground):
+        self.node = ground.node(self.who)
+        self.is_given = False
+        try:
+            until(lambda: self._is_given(ground), "the order is given", self.patience_s, step_s=0.5)
+        except AssertionError:
+            self.force = True
+            if not self._is_given(ground):
+                reason = self.order.said().strip()
+                assert any(r in reason for r in self.refusals), f"drain of {self.who} by force was refused: {reason}"
+                return f"drain of {self.who} is refused: {reason}"
+        return f"drain of {self.who}{' by force' if self.force else ''}"
+
+    def _is_given(self, ground):
+        self.order = ground.order_drain(self.who, self.force)
+        self.is_given = self.order.is_given()
+        return self.is_given
+
+    def end(self, ground):
+        if not self.is_given:
+            return f"{self.who} was not drained"
+
+        def has_ended():
+            return self.node.process.poll() is not None
+
+        until(lambda: has_ended() or self.order.has_ended() and "what=draining" not in self.node.log_of_process(),
+              f"{self.who} has ended, or never heard that it should", ground.drain_limit_s)
+        if not has_ended():
+            return f"{self.who} never heard of its drain"
+        code, log = self.node.process.wait(), self.node.log_of_process()
+        assert code == 0, f"{self.who} ended with {code} after its drain"
+        is_done = "what=drained" in log
+        assert is_done or "what=drain_incomplete" in log, f"{self.who} ended with 0, and not because it was drained"
+        result = self.order.wait()
+        # The command looks at etcd now and then. If that takes long, it may not have seen the last shard go before the node did.
+        assert result == 0 or not is_done or "while it led" in self.order.said(), (
+            f"{self.who} was drained, but the command ended with {result}: {self.order.said()}")
+        self.node.spawn()
+        return f"{self.who}, {'drained' if is_done else 'which kept something until its time was over'}, starts"
 
 
 class Stop(Fault):
@@ -343,7 +398,7 @@ class Clock(Fault):
         return f"the clock of {self.who} jumps back"
 
 
-FAULTS = {f.kind: f for f in (Kill, KillEtcd, Restart, Stop, StopEtcd, PowerCut, EtcdOutage, Loss, Cut, Isolation, Split,
+FAULTS = {f.kind: f for f in (Kill, KillEtcd, Restart, Drain, Stop, StopEtcd, PowerCut, EtcdOutage, Loss, Cut, Isolation, Split,
                               OneWay, CutEtcd, SplitEtcd, Slow, SlowEtcd, DiskFull, Wipe, Clock)}
 
 

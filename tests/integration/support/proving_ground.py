@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .cluster import Cluster, Etcd
 from .network import Loopback, Network, NoNetwork, run, why_not
-from .server import BIN, Server
+from .server import BIN, GREENROOM, Server, to_toml
 from .stores import START
 from .tcp_proxy import Proxy
 from .waiting import LIMIT_S, until
@@ -25,7 +25,9 @@ ETCD_MEMBERS = 3
 # What the nodes and the players are told, so that a round is about seconds, and that what was logged is still there to be
 # compared. A node that was wiped is a store that is gone; another one takes its place at once.
 SETTINGS = {"limits.resume_events": 1_000_000, "log.level": "info", "storage.min_free_mb": 4, "storage.reopen_ms": 200,
-            "storage.write_buffer_mb": 8, "cluster.log_kb": 65_536, "cluster.replace_s": 0, "listen.address": "0.0.0.0"}
+            "storage.write_buffer_mb": 8, "cluster.log_kb": 65_536, "cluster.replace_s": 0, "listen.address": "0.0.0.0",
+            # Players do not heed `goaway`; a drain that gets nowhere should not hold up a plan for long.
+            "cluster.drain_spread_ms": 1_500, "cluster.drain_grace_ms": 500, "cluster.drain_ms": 15_000}
 
 
 class EtcdGroup:
@@ -70,12 +72,46 @@ class Node(Server):
 
     def has_begun(self):
         """Whether the process that was started last listens, or has."""
-        return "what=listening" in self.log_text().rsplit(START, 1)[-1]
+        return "what=listening" in self.log_of_process()
+
+    def log_of_process(self):
+        """What the process that was started last has said."""
+        return self.log_text().rsplit(START, 1)[-1]
 
     def spawn(self):
         with open(self.log, "a") as log:
             log.write(f"{START}{self.starts + 1}\n")
         return super().spawn()
+
+
+class DrainOrder:
+    """`greenroom cluster drain`, from the order until the node has gone."""
+
+    def __init__(self, place, number, words):
+        self.output = place / f"drain-{number}"
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("GREENROOM_")}
+        with open(self.output, "wb") as output:
+            self.process = subprocess.Popen([str(GREENROOM), "cluster", "drain", *words], stdin=subprocess.DEVNULL,
+                                            stdout=output, stderr=output, cwd=place, env=clean)
+
+    def said(self):
+        return self.output.read_text()
+
+    def has_ended(self):
+        return self.process.poll() is not None
+
+    def is_given(self):
+        """False: it was refused; said() has the reason."""
+        until(lambda: " drains: it leads " in self.said() or self.has_ended(), "the order is given, or refused")
+        return not self.has_ended() or self.process.returncode == 0 or " drains: it leads " in self.said()
+
+    def wait(self):
+        until(self.has_ended, "the drain command ends")
+        return self.process.returncode
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
 
 
 def what_is_lacking():
@@ -105,6 +141,7 @@ class ProvingGround(Cluster):
     def __init__(self, directory, nodes=3, lacking=(), **settings):
         self.network = self.proxy = None
         self.mounts = []
+        self.drains = []
         self.lacking = lacking
         self.links = {}  # (one, other): the two lines of their link
         self.etcd_lines = {}  # node: the lines to the members of etcd
@@ -197,6 +234,19 @@ class ProvingGround(Cluster):
     def empty_disk(self, node):
         (node.disk / "ballast").unlink(missing_ok=True)
 
+    def order_drain(self, node, force=False):
+        """From a machine that is none of the cluster's, so that it reaches etcd whatever is cut there."""
+        config = self.directory / "operator.toml"
+        config.write_text(to_toml({"cluster.etcd": self.etcd.urls}))
+        words = [node, "--config", str(config), *(["--force"] if force else [])]
+        self.drains.append(DrainOrder(self.directory, len(self.drains) + 1, words))
+        return self.drains[-1]
+
+    @property
+    def drain_limit_s(self):
+        """Within this a node that was told to drain has ended."""
+        return LIMIT_S * 2 + self.nodes[0].settings["cluster.drain_ms"] / 1000
+
     def heal(self):
         """Undoes everything that may be broken, and starts what does not run. Returns the nodes and members that had ended
         by themselves or by a fault."""
@@ -246,6 +296,8 @@ class ProvingGround(Cluster):
             n.kill()
 
     def end(self):
+        for d in self.drains:
+            d.kill()
         for n in getattr(self, "nodes", []):
             n.kill()
         if getattr(self, "etcd", None):

@@ -1,0 +1,266 @@
+// The way of a send through changes of primary: whose answer the client gets, and that it gets one.
+#include "actors/cluster/router.hpp"
+#include "bare_house.hpp"
+#include "tests/support/temporary_directory.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/scheduler/test_coordinator.hpp>
+#include <catch2/catch.hpp>
+
+#include <limits>
+
+using namespace greenroom;
+using namespace greenroom::cluster;
+using namespace greenroom::cluster::test;
+using strings = std::vector<std::string>;
+
+namespace {
+
+/// The client: what it was answered, as text.
+class client_ear : public hosted_actor<client_ear, asker> {
+public:
+  client_ear(caf::actor_config& cfg, house& in, strings& into)
+      : hosted_actor(cfg, *in.strands[0], actor_kind::requester, "ear", in.living), into_(into) {}
+
+  void receive(const reply& x) {
+    if (x.ticket == 0) {
+      quit(); // said by the test
+    } else if (!x.what) {
+      into_.push_back(std::string(to_string(x.what.error().code)));
+    } else if (const auto* sent = std::get_if<ok::sent>(&*x.what)) {
+      into_.push_back("sent #" + std::to_string(sent->seq) + (sent->duplicate ? " duplicate" : ""));
+    } else {
+      into_.push_back("something else");
+    }
+  }
+
+private:
+  strings& into_;
+};
+
+/// Another node: keeps the commands that it was sent.
+struct far_node : peer {
+  explicit far_node(const std::string& to) : peer(to, "store-" + to, 1) {}
+  bool post(channel, letter what) const override {
+    auto read = read_shard_letter(*what.what);
+    REQUIRE(read);
+    commands.push_back(std::get<forward>(*read));
+    return true;
+  }
+  mutable std::vector<forward> commands;
+};
+
+/// A router on a node of its own, with a shard that only notes what is to be done here.
+struct crossing : router::shard {
+  crossing() {
+    storage::store_options o;
+    o.path = directory / "store";
+    store = storage::store::open(o).value();
+    home = std::make_unique<house>(config, *store, encoder_of_all, tokens_of_all, figures);
+    home->now_ms = home->steady_ms = [this] { return now; };
+    home->strands.push_back(std::make_unique<strand>(system, 100));
+    home->cluster = std::make_unique<cluster_house>(agreement_of_all);
+    home->cluster->lease_until_ns = std::numeric_limits<int64_t>::max();
+    client = system.spawn<client_ear>(*home, heard);
+    it = std::make_unique<router>(*home, room.shard(), *this);
+    for (const auto& node : {a, b})
+      it->receive(peer_up{node});
+  }
+  ~crossing() override {
+    tell(client, reply{});
+    run();
+    client = asker{};
+  }
+
+  void perform(const room::ask& x) override { here.push_back(x.what); }
+  void perform(const user::ask&) override {}
+  void attach(const room_id&) override {}
+  audience* find_audience(const room_id&) override { return nullptr; }
+  audience& make_audience(const room_id&) override { throw std::logic_error("nobody listens here"); }
+  void forget_audience(const room_id&) override {}
+  std::vector<audience*> all_audiences() override { return {}; }
+  asker as_asker() override { return {}; }
+  caf::typed_actor<caf::reacts_to<room::pulled>> as_puller() override { return {}; }
+  caf::typed_actor<caf::reacts_to<stands>> as_looker() override { return {}; }
+  user::member_connection as_connection() override { return {}; }
+  caf::typed_actor<caf::reacts_to<user::effect_applied>> as_origin() override { return {}; }
+
+  void led_by(const std::shared_ptr<far_node>& who) { it->receive(primary_is{++epoch, who->store}); }
+  /// The client sends, or asks what is given.
+  void send(std::optional<room::command> other = std::nullopt) {
+    op::send what;
+    what.room = room;
+    what.key = what.text = "hi";
+    auto c = other.value_or(room::command{room, {}, what});
+    c.from.to = client;
+    c.from.ticket = ++asked;
+    c.from.user = user_id::trusted("ada");
+    it->take(std::make_shared<const room::command>(c));
+  }
+  void answers(const std::shared_ptr<far_node>& who, uint64_t ticket, const answer& what) {
+    auto bytes = std::make_shared<const std::string>(encode(shard_letter{answered_letter{ticket, what}}));
+    it->receive(arrived{who, std::move(bytes)});
+  }
+  answer sent(uint64_t seq, bool duplicate = false) const {
+    return ok::any{ok::sent{room, "epoch", seq, 5, duplicate, 3, 3}};
+  }
+  const strings& all_heard() {
+    run();
+    return heard;
+  }
+  void run() {
+    while (dynamic_cast<caf::scheduler::test_coordinator&>(system.scheduler()).run() > 0) {
+    }
+  }
+
+  greenroom::test::temporary_directory directory;
+  const room_id room = room_id::trusted("lobby");
+  settings config;
+  greenroom::metrics figures;
+  std::unique_ptr<storage::store> store;
+  caf_settings caf_config;
+  caf::actor_system system{caf_config};
+  std::unique_ptr<house> home;
+  strings heard;
+  asker client;
+  std::shared_ptr<far_node> a = std::make_shared<far_node>("a"), b = std::make_shared<far_node>("b");
+  std::vector<room::command_ptr> here;
+  std::unique_ptr<router> it;
+  uint64_t epoch = 0, asked = 0;
+  int64_t now = 1'000'000;
+};
+
+const answer refusal = fail(errc::unavailable, "not now");
+
+} // namespace
+
+TEST_CASE("the first answer to a send is the client's, also when it comes from the primary of before", "[router]") {
+  crossing w;
+  w.led_by(w.a);
+  w.send();
+  w.led_by(w.b);
+  REQUIRE(w.a->commands.size() == 1);
+  REQUIRE(w.b->commands.size() == 1);
+  CHECK(w.b->commands[0].again);
+  auto first = w.a->commands[0].ticket, second = w.b->commands[0].ticket;
+  CHECK(first != second);
+  SECTION("the old one's is late, but earlier than the next one's") {
+    w.answers(w.a, first, w.sent(7));
+    CHECK(w.all_heard() == strings{"sent #7"});
+    w.answers(w.b, second, w.sent(7, true));
+  }
+  SECTION("the next one's comes first: it may be the client's doing that it was sent before") {
+    w.answers(w.b, second, w.sent(7, true));
+    CHECK(w.all_heard() == strings{"sent #7 duplicate"});
+    w.answers(w.a, first, w.sent(7));
+  }
+  CHECK(w.all_heard().size() == 1);
+  w.now += w.config.limits.request_ms + 1;
+  w.it->tick();
+  CHECK(w.all_heard().size() == 1);
+}
+
+TEST_CASE("what the primary of before refuses is still asked of the next one", "[router]") {
+  crossing w;
+  w.led_by(w.a);
+  w.send();
+  w.led_by(w.b);
+  w.answers(w.a, w.a->commands[0].ticket, refusal);
+  CHECK(w.all_heard().empty());
+  w.answers(w.b, w.b->commands[0].ticket, w.sent(7));
+  CHECK(w.all_heard() == strings{"sent #7"});
+}
+
+TEST_CASE("what the primary of before has read, or anything but a send, is asked anew", "[router]") {
+  crossing w;
+  w.led_by(w.a);
+  w.send(room::command{w.room, {}, op::history{w.room}});
+  w.send(room::command{w.room, {}, op::leave{w.room}});
+  w.led_by(w.b);
+  w.answers(w.a, w.a->commands.at(0).ticket, ok::any{ok::page{w.room, {}, {}}});
+  w.answers(w.a, w.a->commands.at(1).ticket, ok::any{ok::left{9}});
+  CHECK(w.all_heard().empty());
+  w.answers(w.b, w.b->commands.at(0).ticket, ok::any{ok::page{w.room, {}, {}}});
+  w.answers(w.b, w.b->commands.at(1).ticket, ok::any{ok::left{9}});
+  CHECK(w.all_heard().size() == 2);
+}
+
+TEST_CASE("a send's answer holds after several changes, and each of two gets its own", "[router]") {
+  crossing w;
+  w.led_by(w.a);
+  w.send();
+  w.led_by(w.b);
+  w.send();
+  w.led_by(w.a);
+  w.led_by(w.b);
+  w.answers(w.b, w.b->commands.at(1).ticket, w.sent(8)); // the second, at its first primary
+  CHECK(w.all_heard() == strings{"sent #8"});
+  w.answers(w.a, w.a->commands.at(0).ticket, w.sent(7));
+  CHECK(w.all_heard() == strings{"sent #8", "sent #7"});
+  for (const auto& node : {w.a, w.b})
+    for (const auto& c : node->commands)
+      w.answers(node, c.ticket, w.sent(7, true));
+  CHECK(w.all_heard().size() == 2);
+}
+
+TEST_CASE("of a send that was sent very often only the last tickets are kept", "[router]") {
+  crossing w;
+  w.led_by(w.a);
+  w.send();
+  for (int i = 0; i < 20; ++i)
+    w.led_by(i % 2 ? w.a : w.b);
+  w.answers(w.a, w.a->commands.front().ticket, w.sent(7));
+  CHECK(w.all_heard().empty());
+  w.answers(w.b, w.b->commands.back().ticket, w.sent(7, true));
+  CHECK(w.all_heard() == strings{"sent #7 duplicate"});
+}
+
+TEST_CASE("nobody hears an answer after the one that said that there was none in time", "[router]") {
+  crossing w;
+  w.led_by(w.a);
+  w.send();
+  w.led_by(w.b);
+  w.now += w.config.limits.request_ms + 1;
+  w.it->tick();
+  CHECK(w.all_heard() == strings{"unavailable"});
+  w.answers(w.a, w.a->commands[0].ticket, w.sent(7));
+  w.answers(w.b, w.b->commands[0].ticket, w.sent(7, true));
+  CHECK(w.all_heard().size() == 1);
+}
+
+TEST_CASE("a node that was the primary itself tells its client what it has committed", "[router]") {
+  crossing w;
+  w.it->receive(primary_is{++w.epoch, "store-here"});
+  w.it->receive(serve{w.epoch});
+  w.send();
+  REQUIRE(w.here.size() == 1);
+  auto first = w.here[0]->from.ticket;
+  w.it->receive(yield{});
+  SECTION("before it has heard of the next one") { w.it->answered(first, w.sent(7)); }
+  SECTION("afterwards") {
+    w.led_by(w.b);
+    w.it->answered(first, w.sent(7));
+  }
+  SECTION("but not what it refuses at its end") {
+    w.it->answered(first, refusal);
+    w.led_by(w.b);
+    w.it->answered(first, refusal);
+    CHECK(w.all_heard().empty());
+    w.answers(w.b, w.b->commands.at(0).ticket, w.sent(7));
+  }
+  CHECK(w.all_heard() == strings{"sent #7"});
+}
+
+TEST_CASE("what a primary turned away and what it did before are one stream to the client", "[router]") {
+  crossing w;
+  w.led_by(w.a);
+  w.send();
+  auto stream = w.a->commands.at(0).stream;
+  auto bytes = std::make_shared<const std::string>(encode(shard_letter{turned_away{stream}}));
+  w.it->receive(arrived{w.a, bytes}); // something behind the send, which is being done
+  w.it->tick();
+  REQUIRE(w.a->commands.size() == 2);
+  w.answers(w.a, w.a->commands[0].ticket, w.sent(7));
+  w.answers(w.a, w.a->commands[1].ticket, w.sent(7, true));
+  CHECK(w.all_heard() == strings{"sent #7"});
+}
