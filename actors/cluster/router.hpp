@@ -10,8 +10,7 @@
 //
 // Invariants
 // - A command of this node is answered once, at the latest after `limits.request_ms`: by the first answer that holds.
-// An
-//   answer to an earlier sending holds if it stays true whoever is the primary by now (see stays_true()).
+//   One to an earlier sending holds if it stays true whoever is the primary by now (see stays_true()).
 // - Commands reach a primary in the order in which they came. A stream is one try to send everything to one primary; of
 //   a stream of which one was turned away, all that follow are, too.
 // - A read is answered only while the node's lease holds, and the shard's record was read under it.

@@ -47,6 +47,7 @@ struct far_node : peer {
     commands.push_back(std::get<forward>(*read));
     return true;
   }
+  size_t queued() const override { return 0; }
   mutable std::vector<forward> commands;
 };
 
