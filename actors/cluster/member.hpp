@@ -61,6 +61,9 @@ struct options {
   uint32_t drain_ms = 120'000;        // at most, from the order to the end
   uint32_t drain_notice_ms = 10'000;  // at least, so that whoever asks /readyz has seen it
   uint32_t drain_report_ms = 1'000;   // between two reports of how many connections are left
+  /// At least, after the last shard has been handed over: so that who asks etcd now and then sees that, and that what
+  /// was answered last arrives before the links end.
+  uint32_t drain_linger_ms = 1'500;
   controller_options control;
 };
 
@@ -198,6 +201,7 @@ private:
   int64_t claim_due_ns_ = 0;
 
   int64_t drains_since_ns_ = 0; // 0: the node does not drain
+  int64_t drain_led_ns_ = 0;    // when it led something last
   bool drained_ = false;        // and whoever started it knows
   uint64_t reported_ = 0;       // connections, to etcd
   bool reporting_ = false;

@@ -35,7 +35,10 @@ void member_actor::drain() {
   const auto connections = parts_.connections ? parts_.connections() : 0;
   const auto shards = shards_led();
   const auto waited_ms = (now() - drains_since_ns_) / ms_ns;
-  const bool done = shards == 0 && connections == 0 && waited_ms >= options_.drain_notice_ms;
+  if (shards > 0)
+    drain_led_ns_ = now();
+  const bool done = shards == 0 && connections == 0 && waited_ms >= options_.drain_notice_ms &&
+                    (now() - drain_led_ns_) / ms_ns >= options_.drain_linger_ms;
   if (!done && waited_ms < options_.drain_ms)
     return report_drain(connections);
   drained_ = true;

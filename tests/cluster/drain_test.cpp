@@ -176,6 +176,8 @@ TEST_CASE_METHOD(drain_world, "a member that drains goes on until its shards and
   CHECK(drained == 0);
   connections = 0;
   pass(100ms);
+  CHECK(drained == 0); // who waits for the end has to see that it leads nothing
+  pass(std::chrono::milliseconds(o.drain_linger_ms));
   CHECK(drained == 1);
   CHECK(drains == 1);
   CHECK(figures.controller.get() == 1);
@@ -227,7 +229,7 @@ TEST_CASE_METHOD(drain_world, "a member that drains still does so under its next
   pass(1s);
   hand_all_over();
   connections = 0;
-  pass(1s);
+  pass(1s + std::chrono::milliseconds(o.drain_linger_ms));
   CHECK(drained == 1);
 }
 
