@@ -1,7 +1,5 @@
 #include "net/cli/connect.hpp"
 
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/http/error.hpp>
 #include <openssl/err.h>
@@ -25,23 +23,13 @@ asio::ssl::context tls_context_of(const endpoint& to) {
   return out;
 }
 
-asio::awaitable<void> connect(plain_stream& stream, const endpoint& to) {
+asio::awaitable<void> connect(net::byte_stream& stream, const endpoint& to) {
   asio::ip::tcp::resolver resolver(stream.get_executor());
-  auto addresses = co_await resolver.async_resolve(to.host, to.port, asio::use_awaitable);
-  stream.expires_after(connect_time);
-  co_await stream.async_connect(addresses, asio::use_awaitable);
-  // Each line is a small frame of its own; waiting for more would only add delay.
-  stream.socket().set_option(asio::ip::tcp::no_delay(true));
-}
-
-asio::awaitable<void> connect(tls_stream& stream, const endpoint& to) {
-  co_await connect(stream.next_layer(), to);
-  if (!to.insecure)
-    stream.set_verify_callback(asio::ssl::host_name_verification(to.host));
-  // The name of the host for a server with several certificates (RFC 6066 section 3). It is refused for an address,
-  // which needs none.
-  SSL_set_tlsext_host_name(stream.native_handle(), to.host.c_str());
-  co_await stream.async_handshake(asio::ssl::stream_base::client, asio::use_awaitable);
+  auto found = co_await resolver.async_resolve(to.host, to.port, asio::use_awaitable);
+  std::vector<asio::ip::tcp::endpoint> addresses(found.begin(), found.end());
+  stream.socket().expires_after(connect_time);
+  if (auto failed = co_await stream.open(std::move(addresses), to.host))
+    throw boost::system::system_error(failed);
 }
 
 std::string explain(const boost::system::error_code& why, const endpoint& to) {

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include <exception>
+#include <optional>
 
 namespace greenroom::cli {
 namespace {
@@ -29,8 +30,11 @@ int64_t now_ms() {
       .count();
 }
 
-template <class Stream>
-asio::awaitable<http_response> perform(Stream& stream, const endpoint& to, const http_request& request) {
+asio::awaitable<http_response> perform(const endpoint& to, const http_request& request) {
+  std::optional<asio::ssl::context> tls;
+  if (to.tls)
+    tls.emplace(tls_context_of(to));
+  net::byte_stream stream(co_await asio::this_coro::executor, tls ? &*tls : nullptr);
   co_await connect(stream, to);
   co_await http::async_write(stream, request, asio::use_awaitable);
   beast::flat_buffer buffer;
@@ -38,17 +42,6 @@ asio::awaitable<http_response> perform(Stream& stream, const endpoint& to, const
   parser.body_limit(body_bytes_max);
   co_await http::async_read(stream, buffer, parser, asio::use_awaitable);
   co_return parser.release();
-}
-
-asio::awaitable<http_response> perform(const endpoint& to, const http_request& request) {
-  auto executor = co_await asio::this_coro::executor;
-  if (!to.tls) {
-    plain_stream stream(executor);
-    co_return co_await perform(stream, to, request);
-  }
-  auto context = tls_context_of(to);
-  tls_stream stream(executor, context);
-  co_return co_await perform(stream, to, request);
 }
 
 errc code_of(std::string_view word) {

@@ -3,7 +3,6 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/websocket/ssl.hpp>
 
 namespace greenroom::cli {
 
@@ -17,17 +16,6 @@ namespace {
 constexpr size_t message_bytes_max = 65 * 1024 * 1024;
 // Without a byte from the node we ask for one after half of this, and take it for dead after all of it.
 constexpr std::chrono::seconds silence_max{40};
-
-/// Calls `f` with the socket, if there is one.
-template <class Sockets, class F>
-void with_socket(Sockets& sockets, F f) {
-  std::visit(
-      [&f]<class Socket>(Socket& socket) {
-        if constexpr (!std::is_same_v<Socket, std::monostate>)
-          f(socket);
-      },
-      sockets);
-}
 
 } // namespace
 
@@ -60,30 +48,24 @@ std::string to_string(const link_end& end) {
   return out;
 }
 
-ws_link::ws_link(asio::any_io_executor executor, const endpoint& to, listener l) : to_(to), listener_(std::move(l)) {
-  if (to_.tls) {
-    tls_.emplace(tls_context_of(to_));
-    socket_.emplace<tls_socket>(executor, *tls_);
-  } else {
-    socket_.emplace<plain_socket>(executor);
-  }
-}
+ws_link::ws_link(asio::any_io_executor executor, const endpoint& to, listener l)
+    : to_(to), listener_(std::move(l)), tls_(to.tls ? std::optional(tls_context_of(to)) : std::nullopt),
+      socket_(std::move(executor), tls_ ? &*tls_ : nullptr) {}
 
-template <class Socket>
-asio::awaitable<void> ws_link::converse(Socket& socket, link_end& end) {
-  co_await connect(socket.next_layer(), to_);
+asio::awaitable<void> ws_link::converse(link_end& end) {
+  co_await connect(socket_.next_layer(), to_);
   // From here on the WebSocket layer keeps the time.
-  beast::get_lowest_layer(socket).expires_never();
-  socket.set_option(websocket::stream_base::timeout{connect_time, silence_max, true});
-  socket.set_option(websocket::stream_base::decorator([](websocket::request_type& request) {
+  socket_.next_layer().socket().expires_never();
+  socket_.set_option(websocket::stream_base::timeout{connect_time, silence_max, true});
+  socket_.set_option(websocket::stream_base::decorator([](websocket::request_type& request) {
     request.set(beast::http::field::sec_websocket_protocol, "greenroom.v1");
     request.set(beast::http::field::user_agent, "greenroom/" GREENROOM_VERSION);
   }));
-  socket.read_message_max(message_bytes_max);
+  socket_.read_message_max(message_bytes_max);
 
   websocket::response_type response;
   beast::error_code failed;
-  co_await socket.async_handshake(response, to_.authority(), "/ws", asio::redirect_error(asio::use_awaitable, failed));
+  co_await socket_.async_handshake(response, to_.authority(), "/ws", asio::redirect_error(asio::use_awaitable, failed));
   if (failed == websocket::error::upgrade_declined)
     end.http_status = response.result_int();
   if (failed)
@@ -92,11 +74,11 @@ asio::awaitable<void> ws_link::converse(Socket& socket, link_end& end) {
   listener_.opened();
 
   for (beast::flat_buffer buffer;;) {
-    co_await socket.async_read(buffer, asio::redirect_error(asio::use_awaitable, failed));
+    co_await socket_.async_read(buffer, asio::redirect_error(asio::use_awaitable, failed));
     if (failed) {
       if (failed == websocket::error::closed) {
-        end.code = socket.reason().code;
-        end.reason = std::string(socket.reason().reason.data(), socket.reason().reason.size());
+        end.code = socket_.reason().code;
+        end.reason = std::string(socket_.reason().reason.data(), socket_.reason().reason.size());
         co_return;
       }
       throw beast::system_error(failed);
@@ -111,10 +93,7 @@ asio::awaitable<link_end> ws_link::run() {
   const auto self = shared_from_this();
   link_end end;
   try {
-    if (auto* plain = std::get_if<plain_socket>(&socket_))
-      co_await converse(*plain, end);
-    else
-      co_await converse(std::get<tls_socket>(socket_), end);
+    co_await converse(end);
   } catch (const boost::system::system_error& e) {
     end.reason = end.opened ? e.code().message() : explain(e.code(), to_);
   }
@@ -135,15 +114,13 @@ void ws_link::write_next() {
   if (outgoing_.empty() || !open_)
     return;
   writing_ = true;
-  with_socket(socket_, [this](auto& socket) {
-    socket.text(true);
-    socket.async_write(asio::buffer(outgoing_.front()), [self = shared_from_this()](beast::error_code failed, size_t) {
-      self->writing_ = false;
-      self->outgoing_.pop_front();
-      // The reader hears of a failure by itself.
-      if (!failed)
-        self->write_next();
-    });
+  socket_.text(true);
+  socket_.async_write(asio::buffer(outgoing_.front()), [self = shared_from_this()](beast::error_code failed, size_t) {
+    self->writing_ = false;
+    self->outgoing_.pop_front();
+    // The reader hears of a failure by itself.
+    if (!failed)
+      self->write_next();
   });
 }
 
@@ -151,14 +128,12 @@ void ws_link::close() {
   if (!open_)
     return drop();
   open_ = false;
-  with_socket(socket_, [this](auto& socket) {
-    socket.async_close(websocket::close_code::normal, [self = shared_from_this()](beast::error_code) {});
-  });
+  socket_.async_close(websocket::close_code::normal, [self = shared_from_this()](beast::error_code) {});
 }
 
 void ws_link::drop() {
   open_ = false;
-  with_socket(socket_, [](auto& socket) { beast::get_lowest_layer(socket).close(); });
+  socket_.next_layer().socket().close();
 }
 
 } // namespace greenroom::cli

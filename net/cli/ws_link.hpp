@@ -14,7 +14,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 
 namespace greenroom::cli {
 
@@ -55,18 +54,14 @@ public:
   void drop();
 
 private:
-  using plain_socket = boost::beast::websocket::stream<plain_stream, false>; // false: no permessage-deflate, which the
-                                                                             // node does not offer
-  using tls_socket = boost::beast::websocket::stream<tls_stream, false>;
-
-  template <class Socket>
-  boost::asio::awaitable<void> converse(Socket& socket, link_end& end);
+  boost::asio::awaitable<void> converse(link_end& end);
   void write_next();
 
   const endpoint to_;
   const listener listener_;
-  std::optional<boost::asio::ssl::context> tls_;
-  std::variant<std::monostate, plain_socket, tls_socket> socket_;
+  std::optional<boost::asio::ssl::context> tls_;                    // of the socket
+  boost::beast::websocket::stream<net::byte_stream, false> socket_; // false: no permessage-deflate, which the node
+                                                                    // does not offer
   std::deque<std::string> outgoing_;
   bool writing_ = false;
   bool open_ = false;

@@ -1,13 +1,12 @@
 // The only file here that includes Beast, and the only one that knows TLS.
 #include "net/etcd/http.hpp"
 
-#include <boost/asio/connect.hpp>
+#include "net/byte_stream.hpp"
+
 #include <boost/asio/redirect_error.hpp>
-#include <boost/asio/ssl.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/string_body.hpp>
@@ -20,56 +19,6 @@ namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = beast::http;
 using boost::system::error_code;
-
-namespace {
-
-using tls_stream = asio::ssl::stream<beast::tcp_stream&>;
-
-/// A socket, plain or TLS, as one type: everything above it is compiled once.
-class byte_stream {
-public:
-  using executor_type = beast::tcp_stream::executor_type;
-
-  explicit byte_stream(asio::io_context& io, asio::ssl::context* tls) : socket(io) {
-    if (tls)
-      secure.emplace(socket, *tls);
-  }
-  executor_type get_executor() { return socket.get_executor(); }
-
-  template <class Buffers, class Token>
-  auto async_read_some(const Buffers& into, Token&& token) {
-    return asio::async_initiate<Token, void(error_code, size_t)>(
-        [this](auto handler, const Buffers& b) {
-          if (secure)
-            secure->async_read_some(b, std::move(handler));
-          else
-            socket.async_read_some(b, std::move(handler));
-        },
-        token, into);
-  }
-  template <class Buffers, class Token>
-  auto async_write_some(const Buffers& from, Token&& token) {
-    return asio::async_initiate<Token, void(error_code, size_t)>(
-        [this](auto handler, const Buffers& b) {
-          if (secure)
-            secure->async_write_some(b, std::move(handler));
-          else
-            socket.async_write_some(b, std::move(handler));
-        },
-        token, from);
-  }
-
-  beast::tcp_stream socket;
-  std::optional<tls_stream> secure;
-};
-
-bool is_address(const std::string& host) {
-  error_code none;
-  asio::ip::make_address(host, none);
-  return !none;
-}
-
-} // namespace
 
 outcome<std::shared_ptr<asio::ssl::context>> tls_of(const options& o) {
   const auto refuse = [](const std::string& file, const error_code& why) {
@@ -104,7 +53,7 @@ struct connection::parts {
   std::string text;     // of a stream: what was read and is not yet given out
   size_t looked_at = 0; // up to where there is no end of line in it
   bool waiting = false; // ready for the next request
-  parts(asio::io_context& io, asio::ssl::context* tls) : stream(io, tls) {}
+  parts(asio::io_context& io, asio::ssl::context* tls) : stream(io.get_executor(), tls) {}
 };
 
 connection::connection(asio::io_context& io, const address& to, asio::ssl::context* tls, size_t body_bytes_max)
@@ -119,23 +68,10 @@ failure connection::broken_by(const char* step, const error_code& why) {
 
 asio::awaitable<outcome<void>> connection::open(std::vector<asio::ip::tcp::endpoint> at, steady::time_point until) {
   auto& s = parts_->stream;
-  error_code wrong;
-  s.socket.expires_at(until);
-  co_await s.socket.async_connect(at, asio::redirect_error(asio::use_awaitable, wrong));
-  if (wrong)
-    co_return broken_by("connect", wrong);
-  // A request is one small write; waiting for more would only add delay.
-  s.socket.socket().set_option(asio::ip::tcp::no_delay(true), wrong);
-  if (s.secure) {
-    s.secure->set_verify_callback(asio::ssl::host_name_verification(to_.host));
-    // For an endpoint with several certificates (RFC 6066 section 3, which knows no addresses).
-    if (!is_address(to_.host))
-      SSL_set_tlsext_host_name(s.secure->native_handle(), to_.host.c_str());
-    co_await s.secure->async_handshake(asio::ssl::stream_base::client,
-                                       asio::redirect_error(asio::use_awaitable, wrong));
-    if (wrong)
-      co_return broken_by("TLS", wrong);
-  }
+  s.socket().expires_at(until);
+  bool tcp_failed = false;
+  if (auto wrong = co_await s.open(std::move(at), to_.host, &tcp_failed))
+    co_return broken_by(tcp_failed ? "connect" : "TLS", wrong);
   parts_->waiting = true;
   co_return boost::system::in_place_value;
 }
@@ -152,7 +88,7 @@ asio::awaitable<reply> connection::exchange(std::string path, std::string body, 
 
   reply out;
   error_code wrong;
-  p.stream.socket.expires_at(until);
+  p.stream.socket().expires_at(until);
   // Also when the write fails: what a deadline cut off may have left all the same.
   out.begun = true;
   co_await asio::async_write(p.stream, asio::buffer(text), asio::redirect_error(asio::use_awaitable, wrong));
@@ -214,7 +150,7 @@ asio::awaitable<outcome<std::string>> connection::line(size_t bytes_max, steady:
       co_return fail(errc::unavailable, "etcd " + to_.authority() + ": the stream ended");
     }
     error_code wrong;
-    p.stream.socket.expires_at(until);
+    p.stream.socket().expires_at(until);
     co_await http::async_read_some(p.stream, p.buffer, *p.parser, asio::redirect_error(asio::use_awaitable, wrong));
     if (wrong)
       co_return broken_by("read", wrong);
@@ -228,13 +164,13 @@ bool connection::reusable() {
     return false;
   // etcd says nothing unasked: what can be read is the end, and a request would be lost in it.
   char byte = 0;
-  const auto got = ::recv(parts_->stream.socket.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  const auto got = ::recv(parts_->stream.socket().socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
 void connection::close() {
   parts_->waiting = false;
-  parts_->stream.socket.close();
+  parts_->stream.socket().close();
 }
 
 } // namespace greenroom::net::etcd
