@@ -1,7 +1,8 @@
 // byte_stream: a connection that this program opens, plain or TLS, as one type. What stands on it (HTTP, WebSocket) is
 // compiled once, and small: whoever waits for bytes is held as a std::function.
 //
-// Threads: one io_context with one thread; handlers are called there, never from within the call that takes them.
+// Threads: one io_context with one thread; handlers are called there, never from within the call that takes them. Their
+// associated allocators and cancellation slots are not looked at: close the socket to end what is under way.
 // Invariant: what goes on when the deadline comes ends with boost::beast::error::timeout, and the socket is closed.
 #pragma once
 
@@ -52,12 +53,14 @@ public:
     std::vector<boost::asio::const_buffer> some;
     const auto end = boost::asio::buffer_sequence_end(from);
     for (auto i = boost::asio::buffer_sequence_begin(from); i != end && some.size() < buffers_max; ++i)
-      some.emplace_back(*i);
+      if (boost::asio::const_buffer b{*i}; b.size() > 0)
+        some.push_back(b);
     return boost::asio::async_initiate<Token, void(error_code, size_t)>(
         [this](auto handler, auto b) { write(std::move(b), erase(std::move(handler))); }, token, std::move(some));
   }
 
-  /// Says goodbye, and waits for the other end's. For WebSocket, after its own goodbye.
+  /// Says goodbye, TLS by close_notify, and waits for the other end's. For WebSocket, after its own goodbye. Leaves a
+  /// TLS socket open.
   void finish(boost::beast::role_type role, std::function<void(error_code)> then);
 
 private:

@@ -336,7 +336,10 @@ std::string_view ws_session::text() const noexcept {
   return {long_message_.empty() ? short_message_.data() : long_message_.data(), message_bytes_};
 }
 
+/// While a read is under way, it goes into these bytes: then on_read() forgets them.
 void ws_session::forget_message() noexcept {
+  if (reading_)
+    return;
   message_bytes_ = 0;
   parked_ = false;
   std::string{}.swap(long_message_);

@@ -39,9 +39,10 @@ struct replica_options {
   size_t log_bytes = 4u << 20;     // of the log, kept behind what is applied for stores that lag
   size_t piece_bytes = 256u << 10; // of a snapshot in one letter, about
   size_t pieces_under_way = 4;     // of one snapshot
-  size_t crowd_bytes = 16u << 20;  // waiting for a node: stores there that lag wait then. Each shard may be one message
-                                   // late to see it; all of them together fit into link_options::queue_bytes
-  uint32_t installs_max = 8;       // snapshots that this node sends at once: one for each learner of the cluster
+  // Waiting for a node: stores there that lag get one message at a time then, which of 128 shards fits into
+  // link_options::queue_bytes.
+  size_t crowd_bytes = 8u << 20;
+  uint32_t installs_max = 8;           // snapshots that this node sends at once: one for each learner of the cluster
   int64_t install_silence_ms = 30'000; // a snapshot of which no piece was taken for so long is begun anew, and one
                                        // whose link has ended is kept for so long
   int64_t retry_ms = 100;              // after a failure of the store until the shard is read again; doubles each time,
@@ -205,6 +206,7 @@ private:
 
   std::map<store_id, outgoing> outgoing_;
   std::optional<incoming> incoming_;
+  std::pair<uint64_t, uint64_t> begun_install_; // epoch and transfer of the newest one that was begun here
 };
 
 } // namespace greenroom::cluster

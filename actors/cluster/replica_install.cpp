@@ -142,6 +142,11 @@ void replica_actor::take(const peer_ptr& from, const install_piece& x) {
 bool replica_actor::begin_install(const peer_ptr& from, const install_piece& x) {
   if (phase_ != phase::up || !replication_.may_be_installed(x.epoch))
     return false;
+  // Sent once more after it was complete, and overtaken by what said so: others may count on this store by now.
+  std::pair transfer{x.epoch, x.transfer};
+  if (begun_install_ >= transfer)
+    return false;
+  begun_install_ = transfer;
   spdlog::info("what=install_comes shard={} from={} transfer={}", id_, from->name, x.transfer);
   replication_.store_failed(); // it answers nothing until the mark is on the disk
   writes_.clear();

@@ -142,11 +142,9 @@ public:
     auto f = followers_.find(to);
     return is_leading() && f != followers_.end() && f->second.how == follower::mode::installing;
   }
-  /// Whether that store may yet be found to need a snapshot: where it is has not been said since the link was there.
-  bool may_install(const store_id& to) const {
-    auto f = followers_.find(to);
-    return is_leading() && f != followers_.end() && f->second.how != follower::mode::streaming;
-  }
+  /// Whether that store may yet be found to need a snapshot: where it is has not been said since the link was there,
+  /// and its node has not gone by etcd's word.
+  bool may_install(const store_id& to) const;
   /// Whether a snapshot of a primary of `epoch` may replace what is here. A store on which others count is never to be
   /// dropped, whoever says so.
   bool may_be_installed(uint64_t epoch) const;

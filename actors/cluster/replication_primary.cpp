@@ -88,12 +88,14 @@ void replication::send(const store_id& to, follower& f, append what, size_t byte
   out_.send(to, what);
 }
 
-/// Who is waited for gets what there is. To others nobody looks: they leave the link to those who do.
+/// Who is waited for gets what there is. The others leave the link to them: on a crowded one they get one message at a
+/// time.
 void replication::feed(const store_id& to, follower& f) {
-  bool is_waited_for = contains(record_.in_sync, to) || to == joining_;
+  bool is_waited_for =
+      contains(record_.in_sync, to) || to == joining_ || (proposed_ && contains(proposed_->in_sync, to));
   auto end = unsent_.empty() ? last_.index : unsent_.front().at.index - 1;
   while (f.how == follower::mode::streaming && f.next <= end && f.flight_bytes < limits_.window_bytes &&
-         (is_waited_for || !out_.is_crowded(to))) {
+         (is_waited_for || f.flight.empty() || !out_.is_crowded(to))) {
     auto before = position_of(f.next - 1);
     if (!before) {
       f.how = follower::mode::reading;
@@ -270,6 +272,12 @@ void replication::tick(int64_t now_ms) {
 bool replication::is_lost(const store_id& s, const follower& f) const {
   bool gone = contains(alive_, self_) && !contains(alive_, s) && f.how == follower::mode::unlinked;
   return gone || now_ms_ - std::min(f.heard_ms, f.moved_ms) > limits_.lease_ms;
+}
+
+bool replication::may_install(const store_id& to) const {
+  auto f = followers_.find(to);
+  bool gone = contains(alive_, self_) && !contains(alive_, to);
+  return is_leading() && f != followers_.end() && f->second.how != follower::mode::streaming && !gone;
 }
 
 /// Names nobody. The controller takes the first of in_sync that is alive, and this store is the last to be tried.

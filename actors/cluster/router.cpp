@@ -191,8 +191,10 @@ void router::rename(uint64_t from, uint64_t to, pending& p) {
   if (!p.sent || !is_send(std::get_if<room::command_ptr>(&p.what)))
     return;
   if (p.earlier.size() == earlier_max) {
-    present_ticket_.erase(p.earlier.front());
-    p.earlier.erase(p.earlier.begin());
+    // Not the first: what came behind one that was turned away has been carried out nowhere.
+    auto second = p.earlier.begin() + 1;
+    present_ticket_.erase(*second);
+    p.earlier.erase(second);
   }
   p.earlier.push_back(from);
   for (auto ticket : p.earlier)

@@ -118,23 +118,46 @@ TEST_CASE("a primary that has named another answers no reads for longer than the
   CHECK_FALSE(w.serves);
 }
 
-TEST_CASE("on a crowded link only those are fed who are waited for", "[replication]") {
-  by_hand w;
+TEST_CASE("on a crowded link who is not waited for gets one message at a time", "[replication]") {
+  by_hand w{replication_limits{.message_bytes = 300}};
   auto entries_to = [&](const store_id& who) {
     return std::count_if(w.sent.begin(), w.sent.end(),
                          [&](const auto& x) { return x.first == who && !x.second.entries.empty(); });
   };
+  auto test = w.it.last().index; // on its way to the learner
   w.crowded = true;
   w.sent.clear();
-  w.submit();
+  for (int i = 0; i < 100; ++i)
+    w.submit();
   w.done();
-  CHECK(entries_to("b") == 1);
+  CHECK(entries_to("b") == 100);
   CHECK(entries_to("c") == 0);
+  w.say("c", test);
+  CHECK(entries_to("c") == 1);
   w.it.tick(1'100);
-  CHECK(entries_to("c") == 0);
+  CHECK(entries_to("c") == 1);
   w.crowded = false;
   w.it.tick(1'200);
-  CHECK(entries_to("c") == 1);
+  CHECK(entries_to("c") > 1);
+}
+
+TEST_CASE("a learner that is about to be taken in is waited for, on a crowded link, too", "[replication]") {
+  by_hand w;
+  w.crowded = true;
+  auto upto = w.it.last().index;
+  w.say("b", upto);
+  w.done();
+  w.say("c", upto);
+  w.done();
+  w.it.tick(1'100);
+  REQUIRE(w.proposal);
+  REQUIRE(w.proposal->in_sync.size() == 3);
+  w.sent.clear();
+  w.submit();
+  w.submit();
+  w.done();
+  auto to_c = std::count_if(w.sent.begin(), w.sent.end(), [](const auto& x) { return x.first == "c"; });
+  CHECK(to_c == 2);
 }
 
 TEST_CASE("what the disk holds behind the memory's end is not sent from there", "[replication]") {

@@ -440,6 +440,21 @@ def test_a_client_that_reads_again_in_time_goes_on_where_it_stopped(talkers, sec
         c.leave()
 
 
+def test_a_long_message_that_goes_on_after_the_server_has_closed(talkers, secure):
+    """The rest comes into a buffer that is still there: under AddressSanitizer another one ends the server."""
+    server, them = talkers
+    grant = server.rest("POST", "/api/v1/auth/register", {"user": "mallory", "password": "correct horse"}).json
+    eve = server.sign_in("mallory", token=grant["token"], tls=secure)
+    message = frame(TEXT, b" " * 30_000)
+    eve.ws.send_bytes(message[:2_000])
+    assert server.rest("DELETE", "/api/v1/auth", token=grant["token"]).status == 204
+    assert eve.closed() == 3502
+    for begin in range(2_000, len(message), 4_000):
+        eve.ws.send_bytes(message[begin:begin + 4_000])
+    them.keep_talking()
+    eve.kill()
+
+
 @pytest.mark.parametrize("talkers", [{"frees_at_once": True}], indirect=True)
 def test_a_client_that_asks_and_never_reads_answers_is_bounded(talkers):
     """Requests whose answers nobody reads: the server stops reading or closes, and its memory stays where it is."""
