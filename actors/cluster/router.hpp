@@ -100,7 +100,7 @@ private:
     int64_t since = 0;
     bool sent = false;                  // in this or an earlier stream, perhaps in vain
     bool again = false;                 // an arrival that is told to a new primary, not asked for by the connection
-    std::vector<uint64_t> earlier = {}; // tickets under which it was sent before, oldest first; at most `earlier_max`
+    std::vector<uint64_t> earlier = {}; // tickets under which it was sent before, the first and the last ones
   };
   struct guest {
     uint32_t node = 0;

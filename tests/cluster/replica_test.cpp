@@ -190,6 +190,21 @@ TEST_CASE("a snapshot goes on over the next link", "[replica]") {
   CHECK(w["a"].home->cluster->installs == 0);
 }
 
+TEST_CASE("a first piece that was overtaken by the end of its snapshot clears nothing", "[replica]") {
+  auto o = forgetful();
+  o.piece_bytes = 1u << 20;
+  replica_world w({"a", "b", "c"}, o);
+  w.found({"a", "b"});
+  w.etcd_answers = false; // so that nobody counts on c yet, by what it knows
+  w.serve_on("a");
+  say(w, "a", 1, 200, std::string(100, 'x'));
+  REQUIRE(w.until([&] { return w.pieces["c"] == 1 && !w["c"].state().installing; }));
+  w.inject("a", "c", encode(w.first_piece.value()));
+  w.pass(100);
+  CHECK_FALSE(w["c"].state().installing);
+  CHECK(w["c"].seqs() == up_to(200));
+}
+
 TEST_CASE("a snapshot whose learner stays away is let go", "[replica]") {
   replica_world w({"a", "b", "c"}, forgetful());
   w.bulk_flows = false;

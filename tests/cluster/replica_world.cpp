@@ -261,6 +261,8 @@ bool replica_world::deliver() {
               piece->bytes.back() ^= 1;
               what.what = std::make_shared<const std::string>(encode(*read));
             }
+            if (piece->number == 0)
+              first_piece = *piece;
             ++pieces[to.name];
             auto& most = most_under_way[to.name];
             most = std::max<uint64_t>(most, pieces[to.name] - answered_[to.name]);

@@ -111,10 +111,11 @@ public:
   shard_record record;
   int64_t revision = 0;
   bool etcd_answers = true;
-  bool bulk_flows = true;               // else letters of that channel wait
-  std::optional<size_t> pieces_to_flow; // that many more of a snapshot, then the channel stands still
-  bool answers_lost = false;            // those to pieces
-  size_t piece_to_damage = 0;           // the nth from now on; 0: none
+  bool bulk_flows = true;                   // else letters of that channel wait
+  std::optional<size_t> pieces_to_flow;     // that many more of a snapshot, then the channel stands still
+  std::optional<install_piece> first_piece; // the newest that was delivered
+  bool answers_lost = false;                // those to pieces
+  size_t piece_to_damage = 0;               // the nth from now on; 0: none
   int64_t now = 1'000'000;
   const replica_options options;
   const room_id room = room_id::trusted("lobby");
