@@ -1,5 +1,5 @@
 // json: writing JSON by appending to a string. It is hot (every event and every answer is encoded once), so it goes
-// without a document tree. Reading is in json_document.hpp. Only net/ knows JSON.
+// without a document tree. Reading is in json_document.hpp. What clients say and hear is JSON in net/ only.
 #pragma once
 
 #include "config/outcome.hpp"

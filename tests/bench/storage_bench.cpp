@@ -1,9 +1,12 @@
 // storage_bench: what the store costs by itself. One JSON line per measurement:
 //
-//   commit       batches per commit -> commits/s, batches/s, CPU microseconds per batch, p50 of one commit in
-//   microseconds logged       the same batches appended to logs, which keep `kept` entries per shard, then applied; p50
-//   of the append fdatasync    p50 of appending the same bytes to a bare file and syncing it, in microseconds, as the
-//   yardstick find_absent  CPU microseconds per look-up of a key that is not there, with filters of `keys` stored ones
+// - commit: batches per commit; commits/s, batches/s, CPU microseconds per batch, p50 of one commit in microseconds
+//
+// - logged: the same batches appended to logs, which keep `kept` entries per shard, then applied; p50 of the append
+//
+// - fdatasync: p50 of appending the same bytes to a bare file and syncing it, in microseconds; the yardstick
+//
+// - find_absent: CPU microseconds per look-up of a key that is not there, with filters of `keys` stored ones
 //
 // Usage: storage_bench DIRECTORY (which must not exist; it is made and left behind)
 #include "storage/store.hpp"

@@ -75,6 +75,37 @@ def test_three_nodes_are_one_server(cluster):
     assert back.event("message", text="welcome back")
 
 
+def test_what_one_node_is_told_all_of_them_know(cluster):
+    n1, n2, n3 = cluster.nodes
+    # A revoked session is over wherever it has connections; another session of the same user is not.
+    account = {"user": "ann", "password": "correct horse"}
+    grant = n1.rest("POST", "/api/v1/auth/register", account).json
+    other = n2.rest("POST", "/api/v1/auth", account).json
+    there = [n.sign_in("ann", token=grant["token"]) for n in cluster.nodes]
+    ann = n3.sign_in("ann", token=other["token"])
+    assert n2.rest("DELETE", "/api/v1/auth", token=grant["token"]).status == 204
+    assert [c.closed() for c in there] == [3502] * 3
+    for n in cluster.nodes:
+        assert n.rest("GET", "/api/v1/sessions", token=grant["token"]).status == 401
+        assert n.rest("POST", "/api/v1/auth/refresh", {"refresh_token": grant["refresh_token"]}).status == 401
+    ann.settle()
+    # What is never stored crosses nodes, too.
+    bob = cluster.sign_in("bob", on=n2)
+    ann.request("create", room="hall")
+    bob.request("join", room="hall")
+    sent = bob.request("send", room="hall", key="b1", text="hello")
+    assert ann.request("typing", room="hall", on=True) == {}
+    assert bob.event("typing", room="hall", user="ann", on=True)
+    ann.request("read", room="hall", seq=sent["seq"])
+    assert bob.event("read", room="hall", user="ann", seq=sent["seq"])
+    # REST has one key space with the sockets, on whichever node.
+    path, token = "/api/v1/rooms/hall/messages", other["token"]
+    first = n1.rest("POST", path, {"text": "by post"}, token, {"Idempotency-Key": "k1"}).json
+    assert n3.rest("POST", path, {"text": "by post"}, token, {"Idempotency-Key": "k1"}).json == {**first, "duplicate": True}
+    assert ann.request("send", room="hall", key="k1", text="by post")["seq"] == first["seq"]
+    assert bob.event("message", room="hall", text="by post")["seq"] == first["seq"]
+
+
 def test_a_node_that_only_listens_hears_what_the_next_primary_says(cluster):
     """Nothing is under way from there when the primary dies, so nothing but the room itself can tell that node of it."""
     owner = cluster.sign_in("owner", subscribe="none")

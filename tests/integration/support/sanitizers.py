@@ -46,6 +46,7 @@ class Reports:
     def check(self):
         found = self.take()
         if found:
+            print("\n".join(found))  # where another fixture fails, too, only one of the failures is shown
             pytest.fail("a sanitizer reported:\n" + "\n".join(found), pytrace=False)
 
     def remove(self):
