@@ -47,7 +47,9 @@ void hosted_base::enqueue(caf::mailbox_element_ptr element, caf::execution_unit*
   {
     std::lock_guard guard{mutex_};
     refused = closed_ || (waiting_ >= mailbox_max_ && may_drop(x));
-    if (!refused) {
+    if (refused) {
+      lost_ = true; // seen by the burst that makes the mailbox full, or by the next one
+    } else {
       queue_.push(std::move(element));
       ++waiting_;
       vital_signs::count(signs_->received, 1); // under the lock
@@ -62,8 +64,10 @@ void hosted_base::enqueue(caf::mailbox_element_ptr element, caf::execution_unit*
 
 void hosted_base::drain(clock::time_point& since, size_t turn) {
   bool ended = getf(is_cleaned_up_flag); // a last message crossed the end
-  mailbox_chain burst = [this] {
+  bool lost = false;
+  mailbox_chain burst = [&] {
     std::lock_guard guard{mutex_};
+    lost = std::exchange(lost_, false);
     return std::move(queue_);
   }();
   size_t count = 0;
@@ -71,6 +75,8 @@ void hosted_base::drain(clock::time_point& since, size_t turn) {
     try {
       if (!std::exchange(started_, true))
         start();
+      if (lost)
+        on_loss();
       for (; count < turn && !ending_ && !burst.empty(); ++count)
         handle(*burst.pop());
     } catch (...) {
@@ -89,7 +95,7 @@ void hosted_base::drain(clock::time_point& since, size_t turn) {
     std::lock_guard guard{mutex_};
     waiting_ -= count; // what is left of the burst still waits
     queue_.prepend(std::move(burst));
-    listed_ = !queue_.empty();
+    listed_ = !queue_.empty() || lost_;
     if (!listed_)
       return;
   }

@@ -108,8 +108,8 @@ private:
 /// What all hosted actors do alike, whatever their messages.
 class hosted_base : public caf::local_actor, public hosted {
 public:
-  /// When `mailbox_max` messages wait, those that may_drop() names are dropped: the subclass makes sure that their loss
-  /// is noticed. Everything else must be bounded where it comes from.
+  /// When `mailbox_max` messages wait, those that may_drop() names are dropped, and on_loss() is called afterwards.
+  /// Everything else must be bounded where it comes from.
   hosted_base(caf::actor_config& cfg, host& on, actor_kind kind, std::string name, directory& living,
               size_t mailbox_max);
 
@@ -130,6 +130,8 @@ protected:
   virtual void on_failure() {}
   /// Called in the sender's thread.
   virtual bool may_drop(const caf::mailbox_element&) const { return false; }
+  /// Messages were dropped since the last call.
+  virtual void on_loss() {}
 
   /// Ends after the present message; what waits is dropped.
   void quit() { ending_ = true; }
@@ -160,6 +162,7 @@ private:
   size_t waiting_ = 0;
   bool listed_ = false;
   bool closed_ = false;
+  bool lost_ = false; // on_loss() is to be called
 };
 
 /// An actor with the interface `Handle`. `Self` has a public `void receive(const X&)` for each of its messages; those

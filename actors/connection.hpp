@@ -1,8 +1,8 @@
 // connection: owns one client's session, whatever its transport: identity, requests in flight, subscriptions with their
 // cursors, send window. Hosted on the lane of its socket.
 //
-// In   incoming, garbled, drained and gone from the transport; reply, stands, pulled from rooms; delivered and go_away
-//      from the relay lane; welcome, listed and ended from the user
+// In   incoming, garbled, drained and gone from the transport; reply, stands, pulled from rooms; delivered, go_away and
+//      look_again from the relay lane; welcome, listed and ended from the user
 // Out  commands to rooms and users (through their shards); frames to the transport
 //
 // Invariants
@@ -47,10 +47,11 @@ struct gone {
   using local = message_tag;
 };
 
-using handle = caf::typed_actor<caf::reacts_to<incoming>, caf::reacts_to<delivered>, caf::reacts_to<reply>,
-                                caf::reacts_to<garbled>, caf::reacts_to<drained>, caf::reacts_to<gone>,
-                                caf::reacts_to<stands>, caf::reacts_to<room::pulled>, caf::reacts_to<user::welcome>,
-                                caf::reacts_to<user::listed>, caf::reacts_to<user::ended>, caf::reacts_to<go_away>>;
+using handle =
+    caf::typed_actor<caf::reacts_to<incoming>, caf::reacts_to<delivered>, caf::reacts_to<reply>,
+                     caf::reacts_to<garbled>, caf::reacts_to<drained>, caf::reacts_to<gone>, caf::reacts_to<stands>,
+                     caf::reacts_to<room::pulled>, caf::reacts_to<user::welcome>, caf::reacts_to<user::listed>,
+                     caf::reacts_to<user::ended>, caf::reacts_to<go_away>, caf::reacts_to<look_again>>;
 
 class connection_actor : public lane_actor<connection_actor, handle> {
 public:
@@ -71,6 +72,7 @@ public:
   void receive(const user::listed& x);
   void receive(const user::ended& x) { close(x.code, x.reason); }
   void receive(const go_away&);
+  void receive(const look_again&);
 
 private:
   /// Tickets of commands that no request stands behind; request ids end at 2^53.
@@ -81,11 +83,12 @@ private:
     std::shared_ptr<const room_face> face;
     uint64_t cursor = 0; // everything up to here has been handed over
     uint64_t seen = 0;   // the room has at least this much
+    bool unsure = false; // deliveries were lost: the room may have more than was seen
     bool pulling = false;
     uint8_t waits = 0;  // care ticks since the pull was asked for
     bool stuck = false; // wants to pull, but the outbox is full or the room did not answer
     bool named = false; // the client knows that it listens
-    bool behind() const noexcept { return cursor < seen; }
+    bool behind() const noexcept { return unsure || cursor < seen; }
   };
   struct flight {
     int64_t id = 0; // also the ticket
@@ -126,6 +129,7 @@ private:
 
   // connection.cpp: requests and answers.
   bool may_drop(const caf::mailbox_element& e) const override;
+  void on_loss() override;
   void on_failure() override;
   void process(const request_ptr& r);
   void perform(const client_request& r);

@@ -59,6 +59,7 @@ struct metrics {
   counter commits; // synced writes
   counter commit_failures;
   counter reopens;
+  counter losses;       // times that connections or relay lanes found that their full mailbox had lost deliveries
   counter pulls;        // pages read because a connection was behind
   counter rooms_active; // gauge
   counter rooms_activated;

@@ -8,7 +8,7 @@ namespace greenroom::relay_lane {
 namespace {
 
 // Everything that waits here comes from relays and connections of this node, each with a bound of its own; this one
-// only keeps a stuck thread from growing without end. What is lost is noticed by the connections' cursors.
+// only keeps a stuck thread from growing without end.
 constexpr size_t mailbox_max = 1 << 20;
 
 } // namespace
@@ -17,6 +17,13 @@ relay_lane_actor::relay_lane_actor(caf::actor_config& cfg, house& in, lane& on)
     : lane_actor(cfg, on, actor_kind::relay_lane, std::to_string(on.index()), in.living, mailbox_max), house_(in) {}
 
 bool relay_lane_actor::may_drop(const caf::mailbox_element& e) const { return e.content().match_elements<fan_out>(); }
+
+/// Of which rooms is not known.
+void relay_lane_actor::on_loss() {
+  house_.metrics.losses.add();
+  for (const auto& [id, p] : present_)
+    tell(p.to, look_again{});
+}
 
 void relay_lane_actor::receive(const enter& x) { present_[x.connection] = {x.to, x.socket, x.session}; }
 

@@ -76,7 +76,12 @@ struct go_away {
   using local = message_tag;
   bool at_once = false;
 };
-using listener = caf::typed_actor<caf::reacts_to<delivered>, caf::reacts_to<stands>, caf::reacts_to<go_away>>;
+/// Deliveries were lost on the way: what is known of the rooms' heads may be old.
+struct look_again {
+  using local = message_tag;
+};
+using listener = caf::typed_actor<caf::reacts_to<delivered>, caf::reacts_to<stands>, caf::reacts_to<go_away>,
+                                  caf::reacts_to<look_again>>;
 
 // -- to a relay ------------------------------------------------------------------------------------------------------
 namespace relay_lane {
@@ -178,6 +183,7 @@ private:
     std::vector<listener> listeners;
   };
   bool may_drop(const caf::mailbox_element& e) const override;
+  void on_loss() override;
   void drop(uint64_t relay, uint64_t connection, const user_id& user);
 
   house& house_;

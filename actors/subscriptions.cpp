@@ -164,6 +164,20 @@ void connection_actor::receive(const delivered& x) {
     pull(*s);
 }
 
+void connection_actor::on_loss() {
+  house_.metrics.losses.add();
+  receive(look_again{});
+}
+
+/// Each room is asked: somebody may have spoken there for the last time.
+void connection_actor::receive(const look_again&) {
+  for (auto& s : subscriptions_) {
+    s.unsure = true;
+    if (phase_ == phase::live)
+      pull(s); // or, if a pull is under way, when it is answered; in a greeting, behind its answer
+  }
+}
+
 void connection_actor::receive(const room::pulled& x) {
   auto* s = find(x.ticket);
   if (!s || phase_ != phase::live)
@@ -179,7 +193,7 @@ void connection_actor::receive(const room::pulled& x) {
       return;
   if (!s->behind())
     return;
-  if (x.events.empty()) { // the room could not answer: again in a while
+  if (x.events.empty() && !s->unsure) { // the room could not answer: again in a while
     s->stuck = true;
     look_after_soon();
   } else {
@@ -244,6 +258,7 @@ void connection_actor::pull(subscription& s) {
     return;
   }
   s.pulling = true;
+  s.unsure = false;
   s.waits = 0;
   auto c = std::make_shared<const room::command>(
       room::command{s.face->room, as_caller(s.face->relay), room::pull{s.face->epoch, s.cursor, self()}});

@@ -92,6 +92,8 @@ void add_node(page& p, const metrics& m) {
   p.histogram("greenroom_commit_seconds", "Time of one synced write.", m.commit_us, 1e-6);
   p.histogram("greenroom_commit_batches", "Batches joined into one synced write.", m.commit_batches, 1);
   p.counter("greenroom_store_reopens_total", "Times the store was opened again after a failed write.", m.reopens);
+  p.counter("greenroom_delivery_losses_total", "Times that a full mailbox had lost deliveries; they are pulled.",
+            m.losses);
   p.counter("greenroom_pulls_total", "Pages read because a connection was behind.", m.pulls);
   p.gauge("greenroom_rooms_active", "Room actors.", m.rooms_active);
   p.counter("greenroom_rooms_activated_total", "Room actors started.", m.rooms_activated);

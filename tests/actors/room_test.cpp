@@ -193,9 +193,11 @@ TEST_CASE("what a full mailbox lost is noticed, pulled and handed over in order"
   for (size_t i = 0; i < events; ++i)
     ada.say_later("lobby", "x");
   s.run();
+  SECTION("while the room announces its head") {}
+  SECTION("and with it the announcement, the last that comes from the room") { s.pass(std::chrono::seconds(3)); }
   s.stuck_lane = std::nullopt;
   s.run();
-  s.pass(std::chrono::seconds(3)); // the room's head is announced
+  s.pass(std::chrono::seconds(3));
   auto heard = bob.heard();
   REQUIRE(heard.size() == events);
   size_t wrong = 0;
@@ -203,4 +205,5 @@ TEST_CASE("what a full mailbox lost is noticed, pulled and handed over in order"
     wrong += heard[i] == "lobby#" + std::to_string(i + 3) + " ada: x" ? 0 : 1;
   CHECK(wrong == 0);
   CHECK(s.figures.pulls.get() > 0);
+  CHECK(s.figures.losses.get() > 0);
 }
