@@ -7,8 +7,8 @@
 namespace greenroom::connection {
 namespace {
 
-// Messages for one connection: its own requests, bounded by in_flight, and deliveries. A lost delivery is noticed by
-// the cursor, so a bound can be no harm.
+// Messages for one connection: its own requests, bounded by in_flight, and deliveries. What a full mailbox
+// loses is pulled (on_loss), so a bound can be no harm.
 constexpr size_t mailbox_max = 16'384;
 constexpr uint64_t care_ms = 1'000;
 constexpr uint8_t pull_waits = 10;     // in care_ms
