@@ -123,8 +123,7 @@ private:
     std::vector<visit> visits;
     std::vector<user::listed> later; // came while greeting
     size_t missing = 0;
-    bool choosing = false; // more rooms than subscriptions: first all are looked at, then the most active attached
-    bool more = false;
+    bool more = false; // the user has rooms that are not visited
   };
 
   // connection.cpp: requests and answers.
@@ -163,7 +162,6 @@ private:
   void plan(const std::vector<std::pair<room_id, storage::listed_room>>& rooms);
   void start_visits();
   void visited(size_t index, const outcome<standing>& found);
-  void choose();
   void finish_greeting();
   void fail_greeting(const failure& why, close_code code);
   void greet_without();

@@ -4,6 +4,8 @@
 #include "actors/house.hpp"
 
 #include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
 
 namespace greenroom::connection {
 
@@ -73,12 +75,7 @@ void connection_actor::greet_without() {
   for (auto& v : greeting_->visits)
     if (!v.found)
       v.found = why;
-  if (std::exchange(greeting_->choosing, false)) {
-    wait_for_greeting();
-    choose();
-  } else {
-    finish_greeting();
-  }
+  finish_greeting();
 }
 
 /// Not now: the client may say hello again. Not ever: the connection closes and says why.
@@ -98,26 +95,30 @@ void connection_actor::fail_greeting(const failure& why, close_code code) {
 void connection_actor::plan(const std::vector<std::pair<room_id, storage::listed_room>>& rooms) {
   auto& g = *greeting_;
   const auto& x = std::get<op::hello>(g.hello->what);
-  auto resume_of = [&](const room_id& room) -> std::optional<position> {
-    for (const auto& [r, p] : x.resume)
-      if (r == room)
-        return p;
-    return std::nullopt;
+  std::unordered_map<room_id, position> resume(x.resume.begin(), x.resume.end());
+  std::unordered_set<room_id> asked(x.rooms.begin(), x.rooms.end());
+  auto take_resume = [&](const room_id& room) {
+    auto found = resume.extract(room);
+    return found ? std::optional{std::move(found.mapped())} : std::nullopt;
   };
-  auto is_visited = [&](const room_id& room) {
-    return std::any_of(g.visits.begin(), g.visits.end(), [&](const visit& v) { return v.room == room; });
-  };
+  // Of more rooms than that the most recently active ones, which come first.
   auto l = house_.limits_now();
-  g.choosing = follows_all_ && rooms.size() > l->subscriptions;
+  auto bound = std::min<size_t>(rooms.size(), follows_all_ ? l->subscriptions : l->hello_rooms);
   for (const auto& [room, entry] : rooms) {
-    bool asked = std::find(x.rooms.begin(), x.rooms.end(), room) != x.rooms.end();
-    g.visits.push_back({room, entry, resume_of(room), (follows_all_ && !g.choosing) || asked, std::nullopt});
+    bool chosen = bound > 0;
+    bound -= chosen ? 1 : 0;
+    auto from = take_resume(room);
+    bool named = asked.erase(room) > 0;
+    if (chosen || named || from)
+      g.visits.push_back({room, entry, std::move(from), (follows_all_ && chosen) || named, std::nullopt});
   }
+  g.more = g.visits.size() < rooms.size();
+  // Rooms that the user is in no more, or never was.
   for (const auto& room : x.rooms)
-    if (!is_visited(room))
-      g.visits.push_back({room, std::nullopt, resume_of(room), true, std::nullopt});
+    if (asked.erase(room) > 0)
+      g.visits.push_back({room, std::nullopt, take_resume(room), true, std::nullopt});
   for (const auto& [room, p] : x.resume)
-    if (!is_visited(room))
+    if (resume.erase(room) > 0)
       g.visits.push_back({room, std::nullopt, p, false, std::nullopt});
 }
 
@@ -125,10 +126,7 @@ void connection_actor::start_visits() {
   auto& g = *greeting_;
   g.missing = 0;
   for (size_t i = 0; i < g.visits.size(); ++i) {
-    auto& v = g.visits[i];
-    if (v.found && !v.attach)
-      continue; // looked at in the first round
-    v.found.reset();
+    const auto& v = g.visits[i];
     ++g.missing;
     if (v.attach) {
       subscribe(v.room, v.resume, visit_tickets + i);
@@ -146,25 +144,8 @@ void connection_actor::visited(size_t index, const outcome<standing>& found) {
   if (phase_ != phase::greeting || index >= greeting_->visits.size() || greeting_->visits[index].found)
     return;
   greeting_->visits[index].found = found;
-  if (--greeting_->missing > 0)
-    return;
-  if (std::exchange(greeting_->choosing, false))
-    choose();
-  else
+  if (--greeting_->missing == 0)
     finish_greeting();
-}
-
-/// More rooms than subscriptions: the most recently active ones are attached to.
-void connection_actor::choose() {
-  auto& visits = greeting_->visits;
-  std::stable_sort(visits.begin(), visits.end(), [](const visit& a, const visit& b) {
-    auto ts = [](const visit& v) { return v.entry && v.found && *v.found ? (*v.found)->head_ts : -1; };
-    return ts(a) > ts(b);
-  });
-  auto bound = house_.limits_now()->subscriptions;
-  for (size_t i = 0; i < visits.size() && i < bound; ++i)
-    visits[i].attach = visits[i].entry.has_value();
-  start_visits();
 }
 
 void connection_actor::finish_greeting() {
@@ -177,9 +158,8 @@ void connection_actor::finish_greeting() {
   answer.node = house_.config.node.name;
   answer.time = house_.now_ms();
   answer.expires_at = who_->expires_at;
-  const auto& x = std::get<op::hello>(g->hello->what);
   for (const auto& v : g->visits) {
-    if (v.resume && std::any_of(x.resume.begin(), x.resume.end(), [&](const auto& r) { return r.first == v.room; })) {
+    if (v.resume) {
       ok::resumption r;
       r.room = v.room;
       if (*v.found) {
@@ -198,15 +178,18 @@ void connection_actor::finish_greeting() {
     answer.rooms.push_back({v.room, s.epoch, s.head, v.entry ? v.entry->read : 0, s.role, s.kind, v.attach, s.head_ts});
   }
   std::stable_sort(answer.rooms.begin(), answer.rooms.end(), [](const auto& a, const auto& b) { return a.ts > b.ts; });
+  answer.more = g->more;
   if (auto bound = house_.limits_now()->hello_rooms; answer.rooms.size() > bound) {
     answer.rooms.resize(bound);
     answer.more = true;
   }
+  std::unordered_set<room_id> named;
+  for (const auto& r : answer.rooms)
+    named.insert(r.room);
+  for (const auto& r : answer.resumed)
+    named.insert(r.room);
   for (auto& s : subscriptions_) {
-    s.named =
-        std::any_of(answer.rooms.begin(), answer.rooms.end(), [&](const auto& r) { return r.room == s.face->room; }) ||
-        std::any_of(answer.resumed.begin(), answer.resumed.end(),
-                    [&](const auto& r) { return r.room == s.face->room; });
+    s.named = named.contains(s.face->room);
     unnamed_ += s.named ? 0 : 1;
   }
   set_expiry();

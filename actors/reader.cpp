@@ -67,6 +67,9 @@ reader_actor::behavior_type reader_actor::make_behavior() {
         tell(x.to, snapshot_read{x.transfer, std::move(piece)});
       },
       [this](const drop_snapshot& x) { snapshots_.erase(x.transfer); },
+      [this](const load_activity& x) {
+        tell(x.to, activity_loaded{x.connection, x.ticket, share(discreet(house_.store.load_activity(x.user)))});
+      },
       [this](const stop&) { this->quit(); },
   };
 }

@@ -30,6 +30,13 @@ struct user_loaded {
   using local = message_tag;
   std::shared_ptr<const outcome<storage::user_image>> what;
 };
+/// By room id.
+struct activity_loaded {
+  using local = message_tag;
+  uint64_t connection = 0;
+  uint64_t ticket = 0;
+  std::shared_ptr<const outcome<std::vector<std::pair<room_id, storage::activity_record>>>> what;
+};
 struct effects_loaded {
   using local = message_tag;
   std::shared_ptr<const outcome<std::vector<storage::effect_record>>> what;
@@ -88,6 +95,14 @@ struct load_user {
   using local = message_tag;
   user_id user;
   caf::typed_actor<caf::reacts_to<user_loaded>> to;
+};
+/// What rooms have told the user's inbox; `connection` and `ticket` come back.
+struct load_activity {
+  using local = message_tag;
+  user_id user;
+  uint64_t connection = 0;
+  uint64_t ticket = 0;
+  caf::typed_actor<caf::reacts_to<activity_loaded>> to;
 };
 struct load_effects {
   using local = message_tag;
@@ -150,7 +165,7 @@ struct stop {
 using handle = caf::typed_actor<caf::reacts_to<load_room>, caf::reacts_to<load_user>, caf::reacts_to<load_effects>,
                                 caf::reacts_to<read_page>, caf::reacts_to<find_key>, caf::reacts_to<load_shard>,
                                 caf::reacts_to<read_log>, caf::reacts_to<read_snapshot>, caf::reacts_to<drop_snapshot>,
-                                caf::reacts_to<stop>>;
+                                caf::reacts_to<load_activity>, caf::reacts_to<stop>>;
 
 class reader_actor : public detached_actor<handle> {
 public:

@@ -74,10 +74,10 @@ void room_actor::receive(const room_loaded& x) {
   member_count_ = 0;
   ring_.clear();
   ring_bytes_ = 0;
-  drawn_ = head_ = announced_ = 0;
+  drawn_ = head_ = announced_ = told_ = 0;
   if (const auto& image = **x.what) {
     record_ = image->record;
-    drawn_ = head_ = announced_ = image->head;
+    drawn_ = head_ = announced_ = told_ = image->head;
     last_ts_ = head_ts_ = image->head_ts;
     for (const auto& [user, member] : image->members) {
       members_.emplace(user, member);
@@ -202,6 +202,35 @@ void room_actor::receive(const tick&) {
     audience_->tell(relay::announce{announced_ = head_});
   if (!typing_.empty())
     ask_for_tick();
+  tell_activity();
+}
+
+/// However large the room and however much happens in it, a tick costs only so many messages. Nobody is woken by them.
+void room_actor::tell_activity() {
+  const auto& config = house_.config.rooms;
+  if (config.activity_members == 0 || (next_told_.empty() && told_ == head_))
+    return;
+  ask_for_tick();
+  auto now = house_.steady_ms();
+  auto member = members_.begin();
+  if (!next_told_.empty()) {
+    member = members_.lower_bound(next_told_);
+  } else if (now - told_at_ < int64_t{config.activity_s} * 1'000) {
+    return;
+  } else {
+    told_at_ = now;
+    told_ = head_;
+  }
+  auto share = (config.activity_members + config.activity_s - 1) / config.activity_s;
+  for (; member != members_.end() && share > 0; ++member) {
+    if (member->second.role == member_role::none)
+      continue;
+    --share;
+    user::activity what{room_, {record_->epoch, head_, head_ts_}};
+    auto news = std::make_shared<const user::command>(user::command{member->first, caller{}, std::move(what)});
+    tell(house_.shard_of(member->first), user::ask{std::move(news)});
+  }
+  next_told_ = member == members_.end() ? user_id{} : member->first;
 }
 
 // -- commands --------------------------------------------------------------------------------------------------------
@@ -406,10 +435,9 @@ void room_actor::publish(const event_ptr& e) {
     ring_bytes_ -= size_of(*ring_.front());
     ring_.pop_front();
   }
-  if (audience_->anybody()) {
+  if (audience_->anybody())
     audience_->tell(relay::publish{e});
-    ask_for_tick();
-  }
+  ask_for_tick();
 }
 
 } // namespace greenroom::room

@@ -174,6 +174,7 @@ private:
   void ask_to_retire();
   void try_to_end();
   void ask_for_tick();
+  void tell_activity();
 
   // Commands. In room.cpp: sends; in room_members.cpp: membership; in room_reads.cpp: those that look.
   void perform(const command_ptr& c);
@@ -237,6 +238,10 @@ private:
   std::deque<event_ptr> ring_; // the last committed events, gap-free up to head_
   size_t ring_bytes_ = 0;
   uint64_t announced_ = 0;
+  // A round in which the members' inboxes are told that something has happened, some of them with each tick.
+  uint64_t told_ = 0;   // the head when the last round began
+  user_id next_told_;   // with whom it goes on; empty: it is over
+  int64_t told_at_ = 0; // when it began, of house::steady_ms
 
   uint64_t next_token_ = 0;
   std::list<pending> pending_; // lists, because an empty deque holds 576 bytes

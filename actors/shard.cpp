@@ -37,6 +37,13 @@ void shard_actor::receive(const user::ask& x) {
   if (router_)
     router_->take(x.what);
   else
+    perform(x);
+}
+
+void shard_actor::perform(const user::ask& x) {
+  if (const auto* a = std::get_if<user::activity>(&x.what->what))
+    note(x.what->user, *a);
+  else
     users_.take(x.what->user, x);
 }
 
@@ -131,6 +138,8 @@ void shard_actor::receive(const tick&) {
       tell(*to, room::tick{});
   rooms_.retire_idle();
   users_.retire_idle();
+  if (house_.steady_ms() - activity_since_ >= int64_t{house_.config.rooms.activity_s} * 1'000)
+    write_activity();
   if (!effects_known_ && (!router_ || router_->serves()))
     begin();
   for (auto& [key, e] : effects_)
@@ -138,6 +147,30 @@ void shard_actor::receive(const tick&) {
       e.age = 0;
       send_effect(e.what);
     }
+}
+
+// -- inboxes ---------------------------------------------------------------------------------------------------------
+
+void shard_actor::note(const user_id& user, const user::activity& x) {
+  if (activity_.empty())
+    activity_since_ = house_.steady_ms();
+  auto& known = activity_[{user, x.room}];
+  if (known.epoch == x.what.epoch && known.seq > x.what.seq)
+    return; // overtaken on the way
+  known = x.what;
+  if (activity_.size() >= share_of(house_.config.users.activity_held))
+    write_activity();
+}
+
+void shard_actor::write_activity() {
+  auto told = std::exchange(activity_, {});
+  if (told.empty() || house_.storage_is_full())
+    return; // a list that lags behind is better than a request that is refused
+  auto batch = std::make_shared<storage::batch>(id_);
+  for (const auto& [to, what] : told)
+    batch->put(to.first, to.second, what);
+  house_.commits_waiting.fetch_add(1);
+  tell(house_.committer_of(id_), persist::commit{std::move(batch), house_.era_of(id_), 0, self()});
 }
 
 /// A room or user that ended without `retired` has died of a mistake of ours; the next command wakes it afresh.
@@ -229,6 +262,7 @@ void shard_actor::receive(const relay::idle& x) {
 
 void shard_actor::receive(const stop&) {
   stopping_ = true;
+  write_activity();
   rooms_.stop();
   users_.stop();
   try_to_end();

@@ -1,5 +1,6 @@
 // shard: owns one of the 128 shards on this node: which of its rooms and users are awake, the relays of its rooms (so
-// that they survive their room's passivation), and the effects of its rooms on users until they have been applied.
+// that they survive their room's passivation), the effects of its rooms on users until they have been applied, and what
+// rooms tell the inboxes of its users until it is written.
 //
 // In   room::ask and user::ask from everywhere; the signs of life of its rooms, users and relays; effect_applied from
 //      other shards; tick from the node's clock; stop. In a cluster also serve, yield and primary_is from the shard's
@@ -9,6 +10,8 @@
 // Invariants
 // - See activations.hpp: one actor per id, order kept, bounded.
 // - An effect that was stored is sent until it was applied, also after a restart; then it is erased.
+// - Activity of rooms is written together, once in rooms.activity_s, without waking its users. It may get lost: it
+//   only orders their lists.
 // - A relay is ended only when it has no listeners and no attach is under way to it.
 // - In a cluster rooms and users are awake here only while this node serves the shard.
 #pragma once
@@ -66,7 +69,8 @@ public:
   void receive(const user::effect_applied& x);
   void receive(const relay::idle& x);
   void receive(const effects_loaded& x);
-  void receive(const committed&) {} // an effect that could not be erased is sent again after the next start
+  /// An effect that could not be erased is sent again after the next start; activity is told again.
+  void receive(const committed&) {}
   void receive(const tick&);
   void receive(const stop&);
 
@@ -98,7 +102,7 @@ private:
   const std::shared_ptr<audience>& audience_of(const room_id& room);
   // For the router.
   void perform(const room::ask& x) override { rooms_.take(x.what->room, x); }
-  void perform(const user::ask& x) override { users_.take(x.what->user, x); }
+  void perform(const user::ask& x) override;
   void attach(const room_id& room) override;
   audience* find_audience(const room_id& room) override;
   audience& make_audience(const room_id& room) override { return *audience_of(room); }
@@ -117,6 +121,8 @@ private:
   void begin();
   void add(const storage::effect_record& e);
   void send_effect(const storage::effect_record& e);
+  void note(const user_id& user, const user::activity& x);
+  void write_activity();
   void try_to_end();
 
   house& house_;
@@ -126,7 +132,9 @@ private:
   std::unordered_map<room_id, std::shared_ptr<audience>> audiences_; // of rooms that are awake or listened to
   std::vector<room_id> reminders_;
   std::map<effect_key, open_effect> effects_;
-  bool effects_known_ = false; // all that the store holds are in effects_
+  std::map<std::pair<user_id, room_id>, storage::activity_record> activity_; // not yet written
+  int64_t activity_since_ = 0;                                               // of house::steady_ms
+  bool effects_known_ = false;                                               // all that the store holds are in effects_
   bool loading_effects_ = false;
   bool counted_as_started_ = false;
   bool stopping_ = false;

@@ -18,6 +18,7 @@ void shard_actor::receive(const cluster::yield& x) {
   rooms_.abandon(end);
   users_.abandon(end);
   effects_.clear();
+  activity_.clear();
   effects_known_ = false;
   reminders_.clear();
   router_->receive(x);

@@ -158,12 +158,46 @@ void user_actor::perform(const command_ptr& c, const arrive& x) {
   if (mine == connections_.end())
     mine = connections_.insert(mine, {x.connection, x.to, {}});
   mine->session = x.session;
+  if (room_count_ > house_.limits_now()->hello_rooms)
+    tell(house_.reader_of(user_.shard()), reader::load_activity{user_, x.connection, c->from.ticket, self()});
+  else
+    tell(x.to, welcome{list(), close_code::normal, c->from.ticket});
+}
+
+std::vector<std::pair<room_id, storage::listed_room>> user_actor::list() const {
   std::vector<std::pair<room_id, storage::listed_room>> rooms;
-  rooms.reserve(rooms_.size());
+  rooms.reserve(room_count_);
   for (const auto& [room, entry] : rooms_)
     if (!entry.left)
       rooms.emplace_back(room, entry);
-  tell(x.to, welcome{std::move(rooms), close_code::normal, c->from.ticket});
+  return rooms;
+}
+
+/// Hello lists some of many rooms. To ask each of them when it was last used would wake them all; what they have told
+/// is good enough to choose by. If that can't be read, the choice is by name.
+void user_actor::receive(const activity_loaded& x) {
+  auto mine = find(x.connection);
+  if (mine == connections_.end())
+    return; // has gone meanwhile
+  auto rooms = list();
+  if (*x.what) {
+    const auto& told = **x.what; // by room, as is the list
+    auto last = [&](const auto& entry) -> int64_t {
+      auto i = std::lower_bound(told.begin(), told.end(), entry.first,
+                                [](const auto& t, const room_id& room) { return t.first < room; });
+      return i != told.end() && i->first == entry.first && i->second.epoch == entry.second.epoch ? i->second.ts : -1;
+    };
+    std::vector<std::pair<int64_t, size_t>> order;
+    for (size_t i = 0; i < rooms.size(); ++i)
+      order.emplace_back(-last(rooms[i]), i);
+    std::sort(order.begin(), order.end());
+    std::vector<std::pair<room_id, storage::listed_room>> sorted;
+    sorted.reserve(rooms.size());
+    for (const auto& [ts, i] : order)
+      sorted.push_back(std::move(rooms[i]));
+    rooms = std::move(sorted);
+  }
+  tell(mine->to, welcome{std::move(rooms), close_code::normal, x.ticket});
 }
 
 void user_actor::perform(const command_ptr& c, const depart& x) {
@@ -247,6 +281,8 @@ void user_actor::perform(const command_ptr& c, const effect& x) {
     entry.read = std::max(entry.read, e.seq); // what was said before is not unread
   auto batch = std::make_shared<storage::batch>(user_.shard());
   batch->put(user_, e.room, entry);
+  if (!joined)
+    batch->erase_activity(user_, e.room);
   commit(std::move(batch), c, [this, e, joined, applied] {
     for (const auto& device : connections_)
       tell(device.to, listed{e.room, {e.epoch, e.seq - 1}, joined, room_count_, device.id});

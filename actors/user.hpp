@@ -33,6 +33,7 @@ namespace greenroom::user {
 /// The answer to arrive.
 struct welcome {
   using local = message_tag;
+  /// By id; when there are more of them than hello lists, the most recently active first.
   outcome<std::vector<std::pair<room_id, storage::listed_room>>> rooms;
   close_code otherwise = close_code::revoked; // with which the connection closes when refused
   uint64_t ticket = 0;
@@ -85,6 +86,11 @@ struct effect {
   storage::effect_record what;
   caf::typed_actor<caf::reacts_to<effect_applied>> origin;
 };
+/// Something has happened in the room. The user need not be awake: the shard writes it down.
+struct activity {
+  room_id room;
+  storage::activity_record what;
+};
 struct end_session {
   std::string session;
   int64_t expires_at = 0; // of the caller's token
@@ -94,7 +100,7 @@ struct command {
   user_id user;
   caller from;
   std::variant<arrive, depart, vouch, mark_read, effect, op::rooms, account::register_user, account::log_in,
-               account::guest, account::refresh, end_session>
+               account::guest, account::refresh, end_session, activity>
       what;
 };
 using command_ptr = std::shared_ptr<const command>;
@@ -130,7 +136,7 @@ using keeper = caf::typed_actor<caf::reacts_to<busy>, caf::reacts_to<retired>, c
 
 using handle = caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<retire>, caf::reacts_to<user_loaded>,
                                 caf::reacts_to<committed>, caf::reacts_to<stands>, caf::reacts_to<hashed>,
-                                caf::reacts_to<verified>>;
+                                caf::reacts_to<verified>, caf::reacts_to<activity_loaded>>;
 
 class user_actor : public hosted_actor<user_actor, handle> {
 public:
@@ -145,6 +151,7 @@ public:
   void receive(const stands& x);
   void receive(const hashed& x);
   void receive(const verified& x);
+  void receive(const activity_loaded& x);
 
 private:
   enum class phase : uint8_t { cold, loading, serving };
@@ -188,7 +195,9 @@ private:
   void perform(const command_ptr& c, const account::guest& x);
   void perform(const command_ptr& c, const account::refresh& x);
   void perform(const command_ptr& c, const end_session& x);
+  void perform(const command_ptr&, const activity&) {} // is the shard's
   std::vector<connection>::iterator find(uint64_t id);
+  std::vector<std::pair<room_id, storage::listed_room>> list() const;
   void finish(gathering& g);
   bool start_hash(const command_ptr& c, const std::function<void(uint64_t token)>& start);
   command_ptr end_hash(uint64_t token);

@@ -200,12 +200,25 @@ const field table[] = {
     {AT(rooms, receipts_members), restart, "members", 0, 100'000,
      "Rooms with more members show no read receipts. 0: no room does.",
      "Too high: in a room of n members, each message brings n events to n listeners."},
+    {AT(rooms, activity_members), restart, "members", 0, 100'000,
+     "A room in which something happened tells the inboxes of so many members in rooms.activity_s, of a larger one "
+     "later. "
+     "0: none; then hello chooses among many rooms without knowing which are active.",
+     "Too high: busy rooms cost a small write for each member. Too low: in large rooms it takes long to come round."},
+    {AT(rooms, activity_s), restart, "s", 1, 3'600,
+     "How often a room tells its activity, and a shard writes what inboxes were told, together.",
+     "Too low: more writes. Too high: the choice among many rooms lags behind."},
 
     {AT(users, active), restart, "users", shard_count, 10'000'000,
      "Users kept in memory without a connection or with one; idle ones make way.",
      "Too low: users come and go, each time read from disk. Too high: memory."},
     {AT(users, idle_s), restart, "s", 1, 86'400, "A user without a connection leaves memory after this time.",
      "Too low: users who come back at once are read from disk."},
+    {AT(users, activity_held), restart, "entries", shard_count, 16'777'216,
+     "Activity of rooms that waits in memory to be written to inboxes, over all shards; a shard's share that is full "
+     "is "
+     "written at once.",
+     "Too low: more writes. Too high: memory."},
 
     {AT(scheduler, threads), restart, "threads", 0, 256,
      "Threads that run the actors of rooms and users. 0: one per core.", "More than cores: they take turns."},

@@ -122,11 +122,14 @@ struct settings {
     uint32_t typing_users = 50;
     uint32_t typing_s = 10;
     uint32_t receipts_members = 256; // read receipts are shown in rooms up to this size
+    uint32_t activity_members = 256; // inboxes that a busy room tells so in activity_s
+    uint32_t activity_s = 5;
   } rooms;
 
   struct {
     uint32_t active = 50'000; // user actors per node
     uint32_t idle_s = 60;
+    uint32_t activity_held = 131'072; // what rooms have told of themselves, per node, until it is written
   } users;
 
   struct {

@@ -88,6 +88,10 @@ void batch::put(const user_id& user, const room_id& room, const listed_room& r) 
   add_put(keys::listed(user, room), encode(r));
 }
 void batch::erase(const user_id& user, const room_id& room) { add_erase(keys::listed(user, room)); }
+void batch::put(const user_id& user, const room_id& room, const activity_record& r) {
+  add_put(keys::activity(user, room), encode(r));
+}
+void batch::erase_activity(const user_id& user, const room_id& room) { add_erase(keys::activity(user, room)); }
 
 void batch::replay(const std::function<void(std::string_view, std::string_view)>& put,
                    const std::function<void(std::string_view)>& erase) const {

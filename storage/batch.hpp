@@ -45,6 +45,8 @@ public:
   void erase_session(const user_id& user, std::string_view session);
   void put(const user_id& user, const room_id& room, const listed_room& r);
   void erase(const user_id& user, const room_id& room);
+  void put(const user_id& user, const room_id& room, const activity_record& r);
+  void erase_activity(const user_id& user, const room_id& room);
 
   // For the store: calls `put(key, value)` and `erase(key)` in order.
   void replay(const std::function<void(std::string_view key, std::string_view value)>& put,

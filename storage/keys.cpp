@@ -75,6 +75,12 @@ std::string listed(const user_id& id, const room_id& room) {
   return out;
 }
 
+std::string activity(const user_id& id, const room_id& room) {
+  auto out = begin(id, tag::activity, room.str().size());
+  put_id(out, room.str());
+  return out;
+}
+
 std::string entry(shard_id shard, uint64_t index) {
   auto out = prefix(shard, tag::entry);
   put_seq(out, index);
@@ -137,6 +143,7 @@ bool belongs(std::string_view key, shard_id shard) noexcept {
   case tag::member:
   case tag::session:
   case tag::listed:
+  case tag::activity:
     return rest > 0;
   case tag::entry:
   case tag::positions:

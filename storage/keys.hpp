@@ -27,6 +27,7 @@ enum class tag : char {
   account = 'a',
   session = 's',
   listed = 'l',
+  activity = 'i',
   // Of a shard: its log and how far it is. Only in the family `log`, never in a batch or a snapshot.
   entry = 'g',
   positions = 'p',
@@ -51,6 +52,7 @@ std::string account(const user_id&);
 /// REQUIRES: !session.empty().
 std::string session(const user_id&, std::string_view session);
 std::string listed(const user_id&, const room_id&);
+std::string activity(const user_id&, const room_id&);
 std::string entry(shard_id, uint64_t index);
 /// Before which nothing of entry `index` or of a later one stands, and which is no entry's key itself (see log_of in
 /// database.cpp). REQUIRES: index > 0.

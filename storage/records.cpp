@@ -319,6 +319,25 @@ outcome<listed_room> decode<listed_room>(std::string_view bytes) {
   return in.finish(std::move(x));
 }
 
+// -- a room's activity in a user's inbox ------------------------------------------------------------------------------
+std::string encode(const activity_record& x) {
+  auto out = start(32);
+  put_text(out, x.epoch);
+  put_varint(out, x.seq);
+  put_time(out, x.ts);
+  return out;
+}
+
+template <>
+outcome<activity_record> decode<activity_record>(std::string_view bytes) {
+  record_reader in(bytes, "activity");
+  activity_record x;
+  x.epoch = in.string();
+  x.seq = in.varint();
+  x.ts = in.time();
+  return in.finish(std::move(x));
+}
+
 // -- account ----------------------------------------------------------------------------------------------------------
 std::string encode(const account_record& x) {
   auto out = start(16 + x.password.size());

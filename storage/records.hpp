@@ -113,6 +113,15 @@ struct listed_room {
   friend bool operator==(const listed_room&, const listed_room&) = default;
 };
 
+/// What a room last said of itself to the inbox of a member: seconds old, minutes in a large room. For choosing among
+/// many rooms; where one stands exactly only the room itself knows.
+struct activity_record {
+  std::string epoch;
+  uint64_t seq = 0; // of the last event then
+  int64_t ts = 0;   // and its time, ms since 1970 UTC
+  friend bool operator==(const activity_record&, const activity_record&) = default;
+};
+
 struct account_record {
   std::string password; // Argon2id, in libsodium's text form; empty: none (a guest)
   int64_t created = 0;
@@ -138,6 +147,7 @@ std::string encode(const member_record&);
 std::string encode(const key_record&);
 std::string encode(const effect_record&);
 std::string encode(const listed_room&);
+std::string encode(const activity_record&);
 std::string encode(const account_record&);
 std::string encode(const session_record&);
 template <class Record>

@@ -106,6 +106,8 @@ public:
   /// nullopt: no such room. `recent_events` and `recent_bytes` bound room_image::recent.
   outcome<std::optional<room_image>> load_room(const room_id& room, size_t recent_events, size_t recent_bytes) const;
   outcome<user_image> load_user(const user_id& user) const;
+  /// What rooms have last said of themselves to this user's inbox, by room id. Rooms that were left may be among them.
+  outcome<std::vector<std::pair<room_id, activity_record>>> load_activity(const user_id& user) const;
   /// Events with seq > `after`, ascending, at most `limit` and about `bytes` (at least one).
   outcome<event_page> events_after(const room_id& room, uint64_t after, size_t limit, size_t bytes) const;
   /// Events with seq < `before`, at most `limit` and about `bytes` (at least one); still oldest first.

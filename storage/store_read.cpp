@@ -176,6 +176,21 @@ outcome<user_image> store::load_user(const user_id& user) const {
   return image;
 }
 
+outcome<std::vector<std::pair<room_id, activity_record>>> store::load_activity(const user_id& user) const {
+  auto db = impl_->read();
+  if (!db)
+    return db.error();
+  std::vector<std::pair<room_id, activity_record>> found;
+  range rooms(**db, keys::family::state, keys::prefix(user, keys::tag::activity));
+  auto scanned = scan<activity_record>(rooms, [&](std::string_view id, activity_record&& x) {
+    found.emplace_back(room_id::trusted(std::string(id)), std::move(x));
+    return true;
+  });
+  if (!scanned)
+    return scanned.error();
+  return found;
+}
+
 outcome<event_page> store::events_after(const room_id& room, uint64_t after, size_t limit, size_t bytes) const {
   auto db = impl_->read();
   if (!db)

@@ -57,6 +57,8 @@ GREENROOM_CARRY(user::depart, x.connection)
 GREENROOM_CARRY(user::vouch, x.session, x.one_more_room)
 GREENROOM_CARRY(user::mark_read, x.room, x.epoch, x.seq)
 GREENROOM_CARRY(user::effect, x.what)
+GREENROOM_CARRY(storage::activity_record, x.epoch, x.seq, x.ts)
+GREENROOM_CARRY(user::activity, x.room, x.what)
 GREENROOM_CARRY(user::end_session, x.session, x.expires_at)
 GREENROOM_CARRY(user::command, x.user, x.from, x.what)
 

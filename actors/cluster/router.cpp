@@ -25,7 +25,8 @@ bool reads(const user::command& c) {
 
 /// Whether somebody waits for what becomes of it.
 bool is_answered(const room::command& c) { return !std::holds_alternative<room::receipt>(c.what); }
-bool is_answered(const user::command&) { return true; } // a departure, too: one that got lost would leave a ghost
+// A departure, too: one that got lost would leave a ghost.
+bool is_answered(const user::command& c) { return !std::holds_alternative<user::activity>(c.what); }
 bool is_send(const room::command_ptr* c) { return c && std::holds_alternative<op::send>((*c)->what); }
 bool is_departure(const user::command_ptr* c) { return c && std::holds_alternative<user::depart>((*c)->what); }
 

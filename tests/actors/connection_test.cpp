@@ -394,16 +394,19 @@ TEST_CASE("more rooms than subscriptions: the most recently active are taken", "
     c.limits.subscriptions = 2;
     c.limits.hello_rooms = 2;
   }};
-  s.perform("ada", op::any{op::create{s.room("a"), {}, {}, 0}});
-  s.clock += 10;
-  s.perform("ada", op::any{op::create{s.room("b"), {}, {}, 0}});
-  s.clock += 10;
-  s.perform("ada", op::any{op::create{s.room("c"), {}, {}, 0}});
-  s.clock += 10;
+  s.perform("ada", op::any{op::create{s.room("a"), storage::room_kind::public_, {}, 0}});
+  s.clock += 1'000;
+  s.perform("ada", op::any{op::create{s.room("b"), storage::room_kind::public_, {}, 0}});
+  s.clock += 1'000;
+  s.perform("ada", op::any{op::create{s.room("c"), storage::room_kind::public_, {}, 0}});
+  s.clock += 1'000;
   s.perform("ada", op::any{op::send{s.room("a"), {}, "k", "hi", {}, 0}});
+  s.pass(std::chrono::seconds(12)); // then the inbox has been told, and it is written
+  s.restart();
   auto ada = s.enter("ada");
   ada.hello();
   CHECK(ada.heard() == lines{"1 hello ada a#2 c#1 more"});
+  CHECK(s.figures.rooms_activated.get() == 3 + 2); // nobody woke the third
   ada.ask(2, op::subscribe{s.room("b"), {}});
   CHECK(ada.heard() == lines{"2 too_large"});
 }

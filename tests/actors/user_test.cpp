@@ -122,6 +122,49 @@ TEST_CASE("the end of a session overtakes what its connection has been flooded w
   CHECK(ada.heard().empty());
 }
 
+TEST_CASE("a busy room tells its members' inboxes, some with each tick, and wakes nobody", "[user]") {
+  scene s{[](settings& c) {
+    c.rooms.activity_members = 4;
+    c.rooms.activity_s = 2;
+    c.users.idle_s = 1;
+  }};
+  auto ada = s.enter("ada");
+  ada.hello().create("lobby");
+  std::vector<std::string> names{"bob", "cy", "dan", "eve", "fay"};
+  for (const auto& n : names)
+    s.perform(n, op::any{op::join{s.room("lobby"), {}}});
+  s.pass(20s); // all but ada sleep
+  auto awake = s.figures.users_activated.get();
+  auto told = [&](const std::string& n) {
+    auto found = s.store->load_activity(user_id::trusted(n)).value();
+    REQUIRE(found.size() == 1);
+    CHECK(found[0].first == s.room("lobby"));
+    return found[0].second.seq;
+  };
+  ada.say("lobby", "hi"); // #7
+  s.pass(1s);
+  ada.say("lobby", "ho"); // #8
+  s.pass(20s);
+  for (const auto& n : names)
+    CHECK(told(n) == 8);
+  CHECK(told("ada") == 8);
+  CHECK(s.figures.users_activated.get() == awake);
+  CHECK(s.store->load_activity(user_id::trusted("ada")).value()[0].second.epoch == s.epoch_of("lobby"));
+  s.perform("bob", op::any{op::leave{s.room("lobby")}});
+  CHECK(s.store->load_activity(user_id::trusted("bob")).value().empty());
+}
+
+TEST_CASE("what inboxes are told is written at once when a shard holds its share of it", "[user]") {
+  scene s{[](settings& c) {
+    c.users.activity_held = shard_count; // one each
+    c.rooms.activity_s = 3'600;
+  }};
+  auto ada = s.enter("ada");
+  ada.hello().create("lobby");
+  s.pass(1s);
+  CHECK(s.store->load_activity(user_id::trusted("ada")).value().size() == 1);
+}
+
 TEST_CASE("a refresh token is good for its session, and for nothing else", "[user]") {
   scene s;
   auto grant = granted(s.perform("", account::any{account::guest{""}}));

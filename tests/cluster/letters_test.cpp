@@ -66,6 +66,10 @@ TEST_CASE("a command comes as it went, without the way back", "[letters]") {
   CHECK(s.text == "hi");
   CHECK(s.reply_to == 7);
 
+  storage::activity_record activity{"e", 7, 1'764'000'000'000};
+  auto z = through<forward>(forward{1, 1, 0, false, user::command{ada, {}, user::activity{lobby, activity}}});
+  CHECK(std::get<user::activity>(std::get<user::command>(z.what).what).what == activity);
+
   user::command arrive{ada, {}, user::arrive{7, "s_1", {}}};
   auto y = through<forward>(forward{1, 1, 1, false, arrive});
   CHECK(std::get<user::arrive>(std::get<user::command>(y.what).what).session == "s_1");

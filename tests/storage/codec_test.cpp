@@ -81,6 +81,8 @@ TEST_CASE("rooms and members keep their form", "[codec]") {
 
 TEST_CASE("what belongs to a user keeps its form", "[codec]") {
   check_form(listed_room{});
+  check_form(activity_record{});
+  check_form(activity_record{"e", 41, 1'764'000'000'000});
   check_form(listed_room{"e", room_kind::private_, member_role::guest, 200, 199, true});
   check_form(account_record{});
   check_form(account_record{"$argon2id$", 1, true, true});
@@ -141,7 +143,7 @@ TEST_CASE("every key begins with its shard", "[keys]") {
     CHECK(keys::belongs(key, r.shard()));
     CHECK_FALSE(keys::belongs(key, (r.shard() + 1) % shard_count));
   }
-  for (auto& key : {keys::account(u), keys::session(u, "s"), keys::listed(u, r)}) {
+  for (auto& key : {keys::account(u), keys::session(u, "s"), keys::listed(u, r), keys::activity(u, r)}) {
     CHECK(static_cast<shard_id>(key[0]) == u.shard());
     CHECK(keys::belongs(key, u.shard()));
   }

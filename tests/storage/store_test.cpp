@@ -68,18 +68,24 @@ TEST_CASE_METHOD(store_fixture, "a user is loaded with account, sessions and roo
   x.put(ada, "s2", session);
   x.put(ada, room("a/b"), listed);
   x.put(ada, room("gone"), listed);
+  activity_record activity{"e1", 3, 1'764'000'000'000};
+  x.put(ada, room("a/b"), activity);
+  x.put(ada, room("gone"), activity);
   batch y(user("adam").shard());
   y.put(user("adam"), "s3", session);
   REQUIRE(commit(*db, {&x, &y}));
   batch z(ada.shard());
   z.erase_session(ada, "s2");
   z.erase(ada, room("gone"));
+  z.erase_activity(ada, room("gone"));
   REQUIRE(commit(*db, {&z}));
 
   auto image = db->load_user(ada).value();
   CHECK(image.account == account);
   CHECK(image.sessions == std::vector{std::pair{std::string("s1"), session}});
   CHECK(image.rooms == std::vector{std::pair{room("a/b"), listed}});
+  CHECK(db->load_activity(ada).value() == std::vector{std::pair{room("a/b"), activity}});
+  CHECK(db->load_activity(user("adam")).value().empty());
 }
 
 TEST_CASE_METHOD(store_fixture, "pages after a seq", "[store]") {
