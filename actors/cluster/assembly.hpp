@@ -34,7 +34,8 @@ public:
   assembly(house& in, caf::actor_system& system, lane& beat_on, front* links, std::function<void()> drained);
   ~assembly();
 
-  /// The node's key goes from etcd, so that others take over at once; then its links end. Ends within the deadline.
+  /// The node's key goes from etcd, so that others take over at once; then its links end. Blocks, until the deadline at
+  /// most.
   void stop(caf::actor_system& system, std::chrono::steady_clock::time_point deadline);
   /// No handle may be left when the actor system ends.
   void forget();
