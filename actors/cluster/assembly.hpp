@@ -3,6 +3,7 @@
 // is for.
 #pragma once
 
+#include "actors/beat.hpp"
 #include "actors/cluster/front.hpp"
 #include "actors/cluster/gateway.hpp"
 #include "actors/cluster/member.hpp"
@@ -52,8 +53,7 @@ private:
   std::unique_ptr<strand> member_strand_;
   std::unique_ptr<strand> survey_strand_;
   gateway::handle gateway_;
-  struct beat;
-  std::unique_ptr<beat> beat_;
+  beat::handle beat_;
 };
 
 } // namespace greenroom::cluster

@@ -66,6 +66,9 @@ outcome<credentials> sign_in(const node_flags& flags, const endpoint& to);
 /// Asks on the terminal, without an echo. Fails with bad_request if there is no terminal.
 outcome<std::string> ask_password(const std::string& user);
 
+/// 128 random bits, in hexadecimal: never the same twice.
+std::string random_id();
+
 /// Prints "greenroom: message" on the error output and answers 1.
 int complain(const failure& why);
 
