@@ -17,6 +17,12 @@ std::string what_of(const std::exception_ptr& e) {
 
 namespace {
 
+/// By tell_ahead(). CAF's own messages of high priority stay in their place: the last word of an actor must not come
+/// after the news that it has ended.
+bool is_ahead(const caf::mailbox_element& x) {
+  return x.mid.is_urgent_message() && x.content().size() == 1 && x.content().type(0).first == 0;
+}
+
 /// Whoever sent a request hears that it was not handled; our own messages are none.
 void send_back(const caf::mailbox_element& x) {
   caf::detail::sync_request_bouncer bouncer{caf::exit_reason::unknown};
@@ -42,15 +48,16 @@ void hosted_base::launch(caf::execution_unit*, bool, bool hide) {
 
 void hosted_base::enqueue(caf::mailbox_element_ptr element, caf::execution_unit*) {
   const auto& x = *element;
+  const bool ahead = is_ahead(x);
   bool refused = false;
   bool list = false;
   {
     std::lock_guard guard{mutex_};
-    refused = closed_ || (waiting_ >= mailbox_max_ && may_drop(x));
+    refused = closed_ || (!ahead && waiting_ >= mailbox_max_ && may_drop(x));
     if (refused) {
       lost_ = true; // seen by the burst that makes the mailbox full, or by the next one
     } else {
-      queue_.push(std::move(element));
+      (ahead ? ahead_ : queue_).push(std::move(element));
       ++waiting_;
       vital_signs::count(signs_->received, 1); // under the lock
       list = !std::exchange(listed_, true);
@@ -65,10 +72,10 @@ void hosted_base::enqueue(caf::mailbox_element_ptr element, caf::execution_unit*
 void hosted_base::drain(clock::time_point& since, size_t turn) {
   bool ended = getf(is_cleaned_up_flag); // a last message crossed the end
   bool lost = false;
-  mailbox_chain burst = [&] {
+  auto [ahead, burst] = [&] {
     std::lock_guard guard{mutex_};
     lost = std::exchange(lost_, false);
-    return std::move(queue_);
+    return std::pair{std::move(ahead_), std::move(queue_)};
   }();
   size_t count = 0;
   if (!ended) {
@@ -77,7 +84,9 @@ void hosted_base::drain(clock::time_point& since, size_t turn) {
         start();
       if (lost)
         on_loss();
-      for (; count < turn && !ending_ && !burst.empty(); ++count)
+      for (; !ending_ && !ahead.empty(); ++count)
+        handle(*ahead.pop());
+      for (turn += count; count < turn && !ending_ && !burst.empty(); ++count)
         handle(*burst.pop());
     } catch (...) {
       end_by_failure(what_of(std::current_exception()));
@@ -88,14 +97,15 @@ void hosted_base::drain(clock::time_point& since, size_t turn) {
   vital_signs::count(signs_->busy_ns, static_cast<uint64_t>((now - since).count()));
   since = now;
   if (ended || ending_) {
-    close(std::move(burst), std::move(failed_));
+    ahead.append(std::move(burst));
+    close(std::move(ahead), std::move(failed_));
     return;
   }
   {
     std::lock_guard guard{mutex_};
     waiting_ -= count; // what is left of the burst still waits
     queue_.prepend(std::move(burst));
-    listed_ = !queue_.empty() || lost_;
+    listed_ = !ahead_.empty() || !queue_.empty() || lost_;
     if (!listed_)
       return;
   }
@@ -130,7 +140,8 @@ void hosted_base::close(mailbox_chain rest, caf::error reason) {
   mailbox_chain later = [this] {
     std::lock_guard guard{mutex_};
     closed_ = true;
-    return std::move(queue_);
+    ahead_.append(std::move(queue_));
+    return std::move(ahead_);
   }();
   if (!getf(is_cleaned_up_flag)) {
     on_exit();

@@ -58,6 +58,15 @@ void tell(const Handle& to, Message&& message) {
     caf::anon_send(to, std::forward<Message>(message));
 }
 
+/// The same, ahead of all that waits in the mailbox of a hosted actor: for the few messages that a flood must not hold
+/// up, such as the end of a revoked session. Among each other they keep their order.
+/// REQUIRES: the message may overtake earlier ones of the same sender.
+template <class Handle, class Message>
+void tell_ahead(const Handle& to, Message&& message) {
+  if (to)
+    caf::anon_send<caf::message_priority::high>(to, std::forward<Message>(message));
+}
+
 /// What an exception says, for the vital signs.
 std::string what_of(const std::exception_ptr& e);
 
@@ -89,14 +98,18 @@ public:
     auto* n = std::exchange(first_, first_->next);
     return caf::mailbox_element_ptr{static_cast<caf::mailbox_element*>(n)};
   }
+  /// Puts `later` behind what is here.
+  void append(mailbox_chain&& later) noexcept {
+    if (later.empty())
+      return;
+    (first_ ? last_->next : first_) = std::exchange(later.first_, nullptr);
+    last_ = later.last_;
+  }
   /// Puts `earlier` before what is here.
   void prepend(mailbox_chain&& earlier) noexcept {
-    if (earlier.empty())
-      return;
-    earlier.last_->next = first_;
-    if (!first_)
-      last_ = earlier.last_;
-    first_ = std::exchange(earlier.first_, nullptr);
+    earlier.append(std::move(*this));
+    std::swap(first_, earlier.first_);
+    last_ = earlier.last_;
   }
 
 private:
@@ -109,7 +122,8 @@ private:
 class hosted_base : public caf::local_actor, public hosted {
 public:
   /// When `mailbox_max` messages wait, those that may_drop() names are dropped, and on_loss() is called afterwards.
-  /// Everything else must be bounded where it comes from.
+  /// Everything else must be bounded where it comes from. What was told ahead is handled first, even in the middle of a
+  /// flood: at most one turn later.
   hosted_base(caf::actor_config& cfg, host& on, actor_kind kind, std::string name, directory& living,
               size_t mailbox_max);
 
@@ -158,8 +172,9 @@ private:
   kept_signs signs_;
   const size_t mailbox_max_;
   std::mutex mutex_; // guards what follows
+  mailbox_chain ahead_;
   mailbox_chain queue_;
-  size_t waiting_ = 0;
+  size_t waiting_ = 0; // in both
   bool listed_ = false;
   bool closed_ = false;
   bool lost_ = false; // on_loss() is to be called

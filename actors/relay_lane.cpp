@@ -89,7 +89,7 @@ void relay_lane_actor::receive(const fan_out& x) {
 
 void relay_lane_actor::receive(const go_away& x) {
   for (const auto& [id, p] : present_)
-    tell(p.to, x);
+    tell_ahead(p.to, x);
 }
 
 void relay_lane_actor::receive(const list& x) {

@@ -87,28 +87,28 @@ void requester_actor::go(uint64_t ticket, open_call& c, const op::any& what) {
 }
 
 void requester_actor::go(uint64_t ticket, open_call& c, const account::any& what) {
-  std::visit(
-      overloaded{
-          [&](const account::register_user& x) { ask_user(ticket, x.user, x); },
-          [&](const account::log_in& x) { ask_user(ticket, x.user, x); },
-          [&](const account::guest& x) {
-            ask_user(ticket, user_id::trusted("guest-" + house_.random_text(guest_characters)), x);
-          },
-          [&](const account::refresh& x) {
-            auto user = user_id::parse(x.refresh_token.substr(0, x.refresh_token.find(':')), "refresh_token");
-            if (user)
-              ask_user(ticket, *user, x);
-            else
-              finish(ticket, fail(errc::unauthenticated, "refresh_token: unknown, expired or revoked"));
-          },
-          [&](const account::end_session& x) {
-            const auto& who = c.what->who;
-            bool own = x.session.empty() || x.session == who.session;
-            ask_user(ticket, who.user, user::end_session{own ? who.session : x.session, own ? who.expires_at : 0});
-          },
-          [&](const account::list_sessions& x) { list(ticket, c, x); },
-      },
-      what);
+  std::visit(overloaded{
+                 [&](const account::register_user& x) { ask_user(ticket, x.user, x); },
+                 [&](const account::log_in& x) { ask_user(ticket, x.user, x); },
+                 [&](const account::guest& x) {
+                   ask_user(ticket, user_id::trusted("guest-" + house_.random_text(guest_characters)), x);
+                 },
+                 [&](const account::refresh& x) {
+                   auto user = user_id::parse(x.refresh_token.substr(0, x.refresh_token.find(':')), "refresh_token");
+                   if (user)
+                     ask_user(ticket, *user, x);
+                   else
+                     finish(ticket, fail(errc::unauthenticated, "refresh_token: unknown, expired or revoked"));
+                 },
+                 [&](const account::end_session& x) {
+                   const auto& who = c.what->who;
+                   bool own = x.session.empty() || x.session == who.session;
+                   auto end = user::end_session{own ? who.session : x.session, own ? who.expires_at : 0};
+                   tell_ahead(house_.shard_of(who.user), user_command(ticket, who.user, std::move(end)));
+                 },
+                 [&](const account::list_sessions& x) { list(ticket, c, x); },
+             },
+             what);
 }
 
 /// Each lane knows its connections; other nodes are asked by the survey.
@@ -128,9 +128,13 @@ void requester_actor::list(uint64_t ticket, open_call& c, const account::list_se
 }
 
 template <class Command>
+user::ask requester_actor::user_command(uint64_t ticket, const user_id& user, Command what) {
+  return {std::make_shared<const user::command>(user::command{user, as_caller(ticket, user), std::move(what)})};
+}
+
+template <class Command>
 void requester_actor::ask_user(uint64_t ticket, const user_id& user, Command what) {
-  auto c = std::make_shared<const user::command>(user::command{user, as_caller(ticket, user), std::move(what)});
-  tell(house_.shard_of(user), user::ask{std::move(c)});
+  tell(house_.shard_of(user), user_command(ticket, user, std::move(what)));
 }
 
 void requester_actor::receive(const reply& x) {

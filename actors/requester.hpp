@@ -61,6 +61,8 @@ private:
   void go(uint64_t ticket, open_call& c, const account::any& what);
   void list(uint64_t ticket, open_call& c, const account::list_sessions& x);
   template <class Command>
+  user::ask user_command(uint64_t ticket, const user_id& user, Command what);
+  template <class Command>
   void ask_user(uint64_t ticket, const user_id& user, Command what);
   void finish(uint64_t ticket, answer what);
   void sweep();

@@ -204,8 +204,7 @@ void room_actor::receive(const tick&) {
     ask_for_tick();
 }
 
-// -- commands
-// ----------------------------------------------------------------------------------------------------------
+// -- commands --------------------------------------------------------------------------------------------------------
 
 void room_actor::perform(const command_ptr& c) {
   bool writes = std::holds_alternative<op::send>(c->what) || std::holds_alternative<op::create>(c->what) ||

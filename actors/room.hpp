@@ -12,6 +12,7 @@
 //   committed in that order up to the first failure. After a failure all that was admitted is refused, and the room is
 //   read anew before it goes on: a seq that was given out in memory may or may not be taken.
 // - A key is looked up before a seq is drawn; a key in flight waits for the first result.
+// - What makes or leaves a room carries no key: repeated, it is told by what it did, and gets the first answer.
 // - Commands of one connection take effect in the order in which they came.
 #pragma once
 
@@ -181,7 +182,6 @@ private:
   void create(const command_ptr& c, const op::create& x);
   void join(const command_ptr& c, const op::join& x);
   void leave(const command_ptr& c, const op::leave& x);
-  void left_before(const command_ptr& c, uint64_t seq);
   void send(const command_ptr& c, const op::send& x);
   void send_with(const command_ptr& c, const op::send& x, const storage::key_hash& key,
                  const outcome<std::pair<storage::lookup, storage::key_record>>& known);
@@ -212,6 +212,7 @@ private:
   storage::event next_event(storage::event_kind kind, const user_id& from);
   void commit(std::shared_ptr<const storage::batch> batch, pending p);
   void succeed(pending& p, uint32_t copies);
+  void repeat(const command_ptr& c, uint64_t seq);
   void finish(const command_ptr& c, uint64_t seq);
   void finish_awaiting();
   void publish(const event_ptr& e);

@@ -14,22 +14,21 @@ using storage::room_kind;
 namespace {
 
 constexpr size_t epoch_characters = 10;
+// A `create` that its maker repeats within this time is the same one. Once it is over, `exists` is the better answer.
+constexpr int64_t repetition_ms = 600'000;
 
 } // namespace
 
+/// Carries no key, and request ids are not remembered; so what the room knows of its making tells a repetition.
 void room_actor::create(const command_ptr& c, const op::create& x) {
   if (room_.is_direct()) {
     c->from.refuse(errc::bad_request, "room: a direct room exists without being created");
     return;
   }
-  bool own = c->from.retried && present() && record_->creator == c->from.user && record_->kind == x.kind &&
-             record_->title == x.title;
-  if (own && head_ == 0 && !pending_.empty()) {
-    pending_.front().causes.push_back(c); // is being made
-    return;
-  }
+  bool own = present() && record_->creator == c->from.user && record_->kind == x.kind && record_->title == x.title &&
+             record_->history_days == x.history_days && house_.now_ms() - record_->created < repetition_ms;
   if (own) {
-    c->from.answer(ok::any{ok::created{room_, record_->epoch, 1}}); // the first answer got lost
+    repeat(c, 1);
     return;
   }
   if (present()) {
@@ -77,23 +76,23 @@ void room_actor::leave(const command_ptr& c, const op::leave&) {
     c->from.refuse(errc::forbidden, "room: a direct room can't be left");
   else if (!present())
     c->from.refuse(errc::not_found, "room: no such room");
-  else if (auto m = members_.find(c->from.user);
-           c->from.retried && m != members_.end() && m->second.role == member_role::none)
-    left_before(c, m->second.since);
+  else if (auto m = members_.find(c->from.user); m != members_.end() && m->second.role == member_role::none)
+    repeat(c, m->second.since); // leaving again makes no event
   else if (role_of(c->from.user) == member_role::none)
     c->from.refuse(errc::not_member, "room: you are not a member");
   else
     change_member(c, member_change::left, member_role::none, std::nullopt);
 }
 
-/// A leave that is repeated, because its answer got lost or is still to come.
-void room_actor::left_before(const command_ptr& c, uint64_t seq) {
-  auto p =
-      std::find_if(pending_.begin(), pending_.end(), [&](const pending& x) { return x.what && x.what->seq == seq; });
-  if (p != pending_.end())
+/// The answer to what `seq` has done already, or is about to: the first one may have got lost, or is still to come.
+void room_actor::repeat(const command_ptr& c, uint64_t seq) {
+  auto is_it = [&](const pending& p) { return p.what && p.what->seq == seq; };
+  if (auto p = std::find_if(pending_.begin(), pending_.end(), is_it); p != pending_.end())
     p->causes.push_back(c);
+  else if (auto i = awaiting_effects_.find(seq); i != awaiting_effects_.end())
+    i->second.push_back(c);
   else
-    c->from.answer(ok::any{ok::left{seq}});
+    finish(c, seq);
 }
 
 /// One batch: the event, the seat, the effect on the user's list, and the room itself if it is new.

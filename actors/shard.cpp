@@ -96,7 +96,12 @@ shard_actor::user_activations::hooks shard_actor::user_hooks() {
         monitor(to);
         return user::handle{to};
       },
-      [](const user_id&, const user::handle& to, user::ask x) { tell(to, std::move(x)); },
+      [](const user_id&, const user::handle& to, user::ask x) {
+        if (std::holds_alternative<user::end_session>(x.what->what))
+          tell_ahead(to, std::move(x));
+        else
+          tell(to, std::move(x));
+      },
       [this](const user::handle& to) { tell(to, user::retire{stopping_}); },
       [](const user::ask& x) {
         auto why = fail(errc::unavailable, "users.active: too many users are awake");

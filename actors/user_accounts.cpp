@@ -261,7 +261,7 @@ void user_actor::forget_expired(storage::batch& batch) {
 void user_actor::close_connections(const std::string& session, const std::string& reason) {
   for (const auto& device : connections_)
     if (device.session == session)
-      tell(device.to, ended{close_code::revoked, reason, device.id});
+      tell_ahead(device.to, ended{close_code::revoked, reason, device.id});
 }
 
 } // namespace greenroom::user

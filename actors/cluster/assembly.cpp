@@ -34,7 +34,7 @@ public:
       return;
     spdlog::warn("what=sessions_unconfirmed reason=\"no lease for cluster.unconfirmed_ms\"");
     for (const auto& l : house_.relay_lanes)
-      tell(l, go_away{.at_once = true});
+      tell_ahead(l, go_away{.at_once = true});
   }
 
 private:
@@ -181,7 +181,7 @@ void assembly::know(std::vector<known_peer> nodes, front* links) {
 void assembly::send_clients_away() {
   house_.drains_since = house_.steady_ms(); // first: who has greeted after the lanes were told sees it
   for (const auto& l : house_.relay_lanes)
-    tell(l, go_away{});
+    tell_ahead(l, go_away{});
 }
 
 void assembly::received(const peer_ptr& from, std::vector<letter> letters) {

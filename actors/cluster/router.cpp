@@ -448,7 +448,7 @@ void router::tell_connection(const user::ended& what) {
   if (auto node = node_of_connection(what.connection); node != 0)
     post(node, ended_there{local_id(what.connection), what});
   else if (auto c = connections_.find(what.connection); c != connections_.end())
-    greenroom::tell(std::get<user::arrive>(c->second->what).to, what);
+    tell_ahead(std::get<user::arrive>(c->second->what).to, what);
 }
 
 void router::tell(uint32_t node, const room_id& room, const relay_news& what) { post(node, news{room, what}); }

@@ -111,6 +111,18 @@ private:
   std::thread thread_;
 };
 
+/// Notes what it handles.
+class noter_actor : public hosted_actor<noter_actor, player> {
+public:
+  noter_actor(caf::actor_config& cfg, host& on, directory& living, std::vector<uint64_t>& notes)
+      : hosted_actor(cfg, on, actor_kind::room, {}, living), notes_(notes) {}
+  void receive(const ball& x) { notes_.push_back(x.number); }
+  void receive(const finish&) { quit(); }
+
+private:
+  std::vector<uint64_t>& notes_;
+};
+
 /// A host that runs when told to.
 class host_by_hand final : public host {
 public:
@@ -242,4 +254,37 @@ TEST_CASE("what waits since an earlier turn counts against the bound of a mailbo
   tell(to, finish{});
   while (on.step())
     ;
+}
+
+TEST_CASE("what is told ahead is handled first, however much waits, in its own order", "[host]") {
+  directory living;
+  std::vector<uint64_t> notes;
+  two_workers config;
+  caf::actor_system system{config};
+  host_by_hand on{2};
+  player to = system.spawn<noter_actor>(on, living, notes);
+  for (uint64_t i = 1; i <= 6; ++i)
+    tell(to, ball{0, i, 0, nullptr});
+  tell_ahead(to, ball{0, 101, 0, nullptr});
+  tell_ahead(to, ball{0, 102, 0, nullptr});
+  on.step();
+  CHECK(notes == std::vector<uint64_t>{101, 102, 1, 2});
+  notes.clear();
+  tell_ahead(to, ball{0, 103, 0, nullptr});
+  on.step();
+  CHECK(notes == std::vector<uint64_t>{103, 3, 4});
+  notes.clear();
+  SECTION("also the end, which drops what waits") {
+    tell_ahead(to, finish{});
+    on.step();
+    CHECK(notes.empty());
+  }
+  SECTION("and what waits loses nothing by it") {
+    while (on.step())
+      ;
+    CHECK(notes == std::vector<uint64_t>{5, 6});
+    tell(to, finish{});
+    on.step();
+  }
+  CHECK(living.count(actor_kind::room) == 0);
 }

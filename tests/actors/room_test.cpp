@@ -119,6 +119,30 @@ TEST_CASE("who may do what", "[room]") {
   CHECK(eve.heard().back() == "2 not_member");
 }
 
+TEST_CASE("to make or to leave a room again, as after a lost answer, gets the first answer and makes no event",
+          "[room]") {
+  scene s;
+  auto ada = s.enter("ada"), bob = s.enter("bob");
+  ada.hello().create("lobby").create("lobby").create("lobby", storage::room_kind::private_);
+  CHECK(ada.heard() == lines{"1 hello ada", "2 created lobby#1", "3 created lobby#1", "4 exists"});
+  bob.hello().join("lobby").ask(3, op::leave{s.room("lobby")}).ask(4, op::leave{s.room("lobby")});
+  CHECK(bob.heard() == lines{"1 hello bob", "2 joined #2 2/2", "3 left #3", "lobby#3 bob left", "4 left #3"});
+  SECTION("after a restart") {
+    ada.hang_up(), bob.hang_up();
+    s.restart();
+    auto ada_again = s.enter("ada"), bob_again = s.enter("bob");
+    ada_again.hello().create("lobby");
+    CHECK(ada_again.heard().back() == "2 created lobby#1");
+    bob_again.hello().ask(2, op::leave{s.room("lobby")});
+    CHECK(bob_again.heard().back() == "2 left #3");
+  }
+  SECTION("but ten minutes later the room is simply there") {
+    s.clock += 600'000;
+    ada.create("lobby");
+    CHECK(ada.heard().back() == "5 exists");
+  }
+}
+
 TEST_CASE("joining again makes no event; leaving ends the stream with the leaver's own event", "[room]") {
   scene s;
   auto ada = s.enter("ada"), phone = s.enter("bob"), laptop = s.enter("bob", 1);

@@ -102,6 +102,26 @@ TEST_CASE("logging out closes the session's connections and keeps its tokens ref
   CHECK(later.socket().closed == close_code::revoked);
 }
 
+TEST_CASE("the end of a session overtakes what its connection has been flooded with", "[user]") {
+  scene s;
+  auto ada = s.enter("ada");
+  ada.hello().create("lobby");
+  auto grant = granted(s.perform("", account::any{account::guest{"phone"}}));
+  auto name = grant.who.user.str();
+  auto flooder = s.enter(name, 1);
+  flooder.hello(name + "/" + grant.who.session.substr(2)).join("lobby");
+  flooder.heard(), ada.heard();
+  s.stuck_lane = 1;
+  for (int i = 0; i < 1'000; ++i)
+    flooder.say_later("lobby", "and on, and on");
+  CHECK(s.perform(name, account::any{account::end_session{}}, grant.who.session).has_value());
+  s.stuck_lane = std::nullopt;
+  s.run();
+  CHECK(flooder.socket().closed == close_code::revoked);
+  CHECK(flooder.heard().empty());
+  CHECK(ada.heard().empty());
+}
+
 TEST_CASE("a refresh token is good for its session, and for nothing else", "[user]") {
   scene s;
   auto grant = granted(s.perform("", account::any{account::guest{""}}));

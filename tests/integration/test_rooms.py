@@ -14,6 +14,8 @@ def test_create_makes_the_creator_the_owner(shared, own, tls):
     joined = alice.request("join", room=room)
     assert joined["role"] == "owner" and joined["seq"] == 1 and joined["epoch"] == made["epoch"]
     assert joined["member_count"] == 1 and joined["online_count"] == 1
+    repeated = alice.request("create", room=room, kind="public", title="A room", history_days=0)
+    assert repeated == made, "the answer got lost, and the client asks again"
     alice.refused("create", "exists", room=room)
     alice.leave()
 
@@ -32,6 +34,7 @@ def test_join_makes_one_member_event_and_leave_another(shared, own, tls):
     bob.request("leave", room=room)
     event = alice.event("member", room=room)
     assert (event["seq"], event["change"], event["user"]) == (3, "left", own("bob"))
+    assert bob.request("leave", room=room)["seq"] == 3, "leaving again made an event"
     alice.request("send", room=room, key="k1", text="are you there?")
     bob.settle()
     assert not bob.has_event("message"), "leave did not end the subscription"
