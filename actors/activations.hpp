@@ -27,15 +27,17 @@ public:
     int64_t idle_ms = 60'000; // unused that long: retire
   };
   struct hooks {
+    // Called from within the functions below; must not call them.
     std::function<Handle(const Id&)> spawn;
     std::function<void(const Id&, const Handle&, Ask)> deliver;
     std::function<void(const Handle&)> retire;
-    std::function<void(const Ask&)> refuse;
-    std::function<int64_t()> now_ms; // of a clock that never goes back
+    std::function<void(const Ask&)> refuse; // over rules::hold, or the shard ends: unavailable
+    std::function<int64_t()> now_ms;        // of a clock that never goes back
   };
 
   activations(rules r, hooks h) : rules_(r), hooks_(std::move(h)) {}
 
+  /// Gives the command to the id's actor, which is woken if need be; or keeps it until there is one; or refuses it.
   void take(const Id& id, Ask ask) {
     if (stopping_) {
       hooks_.refuse(ask);
@@ -82,6 +84,7 @@ public:
     touch(i->second);
   }
 
+  /// Asks the actor to end. It answers with ended() or stays(), in its own time.
   void retire(const Id& id) {
     if (auto i = slots_.find(id); i != slots_.end() && !i->second.retiring)
       retire(i->second);
@@ -119,7 +122,7 @@ public:
     serve_queue();
   }
 
-  /// The id whose actor this is; for actors that died without a word.
+  /// The id whose actor this is; for actors that died without a word: looks at all of them.
   std::optional<Id> id_of(uint64_t actor) const {
     for (const auto& [id, s] : slots_)
       if (s.to.id() == actor)
@@ -127,6 +130,7 @@ public:
     return std::nullopt;
   }
 
+  /// Retires who was not used for rules::idle_ms. To be called now and then.
   void retire_idle() {
     auto now = hooks_.now_ms();
     // The list is in the order of use: stop at the first that is young enough.

@@ -20,9 +20,11 @@ public:
   bool leave(const user_id& user);
   /// Another node says that a member has come online there, or gone. REQUIRES: 0 < node < 64.
   void report(uint32_t node, const user_id& user, bool on);
+  /// All that the node has reported is void: it is gone.
   void forget(uint32_t node);
 
   bool online(const user_id& user) const { return here_or_there(user); }
+  /// Members online, on all nodes, each once.
   uint64_t count() const noexcept { return members_; }
   /// As if the user listened already.
   uint64_t count_with(const user_id& user, bool member) const {

@@ -25,6 +25,7 @@ struct caller {
   uint32_t node = 0;       // on which the connection is; 0: on this one
   bool retried = false;    // the command may have been carried out before
 
+  // Neither waits nor fails: an asker that is gone hears nothing.
   void answer(greenroom::answer what) const { tell(to, reply{ticket, std::move(what)}); }
   void refuse(errc code, std::string message) const { answer(fail(code, std::move(message))); }
 };

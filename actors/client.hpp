@@ -9,6 +9,8 @@ namespace greenroom {
 class client {
 public:
   virtual ~client() = default;
+  /// A frame that could be read, or one that could not. Never refused here: the connection stops reading
+  /// (transport::hold) when limits.in_flight are unanswered, and takes what was read before.
   virtual void receive(request r) = 0;
   virtual void receive(bad_frame f) = 0;
   /// The outbox fell below half of its bound.

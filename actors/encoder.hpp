@@ -14,6 +14,7 @@ namespace greenroom {
 /// Finished bytes for the socket, the WebSocket header included; immutable and shared by everybody who gets them.
 using frame = std::shared_ptr<const std::string>;
 
+/// Pure; any thread. Never fails: what it is given was checked, or made, by the house.
 class encoder {
 public:
   virtual ~encoder() = default;
@@ -25,6 +26,7 @@ public:
   virtual frame subscribed(const room_id& room, const position& from) const = 0;
   virtual frame typing(const room_id& room, const user_id& user, bool on) const = 0;
   virtual frame read(const room_id& room, const user_id& user, uint64_t seq) const = 0;
+  /// The client's token ends at `expires_at`, in ms since 1970 UTC.
   virtual frame expiring(int64_t expires_at) const = 0;
   /// The client should connect anew, to another node, after `reconnect_ms`.
   virtual frame goaway(uint32_t reconnect_ms, std::string_view reason) const = 0;

@@ -1,5 +1,5 @@
-// hasher: Argon2id on a thread of its own, so that a login never delays a message. One hash takes tens of milliseconds
-// and auth.argon2_mem_mb of memory; how many may wait is bounded by auth.hash_queue.
+// hasher: Argon2id (RFC 9106), by libsodium, on a thread of its own, so that a login never delays a message. One hash
+// takes tens of milliseconds and auth.argon2_mem_mb of memory; how many may wait is bounded by auth.hash_queue.
 //
 // In   hash, verify
 // Out  hashed, verified, always

@@ -1,5 +1,6 @@
 #include "actors/node.hpp"
 
+#include "actors/beat.hpp"
 #include "actors/cluster/assembly.hpp"
 #include "actors/connection.hpp"
 #include "actors/house.hpp"
@@ -23,7 +24,7 @@
 namespace greenroom {
 namespace {
 
-constexpr uint64_t tick_ms = 1'000;
+constexpr uint64_t tick_ms = 1'000; // of the shards
 constexpr auto stop_limit = std::chrono::seconds(20);
 
 std::string random_text(size_t characters) {
@@ -63,31 +64,6 @@ struct system_config : caf::actor_system_config {
   }
 };
 
-/// The one clock of the node's shards, on the first lane: no CAF timer that a shutdown would have to wait for.
-struct clock_stop {
-  using local = message_tag;
-};
-using clock_handle = caf::typed_actor<caf::reacts_to<clock_stop>>;
-class clock_actor : public lane_actor<clock_actor, clock_handle> {
-public:
-  clock_actor(caf::actor_config& cfg, house& in, lane& on)
-      : lane_actor(cfg, on, actor_kind::clock, {}, in.living, 16), house_(in), tick_([this] { tick(); }) {}
-
-  void receive(const clock_stop&) { quit(); }
-  void on_exit() override { tick_.cancel(); }
-
-private:
-  void start() override { tick(); }
-  void tick() {
-    for (const auto& s : house_.shards)
-      tell(s, shard::tick{});
-    here().timers().arm(tick_, tick_ms);
-  }
-
-  house& house_;
-  timer_wheel::entry tick_;
-};
-
 /// Has its turn on a lane when whatever the lane was running before has returned.
 class passage : public hosted {
 public:
@@ -112,9 +88,9 @@ struct node::impl {
   system_config config; // must outlive the system
   caf::actor_system system;
   const std::vector<lane*> lanes;
-  std::list<passage> passages;               // at the end, one per lane
-  std::vector<requester::handle> requesters; // by lane index
-  clock_handle clock;
+  std::list<passage> passages;                // at the end, one per lane
+  std::vector<requester::handle> requesters;  // by lane index
+  beat::handle clock;                         // of the shards
   std::unique_ptr<cluster::assembly> cluster; // null: the node is by itself
   std::atomic<bool> stopping{false};
   bool stopped = false;
@@ -143,7 +119,10 @@ node::node(parts p) {
     h.strands.push_back(std::make_unique<strand>(system, p.config.scheduler.throughput));
   for (unsigned s = 0; s < shard_count; ++s)
     h.shards.push_back(system.spawn<shard::shard_actor>(h, static_cast<shard_id>(s)));
-  impl_->clock = system.spawn<clock_actor>(h, *p.lanes.front());
+  impl_->clock = system.spawn<beat::beat_actor>(*p.lanes.front(), std::string(), h.living, tick_ms, [&h] {
+    for (const auto& s : h.shards)
+      tell(s, shard::tick{});
+  });
   if (h.cluster)
     impl_->cluster = std::make_unique<cluster::assembly>(h, system, *p.lanes.front(), p.front, std::move(p.drained));
 }
@@ -195,7 +174,7 @@ bool node::stop() {
     return impl_->stopped;
   auto& h = impl_->home;
   auto deadline = std::chrono::steady_clock::now() + stop_limit;
-  tell(impl_->clock, clock_stop{});
+  tell(impl_->clock, beat::stop{});
   for (const auto& r : impl_->requesters)
     tell(r, requester::stop{});
   if (impl_->cluster)
@@ -257,7 +236,7 @@ bool node::stop() {
   h.relay_lanes.clear();
   h.shards.clear();
   impl_->requesters.clear();
-  impl_->clock = clock_handle{};
+  impl_->clock = beat::handle{};
   return true;
 }
 

@@ -54,7 +54,8 @@ public:
   /// once, later, on the lane's thread, at the latest after limits.request_ms (then with unavailable). Only create,
   /// join, leave, send, history, read, members and rooms.
   void perform(lane& on, const identity& who, op::any what, std::function<void(answer)> done);
-  /// The same for accounts. `who` may be empty for register, log_in, guest and refresh.
+  /// The same for accounts. `who` may be empty for register, log_in, guest and refresh. An answer about a password may
+  /// take as long as limits.request_ms, too: it waits for the hasher.
   void perform(lane& on, const identity& who, account::any what, std::function<void(answer)> done);
 
   /// New limits for everything that happens from now on. Any thread.

@@ -22,6 +22,9 @@ namespace greenroom {
 struct house;
 
 // -- answers ---------------------------------------------------------------------------------------------------------
+// A failure is unavailable while the store is being opened anew, or can't be read, and internal where it is damaged;
+// the reason is in the log.
+/// With rooms.ring_events and rooms.ring_bytes of its last events; nullopt: there is no such room.
 struct room_loaded {
   using local = message_tag;
   std::shared_ptr<const outcome<std::optional<storage::room_image>>> what;
@@ -37,10 +40,12 @@ struct activity_loaded {
   uint64_t ticket = 0;
   std::shared_ptr<const outcome<std::vector<std::pair<room_id, storage::activity_record>>>> what;
 };
+/// At most reader::effects_max of them.
 struct effects_loaded {
   using local = message_tag;
   std::shared_ptr<const outcome<std::vector<storage::effect_record>>> what;
 };
+/// `more`: further ones in the direction asked for, within the room's bounds.
 struct page_read {
   using local = message_tag;
   uint64_t token = 0;
@@ -68,6 +73,7 @@ struct log_found {
   uint64_t token = 0;
   std::shared_ptr<const outcome<part>> what;
 };
+/// After a failure, and after the last piece, the snapshot is dropped.
 struct snapshot_read {
   using local = message_tag;
   struct piece {
@@ -120,7 +126,7 @@ struct read_page {
   uint64_t first = 1; // lowest seq kept
   uint64_t head = 0;  // highest seq committed
   uint32_t limit = 50;
-  uint32_t bytes = 0;
+  uint32_t bytes = 0; // about; one event comes in any case
   uint64_t token = 0;
   caf::typed_actor<caf::reacts_to<page_read>> to;
 };
@@ -141,11 +147,12 @@ struct read_log {
   using local = message_tag;
   shard_id shard = 0;
   uint64_t after = 0; // index
-  size_t bytes = 0;
+  size_t bytes = 0;   // about; one entry comes in any case
   uint64_t token = 0;
   caf::typed_actor<caf::reacts_to<log_found>> to;
 };
-/// The next piece of about `bytes`.
+/// The next piece of about `bytes`. Fails with unavailable if this reader has snapshots_max open, or the snapshot was
+/// dropped.
 struct read_snapshot {
   using local = message_tag;
   shard_id shard = 0;

@@ -21,6 +21,7 @@
 namespace greenroom::relay {
 
 // -- from the room ---------------------------------------------------------------------------------------------------
+/// An event that is committed; in the order of seq.
 struct publish {
   using local = message_tag;
   std::shared_ptr<const storage::event> what;
@@ -37,11 +38,13 @@ struct refuse {
   caller from;
   failure why;
 };
+/// Ephemeral, like the next one: may be lost on the way.
 struct typing {
   using local = message_tag;
   user_id user;
   bool on = false;
 };
+/// How far a user has read.
 struct receipt {
   using local = message_tag;
   user_id user;
@@ -68,6 +71,7 @@ struct recount {
   uint64_t attaches = 0;
 };
 // -- to itself -------------------------------------------------------------------------------------------------------
+/// rooms.gather_ms have passed since the last fan-out.
 struct gather_due {
   using local = message_tag;
 };

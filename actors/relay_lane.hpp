@@ -103,6 +103,7 @@ struct gone {
 using relay_handle = caf::typed_actor<caf::reacts_to<confirmed>, caf::reacts_to<gone>>;
 
 // -- from connections ------------------------------------------------------------------------------------------------
+/// The connection has said hello, or is in another session now.
 struct enter {
   using local = message_tag;
   uint64_t connection = 0;
@@ -117,6 +118,7 @@ struct leave {
   user_id user;
   std::vector<uint64_t> relays;
 };
+/// It no longer listens to that relay; the lane tells the relay.
 struct unlisten {
   using local = message_tag;
   uint64_t connection = 0;

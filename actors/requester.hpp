@@ -23,6 +23,7 @@ struct house;
 
 namespace requester {
 
+/// `done` is called on the lane's thread, at the latest after limits.request_ms, then with unavailable.
 struct call {
   identity who;
   std::variant<op::any, account::any> what;

@@ -1,5 +1,8 @@
 // requests: what a client can ask and what it can be answered, free of any wire format. The codec in net/ turns frames
 // into these and back; connection actors and REST use the same ones.
+//
+// What is asked is within the bounds of `limits` and of net/README.md: the codec has refused everything else. Times are
+// in ms since 1970 UTC.
 #pragma once
 
 #include "config/ids.hpp"
@@ -24,8 +27,8 @@ struct position {
 /// Who a token says the client is. Made by token_verifier only.
 struct identity {
   user_id user;
-  std::string session;    // the claim `sid`, or one derived from the token where the issuer gives none
-  int64_t expires_at = 0; // ms since 1970 UTC
+  std::string session; // the claim `sid`, or one derived from the token where the issuer gives none
+  int64_t expires_at = 0;
   bool admin = false;
 };
 
@@ -56,7 +59,7 @@ struct create {
   room_id room;
   storage::room_kind kind = storage::room_kind::public_;
   std::string title;
-  uint32_t history_days = 0;
+  uint32_t history_days = 0; // 0: for ever
 };
 struct join {
   room_id room;
@@ -75,10 +78,10 @@ struct unsubscribe {
 struct send {
   std::optional<room_id> room; // exactly one of room and to
   std::optional<user_id> to;
-  std::string key;
+  std::string key; // 1 to 64 visible ASCII characters: a retry under the same one is the same message
   std::string text;
-  std::string data; // a JSON object as compact text, or empty
-  uint64_t reply_to = 0;
+  std::string data;      // a JSON object as compact text, or empty
+  uint64_t reply_to = 0; // a seq of the room; 0: to nothing
 };
 struct history {
   enum class from : uint8_t { before, after, around, at };
@@ -86,11 +89,11 @@ struct history {
   from where = from::before;
   uint64_t seq = UINT64_MAX; // before, after, around; UINT64_MAX: from the end
   int64_t ts = 0;            // at
-  uint32_t limit = 50;
+  uint32_t limit = 50;       // at most limits.history_page; fewer where limits.page_bytes is met first
 };
 struct read {
   room_id room;
-  uint64_t seq = 0;
+  uint64_t seq = 0; // everything up to it has been read
 };
 struct typing {
   room_id room;
@@ -210,16 +213,16 @@ struct sent {
   uint64_t seq = 0;
   int64_t ts = 0;
   bool duplicate = false;
-  uint32_t replicas = 1;
-  uint32_t synced = 1;
+  uint32_t replicas = 1; // stores that hold it
+  uint32_t synced = 1;   // of these, on stable storage: all of them
 };
 struct page { // history
   room_id room;
   std::string epoch;
   std::vector<storage::event> events; // oldest first
-  bool more = false;
-  uint64_t first = 1;
-  uint64_t as_of = 0;
+  bool more = false;                  // in the direction asked for; around: towards the newer
+  uint64_t first = 1;                 // lowest seq that the room keeps
+  uint64_t as_of = 0;                 // the room's last seq when the page was made
 };
 struct read {
   uint64_t seq = 0; // the read position, which only moves forward
@@ -241,7 +244,7 @@ struct inbox_room {
 };
 struct rooms {
   std::vector<inbox_room> list;
-  std::string next;
+  std::string next; // as above
 };
 struct grant { // register, log in, guest, refresh: what a token is made from
   identity who;

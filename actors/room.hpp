@@ -40,6 +40,8 @@ struct pulled {
   std::vector<std::shared_ptr<const storage::event>> events;
   uint64_t head = 0;
 };
+/// Answered with one page, within limits.page_bytes and a quarter of limits.outbox_bytes; an empty one where the store
+/// can't be read now.
 struct pull {
   std::string epoch;
   uint64_t after = 0;

@@ -15,7 +15,7 @@ namespace greenroom {
 class timer_wheel {
 public:
   static constexpr uint32_t tick_ms = 100;
-  static constexpr uint32_t slots = 512; // one round: 51 s
+  static constexpr uint32_t slots = 512; // one round: 51 s; what is due later passes its slot unfired until then
 
   /// A deadline that its owner embeds. Ends with its owner.
   class entry {
@@ -42,7 +42,7 @@ public:
   timer_wheel(const timer_wheel&) = delete;
   timer_wheel& operator=(const timer_wheel&) = delete;
 
-  /// Fires `e` once, `ms` from now or up to one tick later; an armed entry is moved.
+  /// Fires `e` once, `ms` from now or up to two ticks later; an armed entry is moved.
   void arm(entry& e, uint64_t ms);
   /// Called every tick_ms. Runs what is due; fired owners may arm, cancel and destroy any entry.
   void tick();

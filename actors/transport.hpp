@@ -26,7 +26,7 @@ public:
   /// Appends finished bytes to the outbox; they leave with the lane's next flush. False: the outbox is over its bound
   /// even without its ephemeral frames; nothing was taken, and the caller closes with slow_consumer.
   virtual bool write(const frame& bytes, delivery how) = 0;
-  /// Stops and restarts reading from the socket. What was read already is still handed over.
+  /// Stops (`on`) and restarts reading from the socket. What was read already is still handed over.
   virtual void hold(bool on) = 0;
   /// Sends what is queued (for slow_consumer: drops it), then a close frame, then ends the connection. Later writes are
   /// ignored. The connection actor is told `closed` afterwards, as at any other end.

@@ -58,11 +58,14 @@ struct ended {
 using member_connection = caf::typed_actor<caf::reacts_to<welcome>, caf::reacts_to<listed>, caf::reacts_to<ended>>;
 
 // -- commands --------------------------------------------------------------------------------------------------------
+/// A connection has shown a good token. Answered by `welcome`: the user's rooms; or a refusal, with which it closes:
+/// the session was revoked, or there are limits.connections_per_user.
 struct arrive {
   uint64_t connection = 0;
   std::string session;
   member_connection to;
 };
+/// It has ended; that it was not known is no mistake.
 struct depart {
   uint64_t connection = 0;
 };
@@ -77,11 +80,13 @@ struct mark_read {
   std::string epoch;
   uint64_t seq = 0;
 };
+/// The answer to `effect`, when it is durable.
 struct effect_applied {
   using local = message_tag;
   storage::effect_record what;
   uint64_t ticket = 0;
 };
+/// From another shard, until it was answered: may come any number of times.
 struct effect {
   storage::effect_record what;
   caf::typed_actor<caf::reacts_to<effect_applied>> origin;
@@ -91,9 +96,10 @@ struct activity {
   room_id room;
   storage::activity_record what;
 };
+/// Revokes it and closes its connections; not_found: the user has no such session.
 struct end_session {
   std::string session;
-  int64_t expires_at = 0; // of the caller's token
+  int64_t expires_at = 0; // of the caller's token, ms since 1970 UTC; 0: the session is not the caller's own
 };
 
 struct command {

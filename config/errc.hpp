@@ -15,19 +15,25 @@ enum class errc : uint8_t {
   unauthenticated,
   /// The user is known, but may not do this.
   forbidden,
+  /// There is no such room, session or path.
   not_found,
   /// The room or the account is there already.
   exists,
   /// A field, frame or list is over its limit; the message names the limit.
   too_large,
+  /// Too often; the answer says when again.
   rate_limited,
+  /// The room is known, but only its members may do this.
   not_member,
+  /// The user may not speak in the room. Reserved: no answer has it yet.
   muted,
+  /// The user may not enter the room. Reserved: no answer has it yet.
   banned,
   /// The idempotency key was used for another content, or the base of an edit is stale.
   conflict,
   /// Not now: the write could not be made durable, or a bound was reached. The same request may be tried again.
   unavailable,
+  /// The protocol may know it, this server does not.
   unsupported,
   /// A mistake of ours.
   internal,
@@ -72,7 +78,7 @@ constexpr std::string_view to_string(errc code) noexcept {
 /// Whether the same request, unchanged, may succeed later.
 constexpr bool retryable(errc code) noexcept { return code == errc::rate_limited || code == errc::unavailable; }
 
-/// The HTTP status that REST answers with.
+/// The HTTP status that REST answers with (RFC 9110 section 15).
 constexpr unsigned http_status(errc code) noexcept {
   switch (code) {
   case errc::bad_request:

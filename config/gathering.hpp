@@ -15,6 +15,7 @@ class gathering {
 public:
   gathering();
 
+  /// Notes a mistake; `key` is empty when it is not about a key. See config::mistake.
   void complain(std::string where, std::string key, std::string message);
 
   /// Stores the value, or complains and marks the key as spoilt: relations say nothing about a key whose value is not
@@ -39,7 +40,7 @@ private:
   std::vector<bool> spoilt_;
 };
 
-/// Reads the TOML file at `path`; that it cannot be read is a mistake.
+/// Reads the TOML file (v1.0.0) at `path`; that it cannot be read, or is longer than file_bytes_max, is a mistake.
 void read_file(const std::string& path, gathering& into);
 
 /// Checks what keys demand of each other.

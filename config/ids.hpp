@@ -16,8 +16,8 @@ namespace greenroom {
 inline constexpr unsigned shard_count = 128;
 using shard_id = uint8_t;
 
-/// The shard of a user or room id. Fixed for ever: stored keys begin with it. 64-bit FNV-1a, finished by the mixer of
-/// MurmurHash3 (fmix64), modulo shard_count.
+/// The shard of a user or room id. Fixed for ever: stored keys begin with it. 64-bit FNV-1a (Fowler, Noll, Vo),
+/// finished by the mixer of Appleby's MurmurHash3 (fmix64), modulo shard_count.
 shard_id shard_of(std::string_view id) noexcept;
 
 /// A user's name: `[a-z0-9][a-z0-9._-]{0,31}`.
@@ -39,9 +39,8 @@ private:
   std::string text_;
 };
 
-/// A room's name: `[a-z0-9][a-z0-9._-]{0,63}`, with an optional `namespace/` before it (`[a-z0-9][a-z0-9._-]{0,31}`),
-/// or
-/// `@alice+bob`, the direct room of two users, whose names stand in byte order.
+/// A room's name: `[a-z0-9][a-z0-9._-]{0,63}`, with an optional `namespace/` before it (`[a-z0-9][a-z0-9._-]{0,31}`);
+/// or `@alice+bob`, the direct room of two users, whose names stand in byte order. At most 97 bytes.
 class room_id {
 public:
   room_id() = default;

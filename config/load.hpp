@@ -62,6 +62,7 @@ inline constexpr std::string_view default_file = "greenroom.toml";
 /// A larger file is refused: it is not a configuration.
 inline constexpr size_t file_bytes_max = 1'048'576;
 
+/// Reads everything, and goes on after each mistake, so that all of them are named. Blocks while it reads the file.
 load_result load(const sources& from);
 
 /// The environment of a process (the third argument of main), as `sources` wants it.

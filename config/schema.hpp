@@ -75,6 +75,7 @@ const field* find(std::string_view name);
 /// The environment variable that sets a key: GREENROOM_LISTEN_PORT.
 std::string variable_of(const field& f);
 
+/// What the key holds now; an enumeration as its word.
 value read(const field& f, const settings& from);
 
 /// Stores `v` after a check of type, bounds, words and form. Answers the complaint and leaves `into` alone if it fails.
@@ -83,7 +84,7 @@ std::optional<std::string> write(const field& f, settings& into, value v);
 /// Stores a value given as text (environment, flag); lists are separated by commas, an empty text is an empty list.
 std::optional<std::string> write_text(const field& f, settings& into, std::string_view text);
 
-/// As TOML: 8080, true, "text", ["a", "b"].
+/// As TOML (v1.0.0): 8080, true, "text", ["a", "b"]; texts are escaped where they need it.
 std::string to_toml(const value& v);
 
 /// For people: "1024 to 65536 bytes", `"text" or "json"`, "at most 64 entries".
@@ -93,7 +94,8 @@ std::string bounds_of(const field& f);
 /// `name` has no dot; empty if nothing is near.
 std::string nearest(std::string_view name);
 
-/// The candidate with the smallest edit distance to `word`, if that is small enough to be a slip of the finger.
+/// The candidate with the smallest edit distance to `word`, if that is small enough to be a slip of the finger: one
+/// letter in three. nullopt also for a word of more than 100 bytes.
 std::optional<std::string> nearest_of(std::string_view word, std::span<const std::string> candidates);
 
 } // namespace greenroom::config

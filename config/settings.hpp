@@ -1,5 +1,5 @@
 // settings: every value that an operator can set, typed, with its default. Names, units, bounds and texts of the keys
-// stand in config/schema.cpp; this is what the rest of the house reads.
+// stand in config/schema_table.cpp; this is what the rest of the house reads.
 //
 // A copy is handed to each part at start. What SIGHUP may change lives in `limits` and `log_level`; those are read
 // through shared pointers to immutable copies, never changed in place.

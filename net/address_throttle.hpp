@@ -1,8 +1,9 @@
 // address_throttle: how often one address may try something, in memory of a fixed size.
 //
 // A table of cells that are picked by a keyed hash of the address; each holds one number (the generic cell rate
-// algorithm). Nothing is allocated or evicted, so an attacker with many addresses can neither fill it nor push out his
-// own record. Two addresses that share a cell share its budget; without the key nobody can aim at another's cell.
+// algorithm of ITU-T I.371). Nothing is allocated or evicted, so an attacker with many addresses can neither fill it
+// nor push out his own record. Two addresses that share a cell share its budget; without the key nobody can aim at
+// another's cell.
 //
 // Threads: any.
 #pragma once

@@ -50,6 +50,7 @@ public:
     return {verdict::welcome, admission{*this, address}};
   }
 
+  /// Places that are taken.
   uint32_t total() {
     std::lock_guard guard{mutex_};
     return total_;

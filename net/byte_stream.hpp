@@ -36,8 +36,9 @@ public:
   /// For its deadline, its options, and to close it.
   boost::beast::tcp_stream& socket() noexcept;
 
-  /// Connects to the first of `at` that answers, then says hello if it is TLS: to `host`, whose name the certificate
-  /// must have if the context verifies. `tcp_failed`, if given, is told which of the two it was.
+  /// The socket's deadline counts for all of it. Connects to the first of `at` that answers, then says hello if it is
+  /// TLS: to `host`, whose name the certificate must have if the context verifies. `tcp_failed`, if given, is told
+  /// which of the two it was.
   boost::asio::awaitable<error_code> open(std::vector<boost::asio::ip::tcp::endpoint> at, std::string host,
                                           bool* tcp_failed = nullptr);
 

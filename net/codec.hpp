@@ -22,7 +22,8 @@
 
 namespace greenroom::net {
 
-/// Reads one frame: one line of a WebSocket message, without its newline.
+/// Reads one frame: one line of a WebSocket message, without its newline. A failure is bad_request, too_large or
+/// unsupported, and its message names the field or limit.
 std::variant<request, bad_frame> decode(std::string_view frame, const limits& bounds);
 
 class json_encoder : public encoder {

@@ -16,7 +16,8 @@ namespace greenroom::net {
 /// An answer with the error body that REST uses everywhere: {"error":{"code":...,"message":...,"retryable":...}}.
 http_response error_response(unsigned status, errc code, std::string_view message);
 
-/// The bytes of an answer. Headers that could break out of their line are left out. `body`: false for HEAD.
+/// The bytes of an answer (RFC 9112 section 4). Headers that could break out of their line are left out. `body`: false
+/// for HEAD.
 std::string format_response(const http_response& r, bool keep_alive, bool body);
 
 /// Fills path and query from a request target (RFC 9112 section 3.2; origin form, absolute form, and `*`). False: it is
@@ -34,7 +35,7 @@ inline constexpr std::string_view subprotocol = "greenroom.v1";
 std::optional<http_response> refuse_upgrade(const http_request& r, const std::vector<std::string>& allowed_origins,
                                             bool& with_subprotocol);
 
-/// The token of an `Authorization: Bearer` header; nullopt for any other header.
+/// The token of an `Authorization: Bearer` header (RFC 6750 section 2.1); nullopt for any other header.
 std::optional<std::string_view> bearer_token(std::string_view authorization);
 
 /// Whether the text, valid UTF-8 up to there, ends within a code point.

@@ -61,16 +61,16 @@ public:
   /// An empty object.
   document();
 
-  /// Reads `text`. Fails with bad_request where it is not JSON (wrong UTF-8 and lone surrogates included) or no object,
-  /// with too_large where it is nested deeper than `depth_max`; the document means nothing then. Never throws, but for
-  /// want of memory.
+  /// Reads `text` (RFC 8259), of any length: whoever has it has bounded it. Fails with bad_request where it is not JSON
+  /// (wrong UTF-8 and lone surrogates included) or no object, with too_large where it is nested deeper than
+  /// `depth_max`; the document means nothing then. Never throws, but for want of memory.
   outcome<void> parse(std::string_view text, uint32_t depth_max);
   value root() const noexcept { return {*this, 0}; }
   value find(std::string_view name) const noexcept { return root().find(name); }
   /// Adds a member to the object, or replaces the one of that name.
   void set(std::string_view name, std::string_view text);
   void set(std::string_view name, uint64_t whole);
-  /// Gives back what a long text left behind.
+  /// Gives back what a long text left behind, if that is more than `kept_bytes` in all.
   void shrink(size_t kept_bytes);
 
 private:

@@ -6,6 +6,7 @@
 
 namespace greenroom::net {
 
+/// Makes the process' logger. Once, before other threads log.
 void start_log(log_level level, log_format format);
 /// Any thread.
 void set_log_level(log_level level);

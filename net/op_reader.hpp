@@ -25,7 +25,8 @@ inline constexpr size_t token_bytes_max = 4096;
 /// Whether this server knows the op.
 bool knows_op(std::string_view op) noexcept;
 
-/// Reads the fields of `op` out of `fields`. The failure's message begins with the field and names the limit.
+/// Reads the fields of `op` out of `fields`. Fails with bad_request, too_large or unsupported; the message begins with
+/// the field and names the limit.
 outcome<op::any> read_op(std::string_view op, const json::document& fields, const limits& bounds);
 
 /// A device name of up to device_characters_max characters without control characters; absent: empty.
@@ -34,7 +35,8 @@ outcome<std::string> read_device(const json::document& fields);
 /// The user id that must be there.
 outcome<user_id> read_user(const json::document& fields);
 
-/// A string that must be there, of 1 to `bytes_max` bytes; for the passwords and refresh tokens of REST.
+/// A string that must be there, of 1 to `bytes_max` bytes (more: too_large); for the passwords and refresh tokens of
+/// REST.
 outcome<std::string> read_secret(const json::document& fields, std::string_view field, size_t bytes_max);
 
 } // namespace greenroom::net

@@ -1,4 +1,5 @@
-// tls: the server's certificate and how connections are encrypted: TLS 1.2 or 1.3, ALPN http/1.1, session tickets.
+// tls: the server's certificate and how connections are encrypted: TLS 1.2 (RFC 5246) or 1.3 (RFC 8446), ALPN http/1.1
+// (RFC 7301), session tickets.
 //
 // A tls_context is immutable. A reload makes a new one for new connections; those that run keep theirs.
 #pragma once

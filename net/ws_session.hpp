@@ -34,7 +34,8 @@ struct websocket_start {
   std::string address;
 };
 
-/// Answers 101 and keeps the connection alive until it ends. On the thread of `home`; `hooks` outlives the thread.
+/// Answers 101 (RFC 6455 section 4.2.2) and keeps the connection alive until it ends. On the thread of `home`; `hooks`
+/// outlives the thread.
 void start_websocket(io_thread& home, const server_hooks& hooks, std::shared_ptr<stream> on, websocket_start start);
 
 } // namespace greenroom::net

@@ -17,15 +17,18 @@ namespace greenroom::storage {
 
 class batch {
 public:
+  /// REQUIRES: shard < shard_count; else std::logic_error.
   explicit batch(shard_id shard);
 
   shard_id shard() const noexcept { return shard_; }
+  /// Operations. Nothing here bounds them: whoever fills the batch does.
   size_t count() const noexcept { return count_; }
   /// The serialised form: version, shard, then the operations.
   const std::string& bytes() const noexcept { return bytes_; }
   /// Fails with errc::internal if the bytes are not a batch, or hold a key of another shard.
   static outcome<batch> parse(std::string bytes);
-  /// As parse() and then replay(), without a copy. What has been called before a mistake is found stays called.
+  /// As parse() and then replay(), without a copy, for a batch that has to be of `shard`. What has been called before a
+  /// mistake is found stays called.
   static outcome<void> replay(std::string_view bytes, shard_id shard,
                               const std::function<void(std::string_view key, std::string_view value)>& put,
                               const std::function<void(std::string_view key)>& erase);

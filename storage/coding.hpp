@@ -12,6 +12,7 @@
 
 namespace greenroom::storage {
 
+/// At most 10 bytes.
 inline void put_varint(std::string& out, uint64_t value) {
   while (value >= 0x80) {
     out.push_back(static_cast<char>(value | 0x80));
@@ -20,6 +21,7 @@ inline void put_varint(std::string& out, uint64_t value) {
   out.push_back(static_cast<char>(value));
 }
 
+/// The length in bytes, then the bytes as they are: of any kind, up to 2^64 - 1 of them.
 inline void put_text(std::string& out, std::string_view text) {
   put_varint(out, text.size());
   out.append(text);
@@ -57,6 +59,7 @@ public:
     return 0;
   }
 
+  /// Fails above 2^32 - 1.
   uint32_t varint32() noexcept {
     auto value = varint();
     if (value <= std::numeric_limits<uint32_t>::max())
@@ -77,6 +80,7 @@ public:
     return result;
   }
 
+  /// One byte; fails if it is neither 0 nor 1.
   bool flag() noexcept {
     auto value = byte();
     if (value > 1)
@@ -84,6 +88,7 @@ public:
     return value == 1;
   }
 
+  /// For a decoder that finds a value out of its range.
   void fail() noexcept {
     good_ = false;
     rest_ = {};

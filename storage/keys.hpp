@@ -43,16 +43,21 @@ inline constexpr size_t entry_bytes = 2 + seq_bytes;
 /// The names on disk.
 inline constexpr std::array<const char*, family_count> family_names = {"default", "events", "keys", "log"};
 
+// One key each, in the shard of the id that comes first. An id that is empty or holds a 0 byte is std::logic_error, as
+// said above; parsed ids never are, so a key stays below 150 bytes, and a session's below 50 and its
+// name. Numbers are 8 bytes, big-endian, so that the order of the keys is that of the numbers.
 std::string room(const room_id&);
 std::string event(const room_id&, uint64_t seq);
 std::string member(const room_id&, const user_id&);
 std::string key(const room_id&, const key_hash&);
+/// By seq first: what was caused first is found first.
 std::string effect(const room_id&, uint64_t seq, const user_id&);
 std::string account(const user_id&);
-/// REQUIRES: !session.empty().
+/// REQUIRES: !session.empty(). It may hold any bytes, as it ends the key.
 std::string session(const user_id&, std::string_view session);
 std::string listed(const user_id&, const room_id&);
 std::string activity(const user_id&, const room_id&);
+/// In the family `log`; entry_bytes long. REQUIRES of all that take one: shard < shard_count; not checked.
 std::string entry(shard_id, uint64_t index);
 /// Before which nothing of entry `index` or of a later one stands, and which is no entry's key itself (see log_of in
 /// database.cpp). REQUIRES: index > 0.
@@ -73,7 +78,7 @@ std::string prefix(shard_id);
 /// The first key behind all that begin with `prefix`. REQUIRES: it ends with a byte below 0xff.
 std::string end_of(std::string prefix);
 
-/// The seq in an event key, or the index in an entry's, behind its prefix.
+/// The seq in an event key, or the index in an entry's, behind its prefix. REQUIRES: `rest` is its seq_bytes, no more.
 uint64_t seq_of(std::string_view rest) noexcept;
 
 /// The family of a key that was built here. REQUIRES: key.size() >= 2.

@@ -43,9 +43,11 @@ bool stands_before(std::string_view a, std::string_view b) noexcept;
 class chunk_writer {
 public:
   chunk_writer(shard_id shard, const log_position& applied, std::string_view follows, size_t bytes);
+  /// REQUIRES: the key stands behind those before it, see stands_before().
   void add(std::string_view key, std::string_view value);
   size_t size() const noexcept { return bytes_.size(); }
   uint32_t count() const noexcept { return count_; }
+  /// The chunk, with its checksum: 16 bytes of BLAKE2b (RFC 7693).
   std::string finish(bool last) &&;
 
 private:

@@ -40,6 +40,8 @@ public:
   /// `bytes`: about how large it is going to be. `known` changes only in take_effect().
   pending_write(const database& db, known_shards& known, size_t bytes);
 
+  // Fails with errc::internal, as log.hpp says of each mutation, or if what is stored of its shard can't be read;
+  // breaks what log.hpp requires: std::logic_error.
   outcome<void> add(const batch* x);
   outcome<void> add(const append_entry& x);
   outcome<void> add(const cut_log& x);
@@ -56,6 +58,7 @@ public:
   outcome<rocksdb::WriteBatch*> finish();
   /// REQUIRES: it has been written.
   void take_effect();
+  /// Whether it is to be synced, and whether it is to be refused when the disk is nearly full.
   bool synced() const noexcept { return synced_; }
   bool takes_space() const noexcept { return takes_space_; }
   /// Shards of which everything was deleted.

@@ -64,7 +64,7 @@ struct room_record {
   room_kind kind = room_kind::public_;
   std::string title;
   user_id creator;
-  int64_t created = 0;
+  int64_t created = 0;       // ms since 1970 UTC
   uint32_t history_days = 0; // 0: for ever
   uint64_t first = 1;        // lowest seq that is kept
   friend bool operator==(const room_record&, const room_record&) = default;
@@ -76,7 +76,8 @@ struct member_record {
   friend bool operator==(const member_record&, const member_record&) = default;
 };
 
-/// 16 bytes of BLAKE2b over user and key. One key space per (user, room).
+/// 16 bytes of BLAKE2b (RFC 7693) over user, a 0 byte and key, which may be of any length. One key space per (user,
+/// room).
 using key_hash = std::array<uint8_t, 16>;
 key_hash hash_of(const user_id& user, std::string_view key);
 
@@ -84,7 +85,7 @@ key_hash hash_of(const user_id& user, std::string_view key);
 struct key_record {
   uint8_t op = 0; // an event_kind
   uint64_t seq = 0;
-  int64_t ts = 0;
+  int64_t ts = 0;       // ms since 1970 UTC
   uint64_t content = 0; // digest of the request, to tell a repetition from a conflict
   friend bool operator==(const key_record&, const key_record&) = default;
 };
@@ -123,8 +124,8 @@ struct activity_record {
 };
 
 struct account_record {
-  std::string password; // Argon2id, in libsodium's text form; empty: none (a guest)
-  int64_t created = 0;
+  std::string password; // Argon2id (RFC 9106), in libsodium's text form; empty: none (a guest)
+  int64_t created = 0;  // ms since 1970 UTC
   bool guest = false;
   bool admin = false;
   friend bool operator==(const account_record&, const account_record&) = default;
@@ -133,14 +134,16 @@ struct account_record {
 /// One login. The id is in the token as `sid`.
 struct session_record {
   std::string device;
-  int64_t created = 0;
+  int64_t created = 0;  // ms since 1970 UTC
   int64_t expires = 0;  // ms since 1970 UTC; the record goes afterwards
   std::string refresh;  // BLAKE2b-256 of the refresh token's secret; empty: none
   bool revoked = false; // kept until it expires, so that its tokens stay refused
   friend bool operator==(const session_record&, const session_record&) = default;
 };
 
-// The stored forms. decode fails with errc::internal and names the record.
+// The stored forms. Nothing here bounds a text: what a client may say was checked on its way in (`limits`), and what is
+// shorter is stored shorter. decode() fails with errc::internal, and names the record, if a byte is missing, is too
+// many, or is no value of its field.
 std::string encode(const event&);
 std::string encode(const room_record&);
 std::string encode(const member_record&);

@@ -30,8 +30,9 @@ struct migration {
 /// The steps up to schema_version, in order.
 std::span<const migration> migrations();
 
-/// Reads the schema record, writes it into a new store, and runs the steps that lead to `target`. Answers with the
-/// store's id. Fails with errc::unavailable if the store is newer than `target` or there is no step.
+/// Reads the schema record, writes it into a new store, and runs the steps that lead to `target`, which may take as
+/// long as reading the store. Answers with the store's id. Fails with errc::unavailable if the store is newer than
+/// `target` or there is no step, and as a step does.
 outcome<std::string> bring_up_to_date(database& db, uint32_t target, std::span<const migration> steps);
 
 } // namespace greenroom::storage

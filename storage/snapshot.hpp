@@ -37,8 +37,9 @@ public:
   /// What the state holds: every entry up to here.
   log_position applied() const noexcept;
 
-  /// The next chunk, of about `bytes` and with one record at least if there is one left. Behind the last chunk comes an
-  /// empty one that is the last again. Fails with unavailable once the store was closed or the shard was dropped.
+  /// The next chunk, of about `bytes` (a record that goes over the bound still comes along) and with one record at
+  /// least if there is one left. Behind the last chunk comes an empty one that is the last again. Fails with
+  /// unavailable once the store was closed or the shard was dropped.
   outcome<snapshot_chunk> next(size_t bytes);
   /// Goes on behind the chunk that had this token; an empty one: from the beginning. Fails with bad_request if it can't
   /// be a token of this shard.

@@ -15,10 +15,12 @@ namespace greenroom::storage {
 
 class open_snapshots : public std::enable_shared_from_this<open_snapshots> {
 public:
-  /// REQUIRES: the database stays open meanwhile (the store's gate is held).
+  /// Fails with unavailable while the shard is installing. REQUIRES: the database stays open meanwhile (the store's
+  /// gate is held).
   outcome<std::unique_ptr<shard_snapshot>> open(const database& db, shard_id shard);
   /// Waits for a chunk that is being read; afterwards the snapshots of this shard are void.
   void close(shard_id shard);
+  /// The same for all shards, before the database closes.
   void close_all();
 
 private:

@@ -103,8 +103,12 @@ public:
   const std::string& id() const noexcept;
 
   // -- readers -------------------------------------------------------------------------------------------------------
-  /// nullopt: no such room. `recent_events` and `recent_bytes` bound room_image::recent.
+  // Any of them fails with unavailable while the database is closed, or the disk can't be read, and with internal where
+  // what is stored is damaged. Bytes are those of the stored forms.
+  /// nullopt: no such room. `recent_events` and `recent_bytes` bound room_image::recent; its members are all of them.
   outcome<std::optional<room_image>> load_room(const room_id& room, size_t recent_events, size_t recent_bytes) const;
+  /// Of an unknown user all of it is empty; bounded by limits.rooms_per_user and auth.sessions_per_user, and by what
+  /// earlier bounds have left.
   outcome<user_image> load_user(const user_id& user) const;
   /// What rooms have last said of themselves to this user's inbox, by room id. Rooms that were left may be among them.
   outcome<std::vector<std::pair<room_id, activity_record>>> load_activity(const user_id& user) const;
@@ -115,7 +119,7 @@ public:
   /// The lowest seq in first..head whose ts >= `ts`; head + 1 if there is none. Binary search over seq: the design
   /// keeps ts monotonic and seq gap-free.
   outcome<uint64_t> seq_at(const room_id& room, int64_t ts, uint64_t first, uint64_t head) const;
-  /// Fails with unavailable while the store is closed.
+  /// `cached` answers would_block where it would have to read; what is absent has an empty record.
   outcome<std::pair<lookup, key_record>> find_key(const room_id& room, const key_hash& key, read_tier tier) const;
   /// Effects of a shard that wait to be acknowledged, at most `limit`.
   outcome<std::vector<effect_record>> effects(shard_id shard, size_t limit) const;
@@ -131,7 +135,7 @@ public:
   /// The state of a shard at this moment. Fails with unavailable while the shard is installing. The store need not
   /// outlive it.
   outcome<std::unique_ptr<shard_snapshot>> snapshot(shard_id shard) const;
-  /// Reads the database's own figures (RocksDB properties) for metrics: name -> value.
+  /// Reads the database's own figures (RocksDB properties) for metrics: name -> value. Empty while it is closed.
   std::vector<std::pair<std::string, uint64_t>> figures() const;
 
 private:

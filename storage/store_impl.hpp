@@ -30,10 +30,14 @@ struct store::impl {
   outcome<open_database> read() const;
   /// REQUIRES: the writer's thread, or open().
   outcome<void> open_database_now();
+  /// Fails with unavailable below store_options::min_free_bytes. Asks the file system at most four times a second,
+  /// and anew after each refusal.
   outcome<void> check_free_space();
   /// Whether a write may be tried at all.
   outcome<void> ready();
+  /// The write itself, synced if it has to be. A failure that is not for want of space makes the store unhealthy.
   outcome<void> write_now(pending_write& x);
+  /// Makes the store unhealthy, and remembers why.
   failure broken(std::string_view why);
 
   const store_options options;

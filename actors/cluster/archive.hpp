@@ -1,6 +1,6 @@
 // archive: values to bytes and back, for letters between nodes of one version. One function describes a struct for both
-// ways: `carry(a, x)` calls `a(x.first, x.second, ...)`. Integers are LEB128 varints, texts have their length before
-// them.
+// ways: `carry(a, x)` calls `a(x.first, x.second, ...)`. Integers are LEB128 varints, signed ones in zigzag as in
+// Protocol Buffers; texts, lists and the like have their length before them.
 //
 // What is read comes from a node that has shown its certificate, but a mistake there must not become one here: a reader
 // that meets anything odd fails, and all that it gives from then on is empty.
@@ -20,6 +20,7 @@
 
 namespace greenroom::cluster {
 
+/// Never fails; what is too long for a letter (link_options::letter_bytes_max) is found when it is posted.
 class writer {
 public:
   static constexpr bool reads = false;
@@ -92,6 +93,8 @@ private:
   std::string bytes_;
 };
 
+/// Memory for a list is had only if there are as many bytes as elements: an element's size times the letter's bytes, at
+/// worst.
 class reader {
 public:
   static constexpr bool reads = true;

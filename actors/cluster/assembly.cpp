@@ -2,7 +2,6 @@
 
 #include "actors/cluster/survey.hpp"
 #include "actors/house.hpp"
-#include "actors/lane.hpp"
 #include "actors/strand.hpp"
 
 #include <caf/actor_system.hpp>
@@ -17,33 +16,12 @@ namespace {
 
 constexpr uint64_t beat_ms = 200;
 
-struct beat_stop {
-  using local = message_tag;
-};
-using beat_handle = caf::typed_actor<caf::reacts_to<beat_stop>>;
-
-/// The time of replicas, routers and the survey. A node that has had no lease for long closes its sessions: which of
-/// them were revoked meanwhile it does not know.
-class beat_actor : public lane_actor<beat_actor, beat_handle> {
+/// A node that has had no lease for long closes its sessions: which of them were revoked meanwhile it does not know.
+class lease_watch {
 public:
-  beat_actor(caf::actor_config& cfg, house& in, lane& on)
-      : lane_actor(cfg, on, actor_kind::clock, "cluster", in.living, 16), house_(in), tick_([this] { tick(); }) {}
+  explicit lease_watch(house& in) : house_(in) {}
 
-  void receive(const beat_stop&) { quit(); }
-  void on_exit() override { tick_.cancel(); }
-
-private:
-  void start() override { tick(); }
-  void tick() {
-    for (const auto& r : house_.cluster->replicas)
-      tell(r, replica_tick{});
-    for (const auto& s : house_.shards)
-      tell(s, shard::route_tick{});
-    tell(house_.cluster->survey, survey_tick{});
-    look_at_lease();
-    here().timers().arm(tick_, beat_ms);
-  }
-  void look_at_lease() {
+  void look() {
     const auto now = house_.steady_ms();
     if (house_.cluster->lease_holds()) {
       held_ms_ = now;
@@ -58,8 +36,9 @@ private:
     for (const auto& l : house_.relay_lanes)
       tell_ahead(l, go_away{.at_once = true});
   }
+
+private:
   house& house_;
-  timer_wheel::entry tick_;
   int64_t held_ms_ = house_.steady_ms(); // when the lease was last seen to hold, or clients were closed
 };
 
@@ -128,14 +107,9 @@ link_options link_options_of(const settings& config, const std::string& store) {
   return o;
 }
 
-struct assembly::beat {
-  beat_handle actor;
-};
-
 assembly::assembly(house& in, caf::actor_system& system, lane& beat_on, front* links, std::function<void()> drained)
     : house_(in), member_strand_(std::make_unique<strand>(system, in.config.scheduler.throughput)),
-      survey_strand_(std::make_unique<strand>(system, in.config.scheduler.throughput)),
-      beat_(std::make_unique<beat>()) {
+      survey_strand_(std::make_unique<strand>(system, in.config.scheduler.throughput)) {
   auto& c = *in.cluster;
   const auto& store = in.store.id();
   for (unsigned s = 0; s < shard_count; ++s) {
@@ -171,7 +145,16 @@ assembly::assembly(house& in, caf::actor_system& system, lane& beat_on, front* l
           .drains = [this] { send_clients_away(); },
           .connections = [&in] { return static_cast<uint64_t>(std::max<int64_t>(in.metrics.connections.get(), 0)); },
           .drained = std::move(drained)});
-  beat_->actor = system.spawn<beat_actor>(in, beat_on);
+  // The time of replicas, routers and the survey.
+  beat_ =
+      system.spawn<beat::beat_actor>(beat_on, "cluster", in.living, beat_ms, [&in, lease = lease_watch(in)]() mutable {
+        for (const auto& r : in.cluster->replicas)
+          tell(r, replica_tick{});
+        for (const auto& s : in.shards)
+          tell(s, shard::route_tick{});
+        tell(in.cluster->survey, survey_tick{});
+        lease.look();
+      });
 }
 
 assembly::~assembly() = default;
@@ -218,7 +201,7 @@ void assembly::stop(caf::actor_system& system, std::chrono::steady_clock::time_p
   auto& c = *house_.cluster;
   tell(c.member, member_stop{});
   await_end(system, std::vector{c.member}, deadline, "member");
-  tell(beat_->actor, beat_stop{});
+  tell(beat_, beat::stop{});
   tell(gateway_, gateway::stop{});
   await_end(system, std::vector{gateway_}, deadline, "gateway");
   tell(c.survey, survey_stop{});
@@ -237,7 +220,7 @@ void assembly::forget() {
   c.member = member_handle{};
   c.survey = survey_handle{};
   gateway_ = gateway::handle{};
-  beat_->actor = beat_handle{};
+  beat_ = beat::handle{};
 }
 
 } // namespace greenroom::cluster

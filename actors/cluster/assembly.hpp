@@ -3,6 +3,7 @@
 // is for.
 #pragma once
 
+#include "actors/beat.hpp"
 #include "actors/cluster/front.hpp"
 #include "actors/cluster/gateway.hpp"
 #include "actors/cluster/member.hpp"
@@ -34,7 +35,8 @@ public:
   assembly(house& in, caf::actor_system& system, lane& beat_on, front* links, std::function<void()> drained);
   ~assembly();
 
-  /// The node's key goes from etcd, so that others take over at once; then its links end. Ends within the deadline.
+  /// The node's key goes from etcd, so that others take over at once; then its links end. Blocks, until the deadline at
+  /// most.
   void stop(caf::actor_system& system, std::chrono::steady_clock::time_point deadline);
   /// No handle may be left when the actor system ends.
   void forget();
@@ -51,8 +53,7 @@ private:
   std::unique_ptr<strand> member_strand_;
   std::unique_ptr<strand> survey_strand_;
   gateway::handle gateway_;
-  struct beat;
-  std::unique_ptr<beat> beat_;
+  beat::handle beat_;
 };
 
 } // namespace greenroom::cluster

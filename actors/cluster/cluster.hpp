@@ -29,6 +29,7 @@
 namespace greenroom::cluster {
 
 // -- about other nodes, to replicas and shards -----------------------------------------------------------------------
+/// A link to another node, and its end; each peer once, in this order.
 struct peer_up {
   using local = message_tag;
   peer_ptr who;
@@ -72,6 +73,7 @@ struct put_out {
   using local = message_tag;
   store_id store;
 };
+/// Several times a second.
 struct replica_tick {
   using local = message_tag;
 };
@@ -108,7 +110,7 @@ struct propose {
   using local = message_tag;
   shard_id shard = 0;
   shard_record wanted;
-  int64_t revision = 0;
+  int64_t revision = 0; // that the record must still have
 };
 /// What etcd says, to the member itself.
 struct etcd_says {

@@ -47,8 +47,8 @@ public:
     std::vector<change> changes;
   };
 
-  /// What to commit now; each is under way until ended() is called for it. REQUIRES: view.controller() is this node,
-  /// under `lease`, and view.cluster() is there.
+  /// What to commit now, options.commits_max under way at most; each is under way until ended() is called for it.
+  /// REQUIRES: view.controller() is this node, under `lease`, and view.cluster() is there.
   std::vector<step> next(const cluster_view& view, int64_t lease, int64_t now_ns);
   /// A step was carried out, or not, or nobody knows.
   void ended(const step& s, bool done);

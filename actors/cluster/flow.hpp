@@ -39,12 +39,13 @@ public:
   };
   /// What can be sent now; null: nothing waits, or there is no credit.
   std::optional<outgoing> next();
-  /// The peer has handed over so many bytes in all. False: more than were sent.
+  /// The peer has handed over so many bytes of frames in all. False: more than were sent: the link is of no more use.
   bool granted(channel by, uint64_t bytes);
 
-  /// A frame that came; appends the letters that ended in it. Null: fine; otherwise what is wrong with it.
+  /// A frame that came; appends the letters that ended in it. Null: fine; otherwise what is wrong with it
+  /// (a number was left out, more bytes than credit, too long a letter), and the link is of no more use.
   const char* take(channel by, uint64_t number, std::string_view bytes, std::vector<letter>& whole);
-  /// What has been handed over in all, if it is time that the peer knew.
+  /// What has been handed over in all, in bytes, if it is time that the peer knew.
   std::optional<uint64_t> grant(channel by);
 
 private:

@@ -66,7 +66,8 @@ void configure(caf::actor_system_config& config, const link_options& options);
 /// called once, before the first actor system.
 void draw_node_id(const caf::actor_system_config& config);
 
-/// Throws std::runtime_error if the options are wrong or the port can't be had.
+/// Listens on 127.0.0.1. Throws std::runtime_error if the options are wrong (see link_options::wrong) or the port can't
+/// be had.
 started start(caf::actor_system& system, parts p);
 
 } // namespace greenroom::cluster::gateway

@@ -25,6 +25,7 @@ public:
     if (now.last.index > now.first.index)
       close(bytes_ / 2);
   }
+  /// An entry of so many bytes has been appended.
   void appended(uint64_t index, size_t bytes) {
     last_ = index;
     open_ += bytes;
@@ -32,12 +33,13 @@ public:
     if (open_ >= bytes_ / segments_wanted)
       close(0);
   }
+  /// What is behind `after` was cut off; its bytes go on counting until they are trimmed.
   void cut(uint64_t after) {
     last_ = std::min(last_, after);
     for (auto& s : segments_)
       s.upto = std::min(s.upto, after);
   }
-  /// Once for each range to be trimmed; nullopt: nothing yet.
+  /// Up to which index to trim, given what is applied; once for each range. nullopt: nothing yet.
   std::optional<uint64_t> trim(uint64_t applied) {
     std::optional<uint64_t> upto;
     while (!segments_.empty() && kept_ - segments_.front().bytes >= bytes_ && segments_.front().upto <= applied) {

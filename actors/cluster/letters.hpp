@@ -118,10 +118,11 @@ struct sessions_there {
 };
 using survey_letter = std::variant<list_there, sessions_there>;
 
+/// Not bounded here: link_options::letter_bytes_max is, where a letter is posted.
 std::string encode(const replica_letter& x);
 std::string encode(const shard_letter& x);
 std::string encode(const survey_letter& x);
-/// nullopt: no letter of this version.
+/// nullopt: no letter of this version, or bytes are missing or too many.
 std::optional<replica_letter> read_replica_letter(std::string_view bytes);
 std::optional<shard_letter> read_shard_letter(std::string_view bytes);
 std::optional<survey_letter> read_survey_letter(std::string_view bytes);

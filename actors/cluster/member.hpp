@@ -39,7 +39,7 @@ namespace greenroom::cluster::member {
 /// What the member's clock counts, in a millisecond.
 inline constexpr int64_t ms_ns = 1'000'000;
 
-/// CLOCK_BOOTTIME: goes on while the machine sleeps.
+/// CLOCK_BOOTTIME, in nanoseconds: goes on while the machine sleeps (clock_gettime(2)).
 int64_t boottime_ns() noexcept;
 
 struct options {

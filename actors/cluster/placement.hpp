@@ -60,7 +60,8 @@ struct wanted_shard {
   friend bool operator==(const wanted_shard&, const wanted_shard&) = default;
 };
 
-/// For shards 0 to `shards` - 1: rendezvous hashing over the wanted stores; as many zones as there can be; then the
+/// For shards 0 to `shards` - 1: rendezvous hashing (Thaler and Ravishankar, "Using name-based mappings to increase hit
+/// rates", 1998) over the wanted stores; as many zones as there can be; then the
 /// fewest exchanges that bring every store near its even share. Depends on the stores only, not on their order or on
 /// who is alive. A store that is not to lead changes nothing but the primaries of the shards that it would have led.
 std::vector<wanted_shard> wanted_shards(std::span<const placed_store> stores, uint32_t shards,

@@ -86,6 +86,9 @@ struct request_record {
   friend bool operator==(const request_record&, const request_record&) = default;
 };
 
+// Compact JSON (RFC 8259), the fields in the order of the structs. Bytes that are no UTF-8 are replaced: names come
+// from the configuration, and a bad one must not end the process. Nothing else is checked: what is encoded is what was
+// parsed, or what this node was configured with.
 std::string encode(const cluster_record&);
 std::string encode(const store_record&);
 std::string encode(const node_record&);
@@ -93,6 +96,11 @@ std::string encode(const shard_record&);
 std::string encode(const drain_record&);
 std::string encode(const request_record&);
 
+// Each fails with errc::bad_request, "field: why", if a field is missing, of another type or out of its bounds: names
+// of 1 to record_name_bytes_max bytes (zones may be empty), addresses of 1 to 255 bytes (RFC 1035 section 2.3.4),
+// numbers from 0 to 2^63 - 1, 1 to 1000 shards, 1 to record_members_max replicas; or if two of them contradict each
+// other: more min_in_sync than replicas, a primary that is not in in_sync, a member that is not in replicas or is named
+// twice.
 outcome<cluster_record> parse_cluster_record(std::string_view json);
 outcome<store_record> parse_store_record(std::string_view json);
 outcome<node_record> parse_node_record(std::string_view json);
@@ -107,6 +115,7 @@ public:
   explicit record_keys(std::string_view cluster_name);
 
   const std::string& prefix() const noexcept { return prefix_; }
+  // What stands under each is in README.md.
   std::string cluster() const { return prefix_ + "cluster"; }
   std::string controller() const { return prefix_ + "controller"; }
   std::string stores() const { return prefix_ + "stores/"; }

@@ -1,6 +1,7 @@
 // replication: the log of one shard on one store: what to append, acknowledge, commit, cut off and apply, as a primary
 // or behind one. A plain state machine: it is told what happened and says what is to be done, it waits for nothing and
-// knows neither actors nor clocks. The protocol and the reasons for its rules are in README.md.
+// knows neither actors nor clocks. The protocol and the reasons for its rules are in README.md. It is primary-backup as
+// in PacificA (Lin et al., MSR-TR-2008-25), with the log matching of Raft (Ongaro and Ousterhout, 2014, section 5.3).
 //
 // Invariants
 // - What was submitted is applied in the order of submission, and only after every store that must have it has said so.
@@ -47,14 +48,14 @@ struct appended {
 };
 
 struct replication_limits {
-  size_t message_bytes = 256u << 10;
-  size_t window_bytes = 4u << 20;  // under way to one other store
-  size_t memory_bytes = 64u << 10; // applied entries that are kept in memory for others; who lags more reads the log
-  uint64_t bunch_entries = 64;     // committed ones that a backup gathers before it applies them; each tick does, too
-  uint64_t catch_up_entries = 64;  // a learner that is at most so far behind is waited for, then taken in
-  int64_t heartbeat_ms = 500;
-  int64_t lease_ms = 3'000;
-  size_t min_in_sync = 2;
+  size_t message_bytes = 256u << 10; // of entries in one append, about; one entry goes in any case
+  size_t window_bytes = 4u << 20;    // under way to one other store
+  size_t memory_bytes = 64u << 10;   // applied entries that are kept in memory for others; who lags more reads the log
+  uint64_t bunch_entries = 64;       // committed ones that a backup gathers before it applies them; each tick does, too
+  uint64_t catch_up_entries = 64;    // a learner that is at most so far behind is waited for, then taken in
+  int64_t heartbeat_ms = 500;        // an append without entries, where there is nothing else to say
+  int64_t lease_ms = 3'000;          // who says nothing, or comes no nearer, for so long is put out of in_sync
+  size_t min_in_sync = 2;            // in_sync is not made smaller; one that is smaller stays as it is
 };
 
 class replication {
@@ -89,7 +90,9 @@ public:
   // From the store.
   /// The log has been read, at the start or after a failure; `tail` holds what is not applied.
   void loaded(const storage::shard_state& state, std::vector<log_entry> tail);
+  /// The oldest write() that was not answered is synced.
   void stored();
+  /// apply() has been done up to this index, in one write with the index itself.
   void applied(uint64_t index);
   /// A write failed: what the log holds is unknown until loaded(). A primary asks that another be named.
   void store_failed();
@@ -97,7 +100,9 @@ public:
   void log_read(const store_id& whom, const std::optional<std::pair<log_position, std::vector<log_entry>>>& found);
 
   // From those who decide.
+  /// What stands in etcd; one that is older than what is known is passed over.
   void record(const shard_record& now, int64_t revision);
+  /// The outcome of propose() is known: record() said it.
   void settled();
   /// What the cluster was founded with.
   void min_in_sync(size_t members) noexcept { limits_.min_in_sync = members; }
@@ -105,10 +110,12 @@ public:
   void alive(std::vector<store_id> stores) { alive_ = std::move(stores); }
 
   // From other replicas.
+  /// Of a link, in order. What is of another epoch, or does not fit, is answered or passed over.
   void receive(const store_id& from, const append& x);
   void receive(const store_id& from, const appended& x);
   /// The link to the store is new, or gone: what was under way is lost.
   void link(const store_id& to, bool up);
+  /// The end of install(): the store holds the whole snapshot, or does not.
   void installed(const store_id& by, bool done);
 
   /// Numbers a batch and sends it on its way; 0: this store does not serve.

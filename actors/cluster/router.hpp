@@ -60,7 +60,7 @@ public:
 
   router(house& in, shard_id id, shard& home) : house_(in), id_(id), shard_(home) {}
 
-  // From this node.
+  // From this node. Never refused at once: what may be under way is bounded by limits.in_flight of each connection.
   void take(room::command_ptr c);
   void take(user::command_ptr c);
   /// The relay of the room has ended here.

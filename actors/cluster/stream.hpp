@@ -17,7 +17,8 @@ namespace greenroom::cluster {
 
 inline constexpr size_t letter_header = 6;
 
-/// Bytes of the stream that a letter takes.
+/// Bytes of the stream that a letter takes. REQUIRES: its text is shorter than 4 GiB; link_options::letter_bytes_max,
+/// which outbox keeps, is far below.
 inline size_t length_of(const letter& x) noexcept { return letter_header + x.what->size(); }
 
 class letter_cutter {

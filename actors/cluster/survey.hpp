@@ -26,9 +26,12 @@
 
 namespace greenroom::cluster::survey {
 
+/// Asks at once, of this node and of others each. One more of this node's is refused with unavailable; one more of
+/// another's is not answered, and ends there with its time.
 inline constexpr size_t asks_max = 1'024;
 /// For the connections of all users: each is up to some megabytes from each node, which all go at once.
 inline constexpr std::ptrdiff_t asks_of_all_max = 2;
+/// Sessions in one letter.
 inline constexpr size_t letter_sessions = 1'000;
 
 class survey_actor : public hosted_actor<survey_actor, survey_handle> {

@@ -34,7 +34,8 @@ public:
   /// `shards`: how many there are; records of others are complained about.
   cluster_view(record_keys keys, uint32_t shards, complaint complain);
 
-  /// Everything under the prefix. False: newer things are known already, and all of it stays as it is.
+  /// Everything under the prefix. What can't be read is complained about, never a failure. False: newer things are
+  /// known already, and all of it stays as it is.
   bool take(const listing& all);
   /// What is not newer than revision() is passed over.
   void take(const std::vector<update>& news);

@@ -70,7 +70,7 @@ struct frame {
   uint64_t number = 0;
   blob bytes;
 };
-/// So many bytes of the channel were handed over since the link came up.
+/// So many bytes of the channel's frames were handed over since the link came up.
 struct credit {
   uint64_t token = 0;
   uint8_t by = 0;

@@ -113,18 +113,8 @@ private:
               else
                 notice("the token cannot be renewed: " + done.error().message);
             },
-        .new_key = new_key,
+        .new_key = random_id,
     };
-  }
-
-  /// 128 random bits: never the same twice, by any client of this user.
-  static std::string new_key() {
-    static constexpr char hex[] = "0123456789abcdef";
-    std::random_device random;
-    std::string out;
-    for (int i = 0; i < 32; ++i)
-      out += hex[random() & 15U];
-    return out;
   }
 
   void show(const std::string& line) {

@@ -59,13 +59,17 @@ std::shared_ptr<node_flags> add_node_flags(CLI::App& command, identity_flags who
 /// URL, if the configuration has mistakes.
 outcome<endpoint> endpoint_of(const node_flags& flags, const config::sources& from);
 
-/// Signs in as the flags say, asking for a password that is not there.
+/// Signs in as the flags say, asking for a password that is not there. Fails with bad_request if they say nobody, and
+/// as call() does.
 outcome<credentials> sign_in(const node_flags& flags, const endpoint& to);
 
 /// Asks on the terminal, without an echo. Fails with bad_request if there is no terminal.
 outcome<std::string> ask_password(const std::string& user);
 
-/// Prints "greenroom: message" and answers 1.
+/// 128 random bits, in hexadecimal: never the same twice.
+std::string random_id();
+
+/// Prints "greenroom: message" on the error output and answers 1.
 int complain(const failure& why);
 
 } // namespace greenroom::cli

@@ -13,7 +13,6 @@
 
 #include <filesystem>
 #include <iostream>
-#include <random>
 
 namespace greenroom::cli {
 namespace {
@@ -21,26 +20,15 @@ namespace {
 using cluster::cluster_view;
 using cluster::record_keys;
 
-std::string new_id() {
-  static constexpr char hex[] = "0123456789abcdef";
-  std::random_device random;
-  std::string out;
-  for (int i = 0; i < 32; ++i)
-    out += hex[random() & 15U];
-  return out;
-}
-
 int init(const config::sources& from) {
-  auto loaded = load_or_complain(from);
-  if (!loaded)
+  const auto here = etcd_or_complain(from);
+  if (!here)
     return 1;
-  const settings& s = loaded->values;
-  auto etcd = etcd_of(s);
-  if (!etcd)
-    return complain(etcd.error());
+  const settings& s = here->of;
+  auto& etcd = *here->etcd;
   const record_keys keys(s.cluster.name);
   // Asked before anything is changed. The store is not known yet, so records without a cluster are looked at below.
-  if (auto there = cluster::cluster_now(**etcd, keys); there)
+  if (auto there = cluster::cluster_now(etcd, keys); there)
     return complain(fail(errc::exists, "the cluster \"" + s.cluster.name + "\" is founded already, with the id " +
                                            there->id + ": a node joins it by being started"));
   else if (there.error().code != errc::not_found)
@@ -54,15 +42,15 @@ int init(const config::sources& from) {
   if (!store)
     return complain(fail(store.error().code, store.error().message + " (the node must not run meanwhile)"));
   const auto id = (*store)->id();
-  auto all = cluster::list_now(**etcd, keys.prefix());
+  auto all = cluster::list_now(etcd, keys.prefix());
   if (!all)
     return complain(all.error());
   if (auto may = cluster::may_found(*all, keys, id); !may)
     return complain(may.error());
   if (auto done = cluster::found_store(**store); !done)
     return complain(done.error());
-  const cluster::cluster_record wished{new_id(), shard_count, s.cluster.replicas, s.cluster.min_in_sync};
-  if (auto done = cluster::found_cluster(**etcd, keys, wished, id); !done) {
+  const cluster::cluster_record wished{random_id(), shard_count, s.cluster.replicas, s.cluster.min_in_sync};
+  if (auto done = cluster::found_cluster(etcd, keys, wished, id); !done) {
     std::cerr << "greenroom: the store is ready, but etcd is not: run the same command again\n";
     return complain(done.error());
   }
@@ -79,14 +67,11 @@ int init(const config::sources& from) {
 
 /// Reads etcd and shows something of it.
 int show(const config::sources& from, const std::function<int(const std::string& name, const cluster_view&)>& what) {
-  auto loaded = load_or_complain(from);
-  if (!loaded)
+  const auto here = etcd_or_complain(from);
+  if (!here)
     return 1;
-  auto etcd = etcd_of(loaded->values);
-  if (!etcd)
-    return complain(etcd.error());
-  const auto& name = loaded->values.cluster.name;
-  auto view = view_now(**etcd, name);
+  const auto& name = here->of.cluster.name;
+  auto view = view_now(*here->etcd, name);
   return view ? what(name, *view) : complain(view.error());
 }
 

@@ -2,11 +2,14 @@
 
 #include "actors/cluster/founding.hpp"
 #include "config/ids.hpp"
+#include "net/cli/cli.hpp"
 #include "net/etcd/configured.hpp"
 
 #include <iostream>
 
 namespace greenroom::cli {
+
+namespace {
 
 outcome<std::unique_ptr<net::etcd::client>> etcd_of(const settings& s) {
   if (s.cluster.etcd.empty())
@@ -16,6 +19,20 @@ outcome<std::unique_ptr<net::etcd::client>> etcd_of(const settings& s) {
   if (!options)
     return std::move(options).error();
   return net::etcd::client::open(std::move(*options));
+}
+
+} // namespace
+
+std::optional<configured_etcd> etcd_or_complain(const config::sources& from) {
+  auto loaded = load_or_complain(from);
+  if (!loaded)
+    return std::nullopt;
+  auto etcd = etcd_of(loaded->values);
+  if (!etcd) {
+    complain(etcd.error());
+    return std::nullopt;
+  }
+  return configured_etcd{std::move(loaded->values), std::move(*etcd)};
 }
 
 outcome<cluster::cluster_view> view_now(cluster::agreement& etcd, const std::string& cluster_name) {

@@ -22,15 +22,6 @@ int check(const config::sources& from) {
 
 } // namespace
 
-std::optional<config::load_result> load_or_complain(const config::sources& from) {
-  auto loaded = config::load(from);
-  for (const auto& m : loaded.mistakes)
-    std::cerr << config::to_string(m) << "\n";
-  if (!loaded.ok())
-    return std::nullopt;
-  return loaded;
-}
-
 void add_config_commands(CLI::App& program, context& shared) {
   auto* config = program.add_subcommand("config", "look at the configuration of a node");
   config->require_subcommand(1);

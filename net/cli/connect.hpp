@@ -15,7 +15,8 @@ inline constexpr std::chrono::seconds connect_time{10};
 /// Trusts the endpoint's CA file, or the system's. Throws std::runtime_error if the file cannot be read.
 boost::asio::ssl::context tls_context_of(const endpoint& to);
 
-/// Throws boost::system::system_error. REQUIRES: the stream has a context if the endpoint is TLS.
+/// Throws boost::system::system_error, at the latest after connect_time, the resolver's time not counted. REQUIRES: the
+/// stream has a context if the endpoint is TLS.
 boost::asio::awaitable<void> connect(net::byte_stream& stream, const endpoint& to);
 
 /// Why there was no answer from `to`, and what the person who gave the URL can do about it.

@@ -64,19 +64,17 @@ outcome<cluster::store_id> order(cluster::agreement& etcd, const std::string& cl
 }
 
 int drain(const config::sources& from, const drain_flags& flags) {
-  auto loaded = load_or_complain(from);
-  if (!loaded)
+  const auto here = etcd_or_complain(from);
+  if (!here)
     return 1;
-  auto etcd = etcd_of(loaded->values);
-  if (!etcd)
-    return complain(etcd.error());
-  const auto& name = loaded->values.cluster.name;
-  const auto store = order(**etcd, name, flags);
+  auto& etcd = *here->etcd;
+  const auto& name = here->of.cluster.name;
+  const auto store = order(etcd, name, flags);
   if (!store)
     return complain(store.error());
   std::string trouble;
   for (std::optional<drain_progress> shown;; std::this_thread::sleep_for(look_every)) {
-    auto view = view_now(**etcd, name);
+    auto view = view_now(etcd, name);
     if (!view && view.error().code != errc::unavailable)
       return complain(view.error());
     if (!view) { // the node goes on with it; etcd may be back in a moment

@@ -7,8 +7,6 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include <iostream>
-
 namespace greenroom::cli {
 namespace {
 
@@ -121,11 +119,6 @@ outcome<std::string> ask_password(const std::string& user) {
     return fail(errc::bad_request, "no terminal to ask for a password: give --password");
   tty.print("password of " + user + ": ");
   return tty.read_line_unseen();
-}
-
-int complain(const failure& why) {
-  std::cerr << "greenroom: " << why.message << "\n";
-  return 1;
 }
 
 } // namespace greenroom::cli

@@ -11,7 +11,8 @@
 namespace greenroom::cli {
 
 /// Answers the body of a 2xx. Fails with the code and message of the node's error, or `unavailable` when the node
-/// cannot be reached or does not answer as it should.
+/// cannot be reached, or does not answer as it should, or with more than 16 MiB. Throws std::runtime_error when the
+/// endpoint's CA file cannot be read.
 outcome<std::string> call(const endpoint& to, std::string_view method, std::string_view path, const std::string& body,
                           const std::string& token);
 
@@ -21,6 +22,7 @@ public:
   credentials() = default;
   /// A token from elsewhere; it cannot be renewed.
   static credentials with_token(std::string token);
+  // Each fails as call() does, and with unavailable when the answer holds no token.
   static outcome<credentials> log_in(const endpoint& to, const std::string& user, const std::string& password);
   static outcome<credentials> register_account(const endpoint& to, const std::string& user,
                                                const std::string& password);

@@ -10,6 +10,7 @@
 
 namespace greenroom::cli {
 
+/// With question marks for U+0000 to U+001F and U+007F to U+009F. REQUIRES: UTF-8.
 std::string printable(std::string_view text);
 
 /// The field as text; empty if it is absent or something else.

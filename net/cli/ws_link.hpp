@@ -46,7 +46,7 @@ public:
   /// shared_ptr that lives until it is done.
   boost::asio::awaitable<link_end> run();
 
-  /// Queues a text message. The caller bounds how many it sends without an answer.
+  /// Queues a text message (UTF-8). The caller bounds how many it sends without an answer.
   void send(std::string text);
   /// Says 1000 and waits for the answer, for at most connect_time.
   void close();

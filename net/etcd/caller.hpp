@@ -84,7 +84,7 @@ public:
   void drop_token(size_t at, const std::string& token);
   /// Which endpoint is asked first at present.
   size_t preferred() const noexcept { return preferred_; }
-  /// That one does not help.
+  /// That one does not help: if it was asked first, the next one is.
   void step_past(size_t at) noexcept;
 
   boost::asio::awaitable<void> wait(bell& at, steady::time_point until);

@@ -29,7 +29,8 @@ public:
   /// or if the others would not believe it.
   static outcome<std::shared_ptr<const credentials>> load(const credential_files& files, const std::string& node);
 
-  /// For both ends. TLS 1.3 only: both are ours. Nothing is resumed, so that every connection shows a certificate.
+  /// For both ends. TLS 1.3 (RFC 8446) only: both are ours. Nothing is resumed, so that every connection shows a
+  /// certificate.
   boost::asio::ssl::context& context() const noexcept { return context_; }
   /// When the certificate ends, as text.
   const std::string& not_after() const noexcept { return not_after_; }
@@ -56,14 +57,14 @@ struct inspection {
 /// Called by OpenSSL for each certificate of the chain: notes what is wrong, and refuses other names than the expected
 /// one.
 bool inspect(inspection& into, bool good, boost::asio::ssl::verify_context& at);
-/// Why a handshake failed.
+/// Why a handshake failed: by what was found in the certificate, else by the other side's alert (RFC 8446 section 6.2).
 trouble why_failed(const boost::system::error_code& what, const inspection& seen);
-/// The DNS names in the certificate that the other side has shown.
+/// The DNS names in the certificate that the other side has shown (RFC 5280 section 4.2.1.6).
 std::vector<std::string> names_shown(SSL* on);
 
 /// "n1", or "a, b"; what a stranger sends is shortened and made printable.
 std::string list_of(const std::vector<std::string>& names);
-/// Shortened to what fits a line of the log, without line breaks and the like.
+/// Shortened to what fits a line of the log, visible ASCII only.
 std::string printable(std::string text);
 
 } // namespace greenroom::net::front

@@ -41,7 +41,7 @@ public:
   bool late() const noexcept { return late_; }
   bool closed() const noexcept { return closed_; }
   void close() noexcept;
-  /// Waits until both directions have ended.
+  /// Waits until both directions have ended; when the first has, the second has options::linger_ms yet.
   boost::asio::awaitable<void> carry();
 
 private:

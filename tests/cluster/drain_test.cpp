@@ -19,6 +19,14 @@ public:
     o.drain_notice_ms = 1'000;
     o.drain_ms = 20'000;
   }
+  /// A cluster of this node, n1, and n2, with a copy of everything on both; n1 leads, and has so many clients.
+  void found_two(uint64_t clients) {
+    found({"s1", "s2"}, 2);
+    other("n2", "s2");
+    connections = clients;
+    start();
+    pass(1s);
+  }
   void order(const std::string& node, const store_id& store) {
     etcd.put(keys.drain(node), encode(drain_record{store}), etcd.get(keys.node(node))->lease);
     pass(50ms);
@@ -158,11 +166,7 @@ TEST_CASE_METHOD(drain_world, "an order counts only for the process that it was 
 
 TEST_CASE_METHOD(drain_world, "a member that drains goes on until its shards and clients have gone",
                  "[member][drain]") {
-  found({"s1", "s2"}, 2);
-  other("n2", "s2");
-  connections = 3;
-  start();
-  pass(1s);
+  found_two(3);
   CHECK(drains == 0);
   order("n1", "s1"); // which is the controller, too
   CHECK(drains == 1);
@@ -212,11 +216,7 @@ TEST_CASE_METHOD(drain_world, "what can't be given up ends with the time for it"
 }
 
 TEST_CASE_METHOD(drain_world, "a member that drains still does so under its next lease", "[member][drain]") {
-  found({"s1", "s2"}, 2);
-  other("n2", "s2");
-  connections = 1;
-  start();
-  pass(1s);
+  found_two(1);
   order("n1", "s1");
   const auto before = etcd.get(keys.node("n1"))->lease;
   etcd.end(before);
@@ -235,11 +235,7 @@ TEST_CASE_METHOD(drain_world, "a member that drains still does so under its next
 
 TEST_CASE_METHOD(drain_world, "an order that a member had no time to read is its own under the next lease, too",
                  "[member][drain]") {
-  found({"s1", "s2"}, 2);
-  other("n2", "s2");
-  connections = 1;
-  start();
-  pass(1s);
+  found_two(1);
   etcd.renewals_fail = true;
   etcd.watches_wait = true;
   pass(2600ms);

@@ -34,7 +34,7 @@ struct by_hand : replication::outside {
   void apply(const std::vector<log_entry>& x) override { applies.push_back(x.back().at.index); }
   void read_log(const store_id& whom, uint64_t index) override { reads.emplace_back(whom, index); }
   void send(const store_id& to, const append& x) override { sent.emplace_back(to, x); }
-  void send(const store_id&, const appended&) override {}
+  void send(const store_id& to, const appended& x) override { answered.emplace_back(to, x); }
   bool is_crowded(const store_id&) const override { return crowded; }
   void install(const store_id&) override {}
   void propose(const shard_record& wanted, int64_t) override { proposal = wanted; }
@@ -76,6 +76,7 @@ struct by_hand : replication::outside {
   std::vector<uint64_t> applies;
   std::vector<std::pair<store_id, uint64_t>> reads;
   std::vector<std::pair<store_id, append>> sent;
+  std::vector<std::pair<store_id, appended>> answered;
   std::optional<shard_record> proposal;
   replication it;
 };
@@ -187,4 +188,22 @@ TEST_CASE("what the disk holds behind the memory's end is not sent from there", 
         CHECK(*e.batch != "old");
     }
   CHECK(from_memory);
+}
+
+TEST_CASE("who knows of a newer epoch takes nothing of an older one, and says which it knows", "[replication]") {
+  by_hand w;
+  const auto end = w.it.last();
+  w.record.primary = "b";
+  ++w.record.epoch;
+  w.it.record(w.record, ++w.revision);
+  REQUIRE_FALSE(w.serves);
+  // It would fit, and the random test meets the harm that it does once in thousands of rounds.
+  const log_entry entry{{end.epoch, end.index + 1}, std::make_shared<const std::string>("x")};
+  w.it.receive("c", append{end.epoch, end, {entry}, 0});
+  REQUIRE(w.answered.size() == 1);
+  CHECK(w.answered[0].first == "c");
+  CHECK(w.answered[0].second.what == appended::verdict::stale);
+  CHECK(w.answered[0].second.epoch == w.record.epoch);
+  CHECK(w.writes == 0);
+  CHECK(w.it.last() == end);
 }

@@ -98,6 +98,12 @@ struct crossing : router::shard {
     c.from.user = user_id::trusted("ada");
     it->take(std::make_shared<const room::command>(c));
   }
+  /// The client sends while `a` is the primary, and then `b` is: both have been sent it.
+  void send_to_both() {
+    led_by(a);
+    send();
+    led_by(b);
+  }
   void answers(const std::shared_ptr<far_node>& who, uint64_t ticket, const answer& what) {
     auto bytes = std::make_shared<const std::string>(encode(shard_letter{answered_letter{ticket, what}}));
     it->receive(arrived{who, std::move(bytes)});
@@ -137,9 +143,7 @@ const answer refusal = fail(errc::unavailable, "not now");
 
 TEST_CASE("the first answer to a send is the client's, also when it comes from the primary of before", "[router]") {
   crossing w;
-  w.led_by(w.a);
-  w.send();
-  w.led_by(w.b);
+  w.send_to_both();
   REQUIRE(w.a->commands.size() == 1);
   REQUIRE(w.b->commands.size() == 1);
   CHECK(w.b->commands[0].again);
@@ -163,9 +167,7 @@ TEST_CASE("the first answer to a send is the client's, also when it comes from t
 
 TEST_CASE("what the primary of before refuses is still asked of the next one", "[router]") {
   crossing w;
-  w.led_by(w.a);
-  w.send();
-  w.led_by(w.b);
+  w.send_to_both();
   w.answers(w.a, w.a->commands[0].ticket, refusal);
   CHECK(w.all_heard().empty());
   w.answers(w.b, w.b->commands[0].ticket, w.sent(7));
@@ -188,9 +190,7 @@ TEST_CASE("what the primary of before has read, or anything but a send, is asked
 
 TEST_CASE("a send's answer holds after several changes, and each of two gets its own", "[router]") {
   crossing w;
-  w.led_by(w.a);
-  w.send();
-  w.led_by(w.b);
+  w.send_to_both();
   w.send();
   w.led_by(w.a);
   w.led_by(w.b);
@@ -218,9 +218,7 @@ TEST_CASE("of a send that was sent very often the first ticket and the last ones
 
 TEST_CASE("nobody hears an answer after the one that said that there was none in time", "[router]") {
   crossing w;
-  w.led_by(w.a);
-  w.send();
-  w.led_by(w.b);
+  w.send_to_both();
   w.now += w.config.limits.request_ms + 1;
   w.it->tick();
   CHECK(w.all_heard() == strings{"unavailable"});

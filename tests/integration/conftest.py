@@ -73,6 +73,12 @@ def shared(request, tmp_path_factory):
     server.end()
 
 
+@pytest.fixture(params=["plain", "tls"])
+def tls(request):
+    """False, then True: for what has to be the same over both."""
+    return request.param == "tls"
+
+
 _names = itertools.count(1)
 
 

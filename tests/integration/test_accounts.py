@@ -23,11 +23,6 @@ def refused(answer, status, code):
     return error
 
 
-@pytest.fixture(params=["plain", "tls"])
-def tls(request):
-    return request.param == "tls"
-
-
 # -- accounts ------------------------------------------------------------------------------------------------------------
 def test_register_then_log_in_then_talk(shared, own, tls):
     user = own("alice")

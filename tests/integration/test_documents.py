@@ -1,5 +1,7 @@
-"""Plays every example of net/PROTOCOL.md and every conversation of tests/samples/ against the real server."""
+"""Plays every example of net/PROTOCOL.md and every conversation of tests/samples/ against the real server. And each folder has
+a README whose tables name its files, and none that is not there."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -79,3 +81,62 @@ def test_a_conversation_that_does_not_hold_fails(make_server):
         Conversation(server, Path("here")).play(lines)
     with pytest.raises(AssertionError, match="not written down"):
         Conversation(server, Path("here")).play(lines[:2])
+
+
+# -- each folder's README ----------------------------------------------------------------------------------------------------
+TOP = ("config", "storage", "actors", "net", "scripts", "tests")
+UNNAMED = {"README.md", "CMakeLists.txt", "__init__.py"}
+
+
+def folders():
+    for top in TOP:
+        yield ROOT / top
+        yield from sorted(d for d in (ROOT / top).rglob("*") if d.is_dir() and not d.name.startswith(("_", ".")))
+
+
+def named_files(readme):
+    """What the first cells of its tables of files name. A table of files says "file" at its top left."""
+    names, inside = set(), False
+    for line in readme.splitlines():
+        cells = line.split("|")
+        if len(cells) < 3 or cells[0].strip():
+            inside = False
+        elif cells[1].strip() in ("file", "folder"):
+            inside = True
+        elif inside:
+            names.update(re.findall(r"`([^`]+)`", cells[1]))
+    return names
+
+
+def names_of(path):
+    """How a file may be named: in full or without its ending; a .cpp by its header, too."""
+    if path.is_dir():
+        return {path.name + "/"}
+    return {path.name, path.stem} | ({path.stem + ".hpp"} if path.suffix == ".cpp" else set())
+
+
+def flaws_of_readme(folder):
+    readme = folder / "README.md"
+    if not readme.exists():
+        return [f"{readme.relative_to(ROOT)} is missing"]
+    named = named_files(readme.read_text())
+    inside = [p for p in folder.iterdir() if p.name not in UNNAMED and not p.name.startswith(("_", "."))]
+    return [f"{readme.relative_to(ROOT)}: no table names {p.name}" for p in inside if not names_of(p) & named] + [
+        f"{readme.relative_to(ROOT)}: there is no {name}" for name in named if not any(name in names_of(p) for p in inside)]
+
+
+@pytest.mark.parametrize("folder", folders(), ids=lambda x: str(x.relative_to(ROOT)))
+def test_a_folder_has_a_readme_that_names_its_files(folder):
+    assert not flaws_of_readme(folder)
+
+
+def test_the_look_at_readmes_can_fail(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    assert flaws_of_readme(tmp_path) == ["README.md is missing"]
+    (tmp_path / "README.md").write_text("| file | what |\n|---|---|\n| `a.hpp`, `gone` | `b.cpp` |\n\n`c.cpp`, | `d` |\n")
+    for name in ("a.hpp", "a.cpp", "b.cpp", "c.cpp"):
+        (tmp_path / name).touch()
+    (tmp_path / "sub").mkdir()
+    assert sorted(flaws_of_readme(tmp_path)) == [
+        "README.md: no table names b.cpp", "README.md: no table names c.cpp", "README.md: no table names sub",
+        "README.md: there is no gone"]

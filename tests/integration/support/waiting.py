@@ -8,6 +8,11 @@ PATIENCE = float(os.environ.get("GREENROOM_TEST_PATIENCE", "1"))
 LIMIT_S = 30 * PATIENCE
 
 
+def now_ms():
+    """What the clock on the wall shows, in milliseconds, as the protocol's times."""
+    return int(time.time() * 1000)
+
+
 def until(condition, what, limit_s=LIMIT_S, step_s=0.005):
     """Returns the first true value of `condition()`; fails with `what` after `limit_s` seconds."""
     deadline = time.monotonic() + limit_s
