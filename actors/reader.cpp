@@ -26,6 +26,11 @@ std::shared_ptr<const T> share(T x) {
 /// After a failed write nobody may build on what the store shows until it has been opened anew.
 failure uncertain() { return fail(errc::unavailable, "the store is being opened again"); }
 
+/// The store finds a hole between two events of a page; one at the edge only who knows where the page begins.
+failure missing(const room_id& room, uint64_t seq) {
+  return fail(errc::internal, "event " + std::to_string(seq) + " of room " + room.str() + " is missing");
+}
+
 } // namespace
 
 reader_actor::reader_actor(caf::actor_config& cfg, house& in, uint32_t index)
@@ -142,7 +147,10 @@ outcome<snapshot_read::piece> reader_actor::next_piece(const read_snapshot& x) {
 outcome<storage::event_page> reader_actor::page(const read_page& x) const {
   switch (x.where) {
   case read_page::how::after: {
-    auto found = house_.store.events_after(x.room, std::max(x.seq, x.first - 1), x.limit, x.bytes);
+    auto after = std::max(x.seq, x.first - 1);
+    auto found = house_.store.events_after(x.room, after, x.limit, x.bytes);
+    if (found && !found->events.empty() && found->events.front().seq != after + 1)
+      return missing(x.room, after + 1);
     // The writer may be ahead of the room: what the room has not seen committed is not shown.
     if (found) {
       while (!found->events.empty() && found->events.back().seq > x.head)
@@ -152,7 +160,10 @@ outcome<storage::event_page> reader_actor::page(const read_page& x) const {
     return found;
   }
   case read_page::how::before: {
-    auto found = house_.store.events_before(x.room, std::min(x.seq, x.head + 1), x.limit, x.bytes);
+    auto before = std::min(x.seq, x.head + 1);
+    auto found = house_.store.events_before(x.room, before, x.limit, x.bytes);
+    if (found && !found->events.empty() && found->events.back().seq != before - 1)
+      return missing(x.room, before - 1);
     if (found) {
       auto kept = std::find_if(found->events.begin(), found->events.end(),
                                [&](const storage::event& e) { return e.seq >= x.first; });

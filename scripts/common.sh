@@ -21,3 +21,22 @@ jobs_max() {
   memory=$(($(awk '/MemAvailable/ {print $2}' /proc/meminfo) / 1536000))
   echo $((memory < 1 ? 1 : (memory < cores ? memory : cores)))
 }
+
+# programs: sets `bin` to the folder with greenroomd and greenroom, seen from the top of the tree. That is GREENROOM_BIN, a
+# build directory that has them already; without it, build/release, where they are built as far as needed. The variable goes
+# no further: to the programs it would be an unknown setting.
+programs() {
+  bin=${GREENROOM_BIN:-}
+  export -n GREENROOM_BIN
+  local p
+  if [ -n "$bin" ]; then
+    for p in greenroomd greenroom; do
+      [ -x "$bin/$p" ] || die "GREENROOM_BIN is $bin, but there is no $bin/$p"
+    done
+    return
+  fi
+  bin=build/release
+  scripts/install
+  [ -e "$bin/greenroomd" ] || say "the first build takes its time: about 5 minutes on 2 cores"
+  scripts/build release greenroomd greenroom
+}

@@ -19,10 +19,12 @@ namespace {
 /// Two lanes of a node in one: each list is answered with what the test has put there.
 class lane_ear : public hosted_actor<lane_ear, relay_lane::handle> {
 public:
-  lane_ear(caf::actor_config& cfg, house& in, const std::vector<ok::live_session>& all)
-      : hosted_actor(cfg, *in.strands[0], actor_kind::relay_lane, "ear", in.living), all_(all) {}
+  lane_ear(caf::actor_config& cfg, house& in, const std::vector<ok::live_session>& all, const bool& listens)
+      : hosted_actor(cfg, *in.strands[0], actor_kind::relay_lane, "ear", in.living), all_(all), listens_(listens) {}
 
   void receive(const relay_lane::list& x) {
+    if (!listens_)
+      return;
     ok::sessions found;
     for (const auto& s : all_)
       if (x.user.empty() || s.user == x.user)
@@ -37,6 +39,7 @@ public:
 
 private:
   const std::vector<ok::live_session>& all_;
+  const bool& listens_;
 };
 
 using ear = caf::typed_actor<caf::reacts_to<reply>, caf::reacts_to<survey_stop>>;
@@ -88,7 +91,7 @@ struct three_nodes {
         n.home->strands.push_back(std::make_unique<strand>(system, 100));
       n.home->cluster = std::make_unique<cluster_house>(agreement_of_all);
       n.home->cluster->lease_until_ns = std::numeric_limits<int64_t>::max();
-      n.home->relay_lanes.push_back(system.spawn<lane_ear>(*n.home, n.connections));
+      n.home->relay_lanes.push_back(system.spawn<lane_ear>(*n.home, n.connections, lanes_listen));
       n.survey = system.spawn<survey::survey_actor>(*n.home, *n.home->strands[1]);
       tell(n.survey, survey_know{std::make_shared<const std::set<std::string>>(std::set<std::string>{"a", "b", "c"})});
     }
@@ -130,6 +133,20 @@ struct three_nodes {
     from.to = caf::actor_cast<asker>(who);
     tell(nodes["a"].survey, survey_ask{from, user.empty() ? user_id{} : user_id::trusted(user)});
   }
+  /// What `from` has written to `to` and nobody has read yet.
+  std::deque<letter>& on_the_way(const std::string& from, const std::string& to) {
+    return nodes[from].links[to]->waiting;
+  }
+  void arrive(const std::string& at, const peer_ptr& from, std::string bytes) {
+    tell(nodes[at].survey, arrived{from, std::make_shared<const std::string>(std::move(bytes))});
+    run();
+  }
+  void tick_after(int64_t ms) {
+    now += ms;
+    for (auto& [name, n] : nodes)
+      tell(n.survey, survey_tick{});
+    run();
+  }
   void run() {
     auto& scheduler = dynamic_cast<caf::scheduler::test_coordinator&>(system.scheduler());
     for (bool moved = true; moved;) {
@@ -153,6 +170,7 @@ struct three_nodes {
   std::vector<answer> answers;
   int64_t now = 1'000'000;
   bool letters_flow = true;
+  bool lanes_listen = true;
   size_t letters = 0; // most that waited in one direction
 };
 
@@ -257,4 +275,145 @@ TEST_CASE("a node that etcd does not list any more is not waited for", "[survey]
   w.run();
   REQUIRE(w.answers.size() == 1);
   CHECK(sessions_of(w.answers[0]).size() == 1);
+}
+
+TEST_CASE("only so many may ask at the same time; the next is refused at once, and heard when others are done",
+          "[survey]") {
+  three_nodes w;
+  w.letters_flow = false;
+  for (size_t i = 0; i < survey::asks_max; ++i)
+    w.ask("ada");
+  w.run();
+  CHECK(w.answers.empty());
+  w.ask("ada");
+  w.run();
+  REQUIRE(w.answers.size() == 1);
+  CHECK(w.answers[0].error().code == errc::unavailable);
+  w.letters_flow = true;
+  w.run();
+  CHECK(w.answers.size() == 1 + survey::asks_max);
+  w.ask("ada");
+  w.run();
+  REQUIRE(w.answers.size() == 2 + survey::asks_max);
+  CHECK(w.answers.back().has_value());
+}
+
+TEST_CASE("a node answers only so many others at once, and again when it has forgotten those", "[survey]") {
+  three_nodes w;
+  w.lanes_listen = false; // so that what b is asked stays open there
+  auto from_a = w.nodes["b"].links["a"];
+  for (uint64_t i = 1; i <= survey::asks_max; ++i)
+    w.arrive("b", from_a, encode(survey_letter{list_there{i, {}}}));
+  w.lanes_listen = true;
+  w.letters_flow = false;
+  w.arrive("b", from_a, encode(survey_letter{list_there{survey::asks_max + 1, {}}}));
+  CHECK(w.on_the_way("b", "a").empty());
+  SECTION("after the limit of time") { w.tick_after(w.nodes["b"].config.limits.request_ms + 1); }
+  SECTION("when who asked is gone") {
+    w.unlink("b", "a");
+    w.link("b", "a");
+    w.run();
+  }
+  w.arrive("b", w.nodes["b"].links["a"], encode(survey_letter{list_there{7, {}}}));
+  REQUIRE(w.on_the_way("b", "a").size() == 1);
+  auto answer = read_survey_letter(*w.on_the_way("b", "a").front().what);
+  REQUIRE(answer.has_value());
+  CHECK(std::get<sessions_there>(*answer).ticket == 7);
+  CHECK(std::get<sessions_there>(*answer).last);
+}
+
+TEST_CASE("a lane that answers late answers nobody, and does no harm", "[survey]") {
+  three_nodes w;
+  w.lanes_listen = false;
+  w.ask("ada");
+  w.run();
+  w.tick_after(w.nodes["a"].config.limits.request_ms + 1);
+  REQUIRE(w.answers.size() == 1);
+  CHECK(w.answers[0].error().code == errc::unavailable);
+  // By now b and c have forgotten the question.
+  w.letters_flow = false;
+  for (uint64_t ticket = 0; ticket < 5; ++ticket) {
+    caller lane;
+    lane.to = caf::actor_cast<asker>(w.nodes["b"].survey);
+    lane.ticket = ticket;
+    lane.answer(ok::any{ok::sessions{}});
+  }
+  w.run();
+  CHECK(w.on_the_way("b", "a").empty());
+  w.letters_flow = true;
+  w.lanes_listen = true;
+  w.ask("ada");
+  w.run();
+  REQUIRE(w.answers.size() == 2);
+  CHECK(w.answers[1].has_value());
+}
+
+TEST_CASE("what a node says again, or after the end, or of another's question, counts for nobody", "[survey]") {
+  three_nodes w;
+  w.connect("b", "ada", 1);
+  w.connect("c", "ada", 1);
+  w.letters_flow = false;
+  w.ask("ada");
+  w.run();
+  // The question is c's and b's: b may not answer in c's place.
+  auto asked = read_survey_letter(*w.on_the_way("a", "b").front().what);
+  REQUIRE(asked.has_value());
+  auto ticket = std::get<list_there>(*asked).ticket;
+  auto from_b = w.nodes["a"].links["b"];
+  auto b_says = encode(survey_letter{sessions_there{ticket, w.nodes["b"].connections, true}});
+  for (int i = 0; i < 3; ++i)
+    w.arrive("a", from_b, b_says);
+  w.arrive("a", from_b, encode(survey_letter{sessions_there{ticket + 1, w.nodes["b"].connections, true}}));
+  CHECK(w.answers.empty());
+  w.letters_flow = true;
+  w.run();
+  REQUIRE(w.answers.size() == 1);
+  CHECK(sessions_of(w.answers[0]).size() == 2);
+  w.arrive("a", from_b, b_says);
+  CHECK(w.answers.size() == 1);
+}
+
+TEST_CASE("letters of a link that has ended are not read, nor those that can't be", "[survey]") {
+  three_nodes w;
+  w.letters_flow = false;
+  auto old = w.nodes["b"].links["a"];
+  w.unlink("b", "a");
+  w.arrive("b", old, encode(survey_letter{list_there{1, {}}}));
+  w.link("b", "a");
+  w.run();
+  w.arrive("b", old, encode(survey_letter{list_there{1, {}}}));
+  CHECK(w.on_the_way("b", "a").empty());
+  auto good = encode(survey_letter{list_there{1, {}}});
+  for (const auto& bytes :
+       {std::string{}, std::string("x"), good.substr(0, good.size() - 1), std::string(1'000, '\xff')})
+    w.arrive("b", w.nodes["b"].links["a"], bytes);
+  CHECK(w.on_the_way("b", "a").empty());
+  w.arrive("b", w.nodes["b"].links["a"], good);
+  CHECK(w.on_the_way("b", "a").size() == 1);
+}
+
+TEST_CASE("the end of an old link of a node that has a new one changes nothing", "[survey]") {
+  three_nodes w;
+  w.letters_flow = false;
+  auto old = w.nodes["a"].links["c"];
+  w.link("a", "c");
+  w.run();
+  w.ask("ada");
+  w.run();
+  tell(w.nodes["a"].survey, peer_down{old});
+  w.run();
+  CHECK(w.answers.empty());
+  w.letters_flow = true;
+  w.run();
+  REQUIRE(w.answers.size() == 1);
+  CHECK(w.answers[0].has_value());
+}
+
+TEST_CASE("a node by itself has nobody to ask", "[survey]") {
+  three_nodes w;
+  tell(w.nodes["a"].survey, survey_know{std::make_shared<const std::set<std::string>>(std::set<std::string>{"a"})});
+  w.ask("");
+  w.run();
+  REQUIRE(w.answers.size() == 1);
+  CHECK(sessions_of(w.answers[0]).empty());
 }

@@ -2,9 +2,27 @@
 #include "middle.hpp"
 #include "scene.hpp"
 
+#include <unistd.h>
+
+#include <fstream>
+
 using namespace greenroom;
 using namespace greenroom::test;
 using words = std::vector<std::string>;
+
+namespace {
+
+/// Whether that thread of ours waits for something. The state is the first field behind the name, which stands in
+/// brackets and may hold anything (proc(5)).
+bool is_asleep(pid_t thread) {
+  std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/stat");
+  std::string line;
+  std::getline(file, line);
+  auto name_end = line.rfind(") ");
+  return name_end != std::string::npos && line[name_end + 2] == 'S';
+}
+
+} // namespace
 
 TEST_CASE("a watch lists, and then tells each change once, in order", "[etcd]") {
   patient c(shared_etcd());
@@ -66,19 +84,17 @@ TEST_CASE("a watch that ends calls nobody any more", "[etcd]") {
 
   SECTION("ended from another thread while its watcher runs") {
     std::atomic<bool> inside{false}, ended{false}, late{false};
+    std::atomic<pid_t> ending{0};
     cluster::watcher w;
     w.listed = [&](const listing&) {
       inside = true;
-      for (int i = 0; i < 50; ++i) {
-        std::this_thread::sleep_for(1ms);
-        if (ended)
-          late = true;
-      }
+      late = late || !eventually([&] { return ended || (ending != 0 && is_asleep(ending)); }) || ended;
     };
     w.updated = [&](const std::vector<update>&) { late = late || ended; };
     auto watch = c->watch("over/", w);
     REQUIRE(eventually([&] { return inside.load(); }));
-    watch.reset();
+    ending = ::gettid();
+    watch.reset(); // waits for the watcher, which waits to see that
     ended = true;
     c.put("over/a", "1");
     // One that came later has heard it: so would this one have.

@@ -177,7 +177,7 @@ class Campaign:
     def _compare_stores(self):
         """All nodes lose their power at once; their stores must tell one story."""
         ground = self.ground
-        time.sleep(1.5)  # two heartbeats, so that most shards have applied the same; right or wrong does not depend on it
+        self._await_heartbeats()
         records = ground.records()
         for n in ground.nodes:
             n.process.kill()
@@ -192,6 +192,20 @@ class Campaign:
             n.wait_ready(LIMIT_S * 2)
         ground.wait_whole()
         return problems
+
+    def _await_heartbeats(self, rounds=2):
+        """Until the primaries have told their followers that often how far they are, as the letters that arrive show: an append
+        and its answer for each follower of each shard. So most shards have applied the same and can be compared; right or wrong
+        does not depend on it."""
+        ground = self.ground
+        per_round = 128 * (min(3, len(ground.nodes)) - 1) * 2
+
+        def letters():
+            return sum(count for n in ground.nodes for name, count in n.metrics().items()
+                       if name.startswith("greenroom_cluster_letters_received_total"))
+
+        goal = letters() + rounds * per_round
+        until(lambda: letters() >= goal, "heartbeats arrive", PROGRESS_S, 0.05)
 
     def _count(self, record, play, logs):
         kept = {(e["from"], room, e.get("key")) for room, log in logs.items() for e in log if e["ev"] == "message"}

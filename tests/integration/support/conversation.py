@@ -13,6 +13,8 @@ A conversation is a block of lines. Those that start with white space continue t
     rest> GET /api/v1/sessions     a REST request, with headers `rest>   Name: value` and a body `rest> {...}`
     rest< 200 {...}                its status and body; `rest<   Name: value` a header
 
+What is done to the server stands in preparations.py, for example `the disk is full`.
+
 In frames "..." stands for any value, "$name" for one that is any at first and then always the same, "$token:alice" for a
 token of alice's; `"...":"..."` in an object allows further fields. Everything else must be equal, and nothing may come
 that is not written down. Answers and events of one client may come in either order, as the protocol says; events of one
@@ -24,6 +26,7 @@ import re
 import time
 
 from .client import Client
+from .preparations import LINES
 from .waiting import LIMIT_S, until
 from .websocket import BINARY, Closed, Refused, frame
 
@@ -51,7 +54,7 @@ def blocks_of(text):
 
 
 def settings_of(info):
-    """`limits.hello_ms=500 log.level="info"` as settings for the server."""
+    """`limits.hello_ms=500 nodes=3` as settings for the server, and what is prepared for it (preparations.PREPARED)."""
     settings = {}
     for word in info.split():
         name, value = word.split("=", 1)
@@ -91,8 +94,8 @@ def compare(expected, got, names, path=""):
 
 
 class Conversation:
-    def __init__(self, server, where):
-        self.server, self.where = server, where
+    def __init__(self, server, where, stage=None):
+        self.server, self.where, self.stage = server, where, stage
         self.clients = {}  # name -> Client or the Refused of its upgrade
         self.unseen = {}  # name -> frames that came and were not matched yet, in order
         self.names = {}
@@ -140,7 +143,7 @@ class Conversation:
             return self.sends(m.group(1), m.group(2), extra)
         if m := re.match(r"(\w+)< (.*)$", line):
             return self.gets(m.group(1), m.group(2))
-        for pattern, given in GIVENS:
+        for pattern, given in GIVENS + LINES:
             if m := re.fullmatch(pattern, line):
                 return given(self, *m.groups())
         raise Mismatch(f"not understood: {line}")
@@ -169,12 +172,12 @@ class Conversation:
         return self.names[user]
 
     # -- clients -------------------------------------------------------------------------------------------------------
-    def connect(self, name, *headers):
+    def connect(self, name, *headers, node=None):
         if name in self.clients and isinstance(self.clients[name], Client):
             self.clients[name].kill()
         self.unseen[name] = []
         try:
-            client = Client(self.server.port, name=name, check_order=False, headers=headers)
+            client = Client((node or self.server).port, name=name, check_order=False, headers=headers)
         except Refused as e:
             self.clients[name] = e
             return

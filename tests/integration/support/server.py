@@ -200,7 +200,8 @@ class Server:
     # -- clients -------------------------------------------------------------------------------------------------------
     @property
     def secret(self):
-        return (Path(self.settings["node.data_dir"]) / "token.secret").read_bytes().strip()
+        named = self.settings.get("auth.secret_file")
+        return Path(named or Path(self.settings["node.data_dir"]) / "token.secret").read_bytes().strip()
 
     def token(self, user, lifetime_s=3600, **claims):
         return tokens.encode(tokens.claims(user, lifetime_s, **claims), self.secret)
