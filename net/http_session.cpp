@@ -71,7 +71,7 @@ private:
   std::shared_ptr<stream> stream_;     // null after an upgrade
   const std::string address_;
   const std::optional<http_response> refusal_;
-  const greenroom::limits* limits_; // looked up again for each request
+  std::shared_ptr<const greenroom::limits> limits_; // looked up again for each request
   timer_wheel::entry timer_;
   beast::flat_buffer input_; // what was read and not parsed
   std::optional<http::request_parser<http::string_body>> parser_;

@@ -98,9 +98,9 @@ private:
   const std::shared_ptr<stream> stream_;
   websocket::stream<lower_layer, false> beast_;
   std::unique_ptr<client> client_;
-  const greenroom::limits* limits_; // looked up again at each heartbeat
-  timer_wheel::entry timer_;        // heartbeat, then the deadline of the end
-  std::string long_message_;        // empty unless the message outgrew short_message_
+  std::shared_ptr<const greenroom::limits> limits_; // looked up again at each heartbeat
+  timer_wheel::entry timer_;                        // heartbeat, then the deadline of the end
+  std::string long_message_;                        // empty unless the message outgrew short_message_
   std::array<char, short_message_bytes> short_message_;
   uint32_t message_bytes_ = 0;
   uint32_t closing_bytes_ = 0;

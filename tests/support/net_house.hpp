@@ -117,7 +117,7 @@ public:
     hooks.metrics = &metrics;
     hooks.limits = [this] {
       std::lock_guard guard{mutex};
-      return limits_.back().get();
+      return limits_;
     };
     hooks.turns_away = [this] { return turns_away.load(); };
     hooks.allowed_origins = std::move(origins);
@@ -142,7 +142,7 @@ public:
 
   void set_limits(greenroom::limits l) {
     std::lock_guard guard{mutex};
-    limits_.push_back(std::make_unique<const greenroom::limits>(l));
+    limits_ = std::make_shared<const greenroom::limits>(l);
   }
   /// The connection that was accepted as the n-th, waiting for it.
   record_ptr connection(size_t n = 0) {
@@ -230,7 +230,7 @@ private:
     done(std::move(a));
   }
 
-  std::vector<std::unique_ptr<const greenroom::limits>> limits_; // the old ones may still be looked at
+  std::shared_ptr<const greenroom::limits> limits_;
 
 public:
   std::mutex mutex; // guards the limits, the connections and what is in them
