@@ -74,6 +74,7 @@ net::server_options server_options_of(const settings& config) {
     o.tls = net::tls_files{config.tls.certificate, config.tls.key, config.tls.min_version};
   }
   o.backlog = config.listen.backlog;
+  o.unsent_bytes = config.listen.unsent_bytes;
   return o;
 }
 
@@ -134,9 +135,9 @@ void reload(config::sources& from, settings& running, node& actors, net::server&
   if (!wanted.ok())
     return;
   const auto refuse = [](const failure& why) { spdlog::error("what=reload_refused mistake=\"{}\"", why.message); };
-  std::shared_ptr<const net::front::credentials> own;
   if (!actors.may_reload())
     return refuse(fail(errc::unavailable, "a thread is still busy with what it did before the last reload; try again"));
+  std::shared_ptr<const net::front::credentials> own;
   if (front) {
     auto loaded = net::front::credentials::load(net::front::files_of(running), running.node.name);
     if (!loaded)

@@ -123,7 +123,7 @@ void http_session::on_read(error_code ec, size_t bytes) {
   if (ec)
     return end();
   if (phase_ == phase::goodbye) // too late: it was answered 408
-    return stream_->finish([self = shared_from_this()] { self->end(); });
+    return stream_->finish(limits_->closing_bytes, [self = shared_from_this()] { self->end(); });
   input_.commit(bytes);
   if (phase_ == phase::idle)
     enter(phase::header, limits_->handshake_ms);
@@ -319,7 +319,7 @@ void http_session::answered() {
 
 void http_session::goodbye() {
   enter(phase::goodbye, goodbye_ms);
-  stream_->finish([self = shared_from_this()] { self->end(); });
+  stream_->finish(limits_->closing_bytes, [self = shared_from_this()] { self->end(); });
 }
 
 void http_session::on_timer() {

@@ -88,7 +88,7 @@ public:
 
   /// TLS as well, when a certificate is given; then tls_port is set.
   explicit net_house(greenroom::limits l = {}, const certificate* tls = nullptr, uint32_t io_threads = 2,
-                     std::vector<std::string> origins = {})
+                     std::vector<std::string> origins = {}, uint32_t unsent_bytes = 131'072)
       : threads(io_threads, metrics) {
     set_limits(l);
     net::server_hooks hooks;
@@ -122,6 +122,7 @@ public:
     hooks.turns_away = [this] { return turns_away.load(); };
     hooks.allowed_origins = std::move(origins);
     net::server_options options;
+    options.unsent_bytes = unsent_bytes;
     options.listen.push_back({"127.0.0.1", 0, false});
     if (tls != nullptr) {
       options.tls = net::tls_files{tls->cert, tls->key, "1.2"};
