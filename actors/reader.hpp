@@ -6,7 +6,8 @@
 // Out  the matching answer, always, to the one who asked
 //
 // A snapshot is opened by the first read_snapshot with its number and lives until it is dropped, fails, or the one who
-// asked has ended.
+// asked has ended. Each keeps what is overwritten or erased meanwhile on the disk; so there are at most
+// cluster.snapshots of them.
 //
 // Blocks (RocksDB): spawned detached, or on the test scheduler.
 #pragma once
@@ -74,11 +75,6 @@ struct snapshot_read {
 
 namespace reader {
 
-/// A shard's outstanding effects that are read at once.
-inline constexpr size_t effects_max = 10'000;
-/// Snapshots that one reader holds; each keeps what is overwritten or erased meanwhile on the disk.
-inline constexpr size_t snapshots_max = 8;
-
 struct load_room {
   using local = message_tag;
   room_id room;
@@ -89,6 +85,7 @@ struct load_user {
   user_id user;
   caf::typed_actor<caf::reacts_to<user_loaded>> to;
 };
+/// The first of a shard's outstanding effects, at most rooms.effects.
 struct load_effects {
   using local = message_tag;
   shard_id shard = 0;

@@ -8,7 +8,9 @@
 //
 // Invariants
 // - See activations.hpp: one actor per id, order kept, bounded.
-// - An effect that was stored is sent until it was applied, also after a restart; then it is erased.
+// - An effect that was stored is sent until it was applied, also after a restart; then it is erased. At most
+//   rooms.effects are kept in memory. One more is sent once; if it was not applied, it is read from the store and sent
+//   again when there is room.
 // - A relay is ended only when it has no listeners and no attach is under way to it.
 // - In a cluster rooms and users are awake here only while this node serves the shard.
 #pragma once
@@ -116,6 +118,7 @@ private:
   void on_down(const caf::down_msg& x) override;
   void begin();
   void add(const storage::effect_record& e);
+  bool has_room_for_effects() const;
   void send_effect(const storage::effect_record& e);
   void try_to_end();
 
@@ -127,6 +130,7 @@ private:
   std::vector<room_id> reminders_;
   std::map<effect_key, open_effect> effects_;
   bool effects_known_ = false; // all that the store holds are in effects_
+  bool effect_passed_ = false; // since they were last asked for, one was not taken into effects_
   bool loading_effects_ = false;
   bool counted_as_started_ = false;
   bool stopping_ = false;
