@@ -74,6 +74,7 @@ net::server_options server_options_of(const settings& config) {
     o.tls = net::tls_files{config.tls.certificate, config.tls.key, config.tls.min_version};
   }
   o.backlog = config.listen.backlog;
+  o.unsent_bytes = config.listen.unsent_bytes;
   return o;
 }
 
@@ -88,7 +89,7 @@ net::rest_hooks rest_hooks_of(node& actors, const storage::store& store, const m
   };
   h.ready = [&actors] { return actors.ready(); };
   h.draining = [&actors] { return actors.draining(); };
-  h.limits = [&actors] { return actors.limits_now(); };
+  h.limits = [&actors] { return actors.limits_kept(); };
   h.metrics_text = [&actors, &store, &figures, front] {
     return net::render_metrics(
         {figures, store.figures(), actors.cluster_figures(), front ? &front->figures() : nullptr});
@@ -109,7 +110,7 @@ net::server_hooks server_hooks_of(node& actors, net::rest& rest, const net::jwt_
   h.http = &rest;
   h.tokens = &tokens;
   h.metrics = &figures;
-  h.limits = [&actors] { return actors.limits_now(); };
+  h.limits = [&actors] { return actors.limits_kept(); };
   h.turns_away = [&actors] { return actors.turns_clients_away(); };
   h.allowed_origins = config.listen.allowed_origins;
   return h;
@@ -134,6 +135,8 @@ void reload(config::sources& from, settings& running, node& actors, net::server&
   if (!wanted.ok())
     return;
   const auto refuse = [](const failure& why) { spdlog::error("what=reload_refused mistake=\"{}\"", why.message); };
+  if (!actors.may_reload())
+    return refuse(fail(errc::unavailable, "a thread is still busy with what it did before the last reload; try again"));
   std::shared_ptr<const net::front::credentials> own;
   if (front) {
     auto loaded = net::front::credentials::load(net::front::files_of(running), running.node.name);
@@ -150,7 +153,7 @@ void reload(config::sources& from, settings& running, node& actors, net::server&
     front->use(own);
   auto plan = config::reload(running, wanted.values);
   running = plan.effective;
-  actors.reload(std::make_shared<const limits>(running.limits));
+  actors.reload(running.limits);
   net::set_log_level(running.log.level);
   for (const auto& key : plan.applied)
     spdlog::info("what=reloaded key={}", key);

@@ -7,9 +7,6 @@
 namespace greenroom::connection {
 namespace {
 
-// Messages for one connection: its own requests, bounded by in_flight, and deliveries. What a full mailbox
-// loses is pulled (on_loss), so a bound can be no harm.
-constexpr size_t mailbox_max = 16'384;
 constexpr uint64_t care_ms = 1'000;
 constexpr uint8_t pull_waits = 10;     // in care_ms
 constexpr int64_t warning_ms = 60'000; // `expiring` comes that long before the token ends
@@ -33,8 +30,8 @@ std::unique_ptr<client> make_client(handle to) { return std::make_unique<actor_c
 
 connection_actor::connection_actor(caf::actor_config& cfg, house& in, lane& on, std::shared_ptr<transport> socket,
                                    std::optional<identity> who)
-    : lane_actor(cfg, on, actor_kind::connection, {}, in.living, mailbox_max), house_(in), socket_(std::move(socket)),
-      who_(std::move(who)), care_([this] { look_after(); }), expiry_([this] { expire(); }) {
+    : lane_actor(cfg, on, actor_kind::connection, {}, in.living, in.config.scheduler.connection_mailbox), house_(in),
+      socket_(std::move(socket)), who_(std::move(who)), care_([this] { look_after(); }), expiry_([this] { expire(); }) {
   auto l = house_.limits_now();
   tokens_ = l->sends_burst;
   tokens_at_ = window_ = house_.steady_ms();

@@ -6,6 +6,7 @@
 #include "actors/cluster/cluster.hpp"
 #include "actors/encoder.hpp"
 #include "actors/hasher.hpp"
+#include "actors/limits_in_force.hpp"
 #include "actors/metrics.hpp"
 #include "actors/reader.hpp"
 #include "actors/relay_lane.hpp"
@@ -19,7 +20,6 @@
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -27,15 +27,14 @@ namespace greenroom {
 
 struct house {
   house(const settings& c, storage::store& s, const encoder& e, const token_verifier& t, greenroom::metrics& m)
-      : config(c), store(s), encode(e), tokens(t), metrics(m) {
-    reload(std::make_shared<const limits>(c.limits));
-  }
+      : config(c), store(s), encode(e), tokens(t), metrics(m), limits(c.limits) {}
 
   const settings& config;
   storage::store& store;
   const encoder& encode;
   const token_verifier& tokens;
   greenroom::metrics& metrics;
+  limits_in_force limits;
   directory living;
 
   /// Grows with every failed write and every reopening of the store.
@@ -88,18 +87,8 @@ struct house {
   const reader::handle& reader_of(shard_id s) const { return readers[s % readers.size()]; }
   const shard::handle& shard_of(const room_id& r) const { return shards[r.shard()]; }
   const shard::handle& shard_of(const user_id& u) const { return shards[u.shard()]; }
-  /// Valid as long as the house: looked at many times for each message, so without a count of who does.
-  const limits* limits_now() const noexcept { return limits_.load(std::memory_order_acquire); }
-  void reload(std::shared_ptr<const limits> l) {
-    std::lock_guard guard{limits_mutex_};
-    all_limits_.push_back(std::move(l));
-    limits_ = all_limits_.back().get();
-  }
-
-private:
-  std::mutex limits_mutex_;
-  std::vector<std::shared_ptr<const limits>> all_limits_; // one more with each reload: a few hundred bytes
-  std::atomic<const limits*> limits_{nullptr};
+  /// Not to be kept beyond the handler that asks.
+  const greenroom::limits* limits_now() const noexcept { return limits.now(); }
 };
 
 } // namespace greenroom

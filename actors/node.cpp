@@ -26,6 +26,7 @@ namespace {
 
 constexpr uint64_t tick_ms = 1'000; // of the shards
 constexpr auto stop_limit = std::chrono::seconds(20);
+constexpr auto reload_limit = std::chrono::seconds(10);
 
 std::string random_text(size_t characters) {
   static constexpr char alphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
@@ -148,9 +149,21 @@ void node::perform(lane& on, const identity& who, account::any what, std::functi
        requester::perform{std::make_shared<requester::call>(requester::call{who, std::move(what), std::move(done)})});
 }
 
-void node::reload(std::shared_ptr<const limits> l) { impl_->home.reload(std::move(l)); }
+bool node::may_reload() { return impl_->home.limits.settle(reload_limit); }
+
+void node::reload(const limits& l) {
+  std::vector<host*> hosts{impl_->lanes.begin(), impl_->lanes.end()};
+  for (const auto& s : impl_->home.strands)
+    hosts.push_back(s.get());
+  if (impl_->cluster)
+    for (auto* s : impl_->cluster->strands())
+      hosts.push_back(s);
+  impl_->home.limits.replace(l, hosts);
+}
 
 const limits* node::limits_now() const { return impl_->home.limits_now(); }
+
+std::shared_ptr<const limits> node::limits_kept() const { return impl_->home.limits.kept(); }
 
 const cluster::figures* node::cluster_figures() const {
   return impl_->home.cluster ? &impl_->home.cluster->counts : nullptr;

@@ -58,10 +58,16 @@ public:
   /// take as long as limits.request_ms, too: it waits for the hasher.
   void perform(lane& on, const identity& who, account::any what, std::function<void(answer)> done);
 
-  /// New limits for everything that happens from now on. Any thread.
-  void reload(std::shared_ptr<const limits> l);
-  /// The limits in force. Any thread.
+  /// Waits until reload() may be called again. False: since the last time, some thread has been at one and the same
+  /// thing for many seconds.
+  bool may_reload();
+  /// New limits for everything that happens from now on. REQUIRES: may_reload() has answered true; on that same thread,
+  /// which is no lane's, and before stop().
+  void reload(const limits& l);
+  /// The limits in force. On a lane's thread, and not to be kept beyond the handler there that asks.
   const limits* limits_now() const;
+  /// The same, from any thread and for as long as they are held.
+  std::shared_ptr<const limits> limits_kept() const;
   /// Whether requests can be served: the store takes writes, and every shard has started; in a cluster, the node's
   /// lease holds, and it does not drain. Any thread; for /readyz.
   bool ready() const;

@@ -52,7 +52,9 @@ reader_actor::behavior_type reader_actor::make_behavior() {
         using image = outcome<storage::user_image>;
         tell(x.to, user_loaded{share(certain() ? discreet(house_.store.load_user(x.user)) : image{uncertain()})});
       },
-      [this](const load_effects& x) { tell(x.to, effects_loaded{share(house_.store.effects(x.shard, effects_max))}); },
+      [this](const load_effects& x) {
+        tell(x.to, effects_loaded{share(house_.store.effects(x.shard, house_.config.rooms.effects))});
+      },
       [this](const read_page& x) {
         tell(x.to, page_read{x.token, share(discreet(page(x)))});
       },
@@ -130,8 +132,8 @@ outcome<snapshot_read::piece> reader_actor::next_piece(const read_snapshot& x) {
   if (i == snapshots_.end()) {
     if (!x.first)
       return fail(errc::unavailable, "the snapshot has been dropped");
-    if (snapshots_.size() >= snapshots_max)
-      return fail(errc::unavailable, "too many snapshots are open");
+    if (auto bound = house_.config.cluster.snapshots; snapshots_.size() >= bound)
+      return fail(errc::unavailable, "cluster.snapshots: " + std::to_string(bound) + " are open");
     auto opened = house_.store.snapshot(x.shard);
     if (!opened)
       return opened.error();

@@ -6,7 +6,8 @@
 // Out  the matching answer, always, to the one who asked
 //
 // A snapshot is opened by the first read_snapshot with its number and lives until it is dropped, fails, or the one who
-// asked has ended.
+// asked has ended. Each keeps what is overwritten or erased meanwhile on the disk; so there are at most
+// cluster.snapshots of them.
 //
 // Blocks (RocksDB): spawned detached, or on the test scheduler.
 #pragma once
@@ -40,7 +41,7 @@ struct activity_loaded {
   uint64_t ticket = 0;
   std::shared_ptr<const outcome<std::vector<std::pair<room_id, storage::activity_record>>>> what;
 };
-/// At most reader::effects_max of them.
+/// At most rooms.effects of them.
 struct effects_loaded {
   using local = message_tag;
   std::shared_ptr<const outcome<std::vector<storage::effect_record>>> what;
@@ -87,11 +88,6 @@ struct snapshot_read {
 
 namespace reader {
 
-/// A shard's outstanding effects that are read at once.
-inline constexpr size_t effects_max = 10'000;
-/// Snapshots that one reader holds; each keeps what is overwritten or erased meanwhile on the disk.
-inline constexpr size_t snapshots_max = 8;
-
 struct load_room {
   using local = message_tag;
   room_id room;
@@ -110,6 +106,7 @@ struct load_activity {
   uint64_t ticket = 0;
   caf::typed_actor<caf::reacts_to<activity_loaded>> to;
 };
+/// The first of a shard's outstanding effects, at most rooms.effects.
 struct load_effects {
   using local = message_tag;
   shard_id shard = 0;

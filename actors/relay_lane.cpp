@@ -5,16 +5,13 @@
 #include <algorithm>
 
 namespace greenroom::relay_lane {
-namespace {
 
-// Everything that waits here comes from relays and connections of this node, each with a bound of its own; this one
-// only keeps a stuck thread from growing without end.
-constexpr size_t mailbox_max = 1 << 20;
-
-} // namespace
-
+// Everything that waits here comes from relays and connections of this node, each with a bound of its own; that of the
+// mailbox only keeps a stuck thread from growing without end.
 relay_lane_actor::relay_lane_actor(caf::actor_config& cfg, house& in, lane& on)
-    : lane_actor(cfg, on, actor_kind::relay_lane, std::to_string(on.index()), in.living, mailbox_max), house_(in) {}
+    : lane_actor(cfg, on, actor_kind::relay_lane, std::to_string(on.index()), in.living,
+                 in.config.scheduler.lane_mailbox),
+      house_(in) {}
 
 bool relay_lane_actor::may_drop(const caf::mailbox_element& e) const { return e.content().match_elements<fan_out>(); }
 

@@ -5,7 +5,6 @@
 namespace greenroom::requester {
 namespace {
 
-constexpr size_t calls_max = 16'384; // under way at once
 constexpr uint64_t sweep_ms = 1'000;
 constexpr size_t guest_characters = 16; // 80 bits: two guests never meet
 
@@ -17,7 +16,7 @@ bool is_one_more_room(const std::variant<op::any, account::any>& what) {
 } // namespace
 
 requester_actor::requester_actor(caf::actor_config& cfg, house& in, lane& on)
-    : lane_actor(cfg, on, actor_kind::requester, std::to_string(on.index()), in.living, calls_max), house_(in),
+    : lane_actor(cfg, on, actor_kind::requester, std::to_string(on.index()), in.living, unbounded), house_(in),
       sweep_([this] { sweep(); }) {}
 
 void requester_actor::receive(const stop&) {
@@ -37,8 +36,9 @@ caller requester_actor::as_caller(uint64_t ticket, const user_id& user) {
 }
 
 void requester_actor::receive(const perform& x) {
-  if (calls_.size() >= calls_max) {
-    x.what->done(fail(errc::unavailable, "too many requests under way"));
+  if (auto bound = house_.limits_now()->rest_requests; calls_.size() >= bound) {
+    house_.metrics.error(errc::unavailable);
+    x.what->done(fail(errc::unavailable, "limits.rest_requests: " + std::to_string(bound) + " are under way"));
     return;
   }
   auto ticket = ++next_ticket_;

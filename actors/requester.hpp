@@ -6,7 +6,8 @@
 //
 // Invariants
 // - Nothing is done in the name of a revoked session: the user is asked first.
-// - Every call ends at the latest after limits.request_ms.
+// - Every call ends at the latest after limits.request_ms. At most limits.rest_requests are under way; who calls is
+//   one HTTP connection each, so that the mailbox has no need of a bound.
 #pragma once
 
 #include "actors/caller.hpp"

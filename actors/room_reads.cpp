@@ -10,8 +10,6 @@ namespace {
 using storage::member_role;
 using storage::room_kind;
 
-constexpr uint32_t pull_events = 256; // at most in one page for a connection that is behind
-
 size_t size_of(const storage::event& e) { return e.text.size() + e.data.size() + e.key.size() + 64; }
 
 } // namespace
@@ -121,14 +119,14 @@ void room_actor::look(const command_ptr& c, const pull& x) {
   auto l = house_.limits_now();
   auto bytes = std::min(l->page_bytes, l->outbox_bytes / 4);
   pulled found{c->from.ticket, false, {}, head_};
-  if (from_ring(x.after, pull_events, bytes, found.events)) {
+  if (from_ring(x.after, l->pull_events, bytes, found.events)) {
     tell(x.to, std::move(found));
     return;
   }
   reader::read_page page;
   page.where = reader::read_page::how::after;
   page.seq = x.after;
-  page.limit = pull_events;
+  page.limit = l->pull_events;
   page.bytes = bytes;
   read_from_store(c, std::move(page));
 }

@@ -111,7 +111,7 @@ shard_actor::user_activations::hooks shard_actor::user_hooks() {
       },
       [this](const user::handle& to) { tell(to, user::retire{stopping_}); },
       [](const user::ask& x) {
-        auto why = fail(errc::unavailable, "users.active: too many users are awake");
+        auto why = fail(errc::unavailable, "rooms.hold: too many commands wait for users to be woken");
         if (const auto* a = std::get_if<user::arrive>(&x.what->what))
           tell(a->to, user::welcome{why, close_code::shutdown, x.what->from.ticket});
         else
@@ -140,7 +140,7 @@ void shard_actor::receive(const tick&) {
   users_.retire_idle();
   if (house_.steady_ms() - activity_since_ >= int64_t{house_.config.rooms.activity_s} * 1'000)
     write_activity();
-  if (!effects_known_ && (!router_ || router_->serves()))
+  if (!effects_known_ && has_room_for_effects() && (!router_ || router_->serves()))
     begin();
   for (auto& [key, e] : effects_)
     if (++e.age >= resend_ticks) {
@@ -197,8 +197,10 @@ void shard_actor::start() {
 }
 
 void shard_actor::begin() {
-  if (!std::exchange(loading_effects_, true))
-    tell(house_.reader_of(id_), reader::load_effects{id_, self()});
+  if (std::exchange(loading_effects_, true))
+    return;
+  effect_passed_ = false;
+  tell(house_.reader_of(id_), reader::load_effects{id_, self()});
 }
 
 void shard_actor::receive(const effects_loaded& x) {
@@ -207,9 +209,17 @@ void shard_actor::receive(const effects_loaded& x) {
     return; // the next tick tries again
   if (!std::exchange(counted_as_started_, true))
     house_.shards_started.fetch_add(1);
-  effects_known_ = (*x.what)->size() < reader::effects_max; // else there are more: once these are done
-  for (const auto& e : **x.what)
+  effects_known_ = (*x.what)->size() < house_.config.rooms.effects && !effect_passed_;
+  for (const auto& e : **x.what) {
+    auto known = effects_.find({e.room, e.seq, e.user});
+    if (known != effects_.end() && known->second.what.epoch == e.epoch)
+      continue; // it has its own time to be sent again
+    if (!has_room_for_effects()) {
+      effects_known_ = false; // the others when these are done
+      break;
+    }
     add(e);
+  }
 }
 
 void shard_actor::receive(const room::effects& x) {
@@ -217,8 +227,17 @@ void shard_actor::receive(const room::effects& x) {
     add(e);
 }
 
+bool shard_actor::has_room_for_effects() const { return effects_.size() < house_.config.rooms.effects; }
+
+/// Over the bound it is tried once without being kept: users who can be reached don't wait for those who can't.
 void shard_actor::add(const storage::effect_record& e) {
-  effects_[{e.room, e.seq, e.user}] = {e, 0};
+  effect_key key{e.room, e.seq, e.user};
+  if (has_room_for_effects() || effects_.contains(key)) {
+    effects_[std::move(key)] = {e, 0};
+  } else {
+    effects_known_ = false;
+    effect_passed_ = true;
+  }
   send_effect(e);
 }
 
@@ -233,10 +252,13 @@ void shard_actor::receive(const user::effect_applied& x) {
     return;
   }
   const auto& e = x.what;
-  auto i = effects_.find({e.room, e.seq, e.user});
-  if (i == effects_.end() || i->second.what.epoch != e.epoch)
-    return;
-  effects_.erase(i);
+  if (auto i = effects_.find({e.room, e.seq, e.user}); i != effects_.end()) {
+    if (i->second.what.epoch != e.epoch)
+      return;
+    effects_.erase(i);
+  } else if (effects_known_ || (router_ && !router_->serves())) {
+    return; // the second answer, or one from the last moments of this node's time
+  }
   auto batch = std::make_shared<storage::batch>(id_);
   batch->erase(e);
   house_.commits_waiting.fetch_add(1);

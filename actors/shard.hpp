@@ -9,7 +9,9 @@
 //
 // Invariants
 // - See activations.hpp: one actor per id, order kept, bounded.
-// - An effect that was stored is sent until it was applied, also after a restart; then it is erased.
+// - An effect that was stored is sent until it was applied, also after a restart; then it is erased. At most
+//   rooms.effects are kept in memory. One more is sent once; if it was not applied, it is read from the store and sent
+//   again when there is room.
 // - Activity of rooms is written together, once in rooms.activity_s, without waking its users. It may get lost: it
 //   only orders their lists.
 // - A relay is ended only when it has no listeners and no attach is under way to it.
@@ -120,6 +122,7 @@ private:
   void on_down(const caf::down_msg& x) override;
   void begin();
   void add(const storage::effect_record& e);
+  bool has_room_for_effects() const;
   void send_effect(const storage::effect_record& e);
   void note(const user_id& user, const user::activity& x);
   void write_activity();
@@ -135,6 +138,7 @@ private:
   std::map<std::pair<user_id, room_id>, storage::activity_record> activity_; // not yet written
   int64_t activity_since_ = 0;                                               // of house::steady_ms
   bool effects_known_ = false;                                               // all that the store holds are in effects_
+  bool effect_passed_ = false; // since they were last asked for, one was not taken into effects_
   bool loading_effects_ = false;
   bool counted_as_started_ = false;
   bool stopping_ = false;

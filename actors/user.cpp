@@ -7,9 +7,6 @@
 namespace greenroom::user {
 namespace {
 
-constexpr size_t waiting_max = 4'096;  // commands while the store is read or a password is hashed
-constexpr size_t gatherings_max = 256; // inbox pages under way
-
 storage::listed_room not_listed(std::string epoch) {
   storage::listed_room r;
   r.epoch = std::move(epoch);
@@ -65,8 +62,9 @@ void user_actor::receive(const ask& x) {
     perform(x.what, *d);
     return;
   }
-  if (waiting_.size() >= waiting_max) {
-    refuse(*x.what, fail(errc::unavailable, "too many requests wait for this user"));
+  if (auto bound = house_.config.users.pending; waiting_.size() + pending_.size() >= bound) {
+    refuse(*x.what,
+           fail(errc::unavailable, "users.pending: " + std::to_string(bound) + " requests wait for this user"));
     return;
   }
   waiting_.push_back(x.what);
@@ -294,8 +292,8 @@ void user_actor::perform(const command_ptr& c, const effect& x) {
 
 /// One page of rooms; each room is asked where it stands.
 void user_actor::perform(const command_ptr& c, const op::rooms& x) {
-  if (gatherings_.size() >= gatherings_max) {
-    c->from.refuse(errc::unavailable, "too many inbox pages under way");
+  if (auto bound = house_.config.users.inbox_pages; gatherings_.size() >= bound) {
+    c->from.refuse(errc::unavailable, "users.inbox_pages: " + std::to_string(bound) + " are under way");
     return;
   }
   gathering g;

@@ -101,6 +101,10 @@ const field table[] = {
     {AT(listen, backlog), restart, "connections", 1, 65'535,
      "Connections that the kernel holds until they are accepted; the kernel's own limit (somaxconn) holds, too.",
      "Too low: connects time out when many clients come back at once."},
+    {AT(listen, unsent_bytes), restart, "bytes", 4 * kib, 64 * mib,
+     "Bytes for one connection that the kernel takes before they can leave; the rest waits in limits.outbox_bytes.",
+     "Too low: more, smaller writes. Too high: a slow reader is noticed late, and what the kernel holds can't be "
+     "dropped."},
     {AT(listen, allowed_origins),
      restart,
      "entries",
@@ -190,6 +194,10 @@ const field table[] = {
     {AT(rooms, hold), restart, "requests", 1, 1'048'576,
      "Requests of one shard that wait while a room or user is read from disk; further ones are answered unavailable.",
      "Too low: requests are refused after a start, when all rooms are cold."},
+    {AT(rooms, effects), restart, "changes", 1, 1'048'576,
+     "Changes of membership of one shard's rooms that are kept in memory until they stand on the users' own lists. "
+     "Further ones are stored, tried once, and tried again from the disk when there is room.",
+     "Too low: rooms come onto lists late after an outage. Too high: memory, 128 times."},
     {AT(rooms, gather_ms), restart, "ms", 0, 1'000,
      "A busy room sends its events together, each at most this late; a quiet one at once. 0: never wait.",
      "Too low: each event costs a write per listener. Too high: people notice."},
@@ -215,16 +223,28 @@ const field table[] = {
     {AT(users, idle_s), restart, "s", 1, 86'400, "A user without a connection leaves memory after this time.",
      "Too low: users who come back at once are read from disk."},
     {AT(users, activity_held), restart, "entries", shard_count, 16'777'216,
-     "Activity of rooms that waits in memory to be written to inboxes, over all shards; a shard's share that is full "
-     "is "
-     "written at once.",
+     "Activity of rooms that waits in memory to be written to inboxes, over all shards; a shard's share that is "
+     "full is written at once.",
      "Too low: more writes. Too high: memory."},
+    {AT(users, pending), restart, "requests", 1, 1'048'576,
+     "Requests that wait in one user for the disk or for a password; further ones are answered unavailable.",
+     "Too low: a user with many connections is refused. Too high: memory."},
+    {AT(users, inbox_pages), restart, "pages", 1, 65'536,
+     "Pages of one user's inbox whose rooms are being asked; further ones are answered unavailable.",
+     "Too low: a user with many connections is refused. Too high: one user keeps all rooms busy."},
 
     {AT(scheduler, threads), restart, "threads", 0, 256,
      "Threads that run the actors of rooms and users. 0: one per core.", "More than cores: they take turns."},
     {AT(scheduler, throughput), restart, "messages", 1, 1'000'000,
      "Messages that one actor handles before the next has its turn.",
      "Too low: more switching. Too high: quiet rooms wait for busy ones."},
+    {AT(scheduler, connection_mailbox), restart, "messages", 16, 1'048'576,
+     "Messages that wait in one connection; over it what was said in rooms is dropped, and read again from there.",
+     "Too low: bursts are read from rooms once more. Too high: memory while a thread is busy."},
+    {AT(scheduler, lane_mailbox), restart, "messages", 16, 16'777'216,
+     "Messages from rooms that wait for one I/O thread; over it they are dropped, and each connection of the thread "
+     "reads again what it may have missed.",
+     "Too low: bursts make all connections of a thread read again. Too high: memory while a thread is stuck."},
     {AT(scheduler, batch), restart, "", 0, 0,
      "Whether threads let each other finish (Linux's SCHED_BATCH) instead of taking the core at each message. Where "
      "all "
@@ -316,6 +336,23 @@ const field table[] = {
      "sessions were revoked. So are those of users whose shard it could not reach for as long.",
      "Too low: a short outage of etcd ends every connection. Too high: whoever was signed out goes on listening for as "
      "long on a node that is cut off."},
+    {AT(cluster, pending), restart, "requests", 64, 16'777'216,
+     "Requests of this node to one shard that wait for its primary, here or on another node; further ones are answered "
+     "unavailable.",
+     "Too low: requests are refused while a shard changes its primary. Too high: memory, 128 times."},
+    {AT(cluster, guests), restart, "requests", 64, 16'777'216,
+     "Requests of other nodes that one shard is carrying out here; further ones are answered unavailable.",
+     "Less than the other nodes' cluster.pending together: their clients are refused. Too high: memory, 128 times."},
+    {AT(cluster, snapshots), restart, "snapshots", 1, 128,
+     "Snapshots of shards that are sent to other nodes at the same time; further ones wait.",
+     "Too low: a new node takes long to fill. Too high: memory, disk for what is erased meanwhile, and a busy link."},
+    {AT(cluster, surveys), restart, "lists", 1, 65'536,
+     "Lists of sessions that are being gathered from all nodes for this one, and as many for others; further ones are "
+     "answered unavailable.",
+     "Too low: people can't see their sessions. Too high: memory."},
+    {AT(cluster, surveys_of_all), restart, "lists", 1, 1'024,
+     "Of those, lists for this node of the sessions of all users; further ones are answered unavailable.",
+     "Too high: each is some megabytes from each node, all at once."},
     {AT(cluster, drain_spread_ms), restart, "ms", 0, 3'600'000,
      "When the node drains, its clients are asked to connect anew at times spread over this span; it stays at least as "
      "long, so that load balancers see it on /readyz.",
@@ -388,6 +425,13 @@ const field table[] = {
     {LIMIT(resume_events), "events", 1, 1'000'000,
      "How far a client may be behind in a room and still be brought up to date; else it reads history.",
      "Too low: a short outage in a busy room loses the place. Too high: coming back costs the disk much."},
+    {LIMIT(pull_events), "events", 1, 10'000,
+     "Most events that a connection which is behind reads from a room in one go; it goes on until it has all.",
+     "Too low: more round trips for those who come back. Too high: memory for each of them."},
+    {LIMIT(closing_bytes), "bytes", 0, 1'024 * mib,
+     "Bytes that are read and thrown away of a peer that sends on after the end, so that the last answer arrives; over "
+     "it the connection is cut off.",
+     "Too low: who uploads too much never sees why it was refused. Too high: traffic for nothing."},
 
     {LIMIT(history_page), "events", 1, 1'000, "Most events in one page of history.",
      "Too high: one request keeps a reader of the disk busy."},
@@ -427,6 +471,16 @@ const field table[] = {
      "Too high: signing in gets slow for members of many rooms."},
     {LIMIT(members_per_room), "members", 2, 10'000'000, "Members that one room may have.",
      "Too high: memory per room."},
+
+    {LIMIT(rest_requests), "requests", 1, 1'048'576,
+     "REST requests under way on one I/O thread; further ones are answered unavailable.",
+     "Too low: bursts are refused. Too high: memory, and long waits."},
+    {LIMIT(refusals), "connections", 0, 65'536,
+     "Connections over limits.connections or limits.connections_per_address that are being told so at the same time; "
+     "further ones are closed without a word.",
+     "Too low: refused clients don't know why. Too high: strangers take descriptors."},
+    {LIMIT(refusals_per_address), "connections", 0, 65'536, "The same, of one address.",
+     "Too high: one address takes all of limits.refusals."},
 
     {LIMIT(logins_per_minute), "per minute", 1, 1'000'000, "Attempts to sign in to one account.",
      "Too low: a slip of the finger locks people out. Too high: passwords can be guessed."},

@@ -31,6 +31,8 @@ struct limits {
   uint32_t subscriptions = 1'000;
   uint32_t hello_rooms = 200;
   uint32_t resume_events = 10'000;
+  uint32_t pull_events = 256;
+  uint32_t closing_bytes = 4'194'304;
   // Pages.
   uint32_t history_page = 200;
   uint32_t page_bytes = 262'144;
@@ -50,6 +52,9 @@ struct limits {
   uint32_t connections_per_user = 50;
   uint32_t rooms_per_user = 1'000;
   uint32_t members_per_room = 100'000;
+  uint32_t rest_requests = 16'384; // per I/O thread
+  uint32_t refusals = 256;
+  uint32_t refusals_per_address = 32;
   // Accounts.
   uint32_t logins_per_minute = 10;
   uint32_t logins_per_minute_address = 60;
@@ -73,6 +78,7 @@ struct settings {
     uint16_t tls_port = 0;   // 0: no TLS listener
     uint32_t io_threads = 0; // 0: one per core
     uint32_t backlog = 1'024;
+    uint32_t unsent_bytes = 131'072;          // of one connection, in the kernel
     std::vector<std::string> allowed_origins; // empty: same host only; "*": every origin
   } listen;
 
@@ -116,9 +122,10 @@ struct settings {
     uint32_t idle_s = 60;
     uint32_t ring_events = 64; // recent events kept per active room
     uint32_t ring_bytes = 65'536;
-    uint32_t pending = 4'096; // commands waiting per room
-    uint32_t hold = 1'024;    // commands waiting per shard for an activation
-    uint32_t gather_ms = 5;   // a hot room's events are sent together at most this late; 0: never wait
+    uint32_t pending = 4'096;  // commands waiting per room
+    uint32_t hold = 1'024;     // commands waiting per shard for an activation
+    uint32_t effects = 10'000; // changes of membership per shard that are not on the users' lists yet
+    uint32_t gather_ms = 5;    // a hot room's events are sent together at most this late; 0: never wait
     uint32_t typing_users = 50;
     uint32_t typing_s = 10;
     uint32_t receipts_members = 256; // read receipts are shown in rooms up to this size
@@ -130,11 +137,15 @@ struct settings {
     uint32_t active = 50'000; // user actors per node
     uint32_t idle_s = 60;
     uint32_t activity_held = 131'072; // what rooms have told of themselves, per node, until it is written
+    uint32_t pending = 4'096;         // commands waiting per user
+    uint32_t inbox_pages = 256;       // under way per user
   } users;
 
   struct {
     uint32_t threads = 0;      // 0: one per core
     uint32_t throughput = 100; // messages that an actor handles in one go
+    uint32_t connection_mailbox = 16'384;
+    uint32_t lane_mailbox = 1'048'576; // of each I/O thread
     bool batch = true;
   } scheduler;
 
@@ -155,6 +166,11 @@ struct settings {
     uint32_t replace_s = 600; // until what a lost node held is made anew elsewhere
     uint32_t log_kb = 4'096;  // of each shard, kept for replicas that are behind
     uint32_t unconfirmed_ms = 30'000;
+    uint32_t pending = 65'536;   // of each shard, requests of this node under way
+    uint32_t guests = 262'144;   // of each shard, requests of other nodes under way here
+    uint32_t snapshots = 8;      // sent at the same time
+    uint32_t surveys = 1'024;    // lists of sessions being gathered from all nodes
+    uint32_t surveys_of_all = 2; // of those, with the sessions of all users
     uint32_t drain_spread_ms = 10'000;
     uint32_t drain_grace_ms = 5'000;
     uint32_t drain_ms = 120'000;

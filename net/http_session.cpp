@@ -71,7 +71,7 @@ private:
   std::shared_ptr<stream> stream_;     // null after an upgrade
   const std::string address_;
   const std::optional<http_response> refusal_;
-  const greenroom::limits* limits_; // looked up again for each request
+  std::shared_ptr<const greenroom::limits> limits_; // looked up again for each request
   timer_wheel::entry timer_;
   beast::flat_buffer input_; // what was read and not parsed
   std::optional<http::request_parser<http::string_body>> parser_;
@@ -123,7 +123,7 @@ void http_session::on_read(error_code ec, size_t bytes) {
   if (ec)
     return end();
   if (phase_ == phase::goodbye) // too late: it was answered 408
-    return stream_->finish([self = shared_from_this()] { self->end(); });
+    return stream_->finish(limits_->closing_bytes, [self = shared_from_this()] { self->end(); });
   input_.commit(bytes);
   if (phase_ == phase::idle)
     enter(phase::header, limits_->handshake_ms);
@@ -319,7 +319,7 @@ void http_session::answered() {
 
 void http_session::goodbye() {
   enter(phase::goodbye, goodbye_ms);
-  stream_->finish([self = shared_from_this()] { self->end(); });
+  stream_->finish(limits_->closing_bytes, [self = shared_from_this()] { self->end(); });
 }
 
 void http_session::on_timer() {

@@ -28,12 +28,6 @@ namespace {
 constexpr int accepts_max = 64;
 // After an error that only time can mend, such as too many open files.
 constexpr uint32_t pause_ms = 200;
-// Connections that are being told that they can't come in: enough to be polite, too few to matter.
-constexpr uint32_t refusals_max = 256;
-constexpr uint32_t refusals_per_address_max = 32;
-// What the kernel holds of an outbox before it says that the socket is full. More would only hide a slow reader, and
-// what it holds can't be dropped.
-constexpr int unsent_bytes_max = 131'072;
 
 struct peer_address {
   std::string text;
@@ -87,8 +81,8 @@ struct listener::door {
   bool troubled = false; // the last attempt failed: say so once
 };
 
-listener::listener(io_threads& threads, const server_hooks& hooks, uint32_t backlog)
-    : threads_(threads), hooks_(hooks), backlog_(static_cast<int>(backlog)) {}
+listener::listener(io_threads& threads, const server_hooks& hooks, kernel_bounds kernel)
+    : threads_(threads), hooks_(hooks), kernel_(kernel) {}
 
 listener::~listener() {
   if (threads_.running())
@@ -116,10 +110,11 @@ uint16_t listener::open(const endpoint& where) {
   acceptor.set_option(asio::socket_base::reuse_address{true}, ec);
   // Accepted sockets inherit these, which saves a system call for each.
   acceptor.set_option(tcp::no_delay{true}, ec);
-  ::setsockopt(acceptor.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_bytes_max, sizeof unsent_bytes_max);
+  const auto unsent_bytes = static_cast<int>(kernel_.unsent_bytes);
+  ::setsockopt(acceptor.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_bytes, sizeof unsent_bytes);
   acceptor.bind(here, ec);
   fail_on(ec);
-  acceptor.listen(backlog_, ec);
+  acceptor.listen(static_cast<int>(kernel_.backlog), ec);
   fail_on(ec);
   acceptor.native_non_blocking(true, ec);
   fail_on(ec);
@@ -184,7 +179,7 @@ void listener::admit(int fd, const sockaddr_storage& peer, bool encrypted) {
   auto [verdict, place] = book_.enter(from.key, limits->connections, limits->connections_per_address);
   std::optional<http_response> refusal;
   if (verdict != address_book::verdict::welcome) {
-    auto [room, seat] = refused_.enter(from.key, refusals_max, refusals_per_address_max);
+    auto [room, seat] = refused_.enter(from.key, limits->refusals, limits->refusals_per_address);
     if (room != address_book::verdict::welcome) {
       hooks_.metrics->handshakes_refused.add();
       ::close(fd);

@@ -2,7 +2,7 @@
 //
 // Invariants
 // - Over limits.connections or limits.connections_per_address a connection is answered 503 or 429 and closed; at most
-//   a few hundred such answers are under way at once, the others are closed without one.
+//   limits.refusals such answers are under way at once, the others are closed without one.
 // - Running out of descriptors pauses accepting, it never spins.
 // Threads: the acceptors live on the first I/O thread; open(), stop() and use() come from one controlling thread.
 #pragma once
@@ -27,10 +27,18 @@ struct endpoint {
   bool encrypted = false;
 };
 
+/// What the kernel holds for us.
+struct kernel_bounds {
+  uint32_t backlog = 0; // connections not yet accepted
+  // Of an outbox, before it says that the socket is full. More would only hide a slow reader, and what it holds can't
+  // be dropped.
+  uint32_t unsent_bytes = 0;
+};
+
 class listener {
 public:
   /// `threads` and `hooks` outlive the listener.
-  listener(io_threads& threads, const server_hooks& hooks, uint32_t backlog);
+  listener(io_threads& threads, const server_hooks& hooks, kernel_bounds kernel);
   /// Stops. REQUIRES: the threads run still, or have been joined.
   ~listener();
   listener(const listener&) = delete;
@@ -58,7 +66,7 @@ private:
 
   io_threads& threads_;
   const server_hooks& hooks_;
-  const int backlog_;
+  const kernel_bounds kernel_;
   bool stopped_ = false;
   address_book book_;
   address_book refused_; // connections that wait for their refusal

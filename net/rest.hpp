@@ -40,9 +40,9 @@ struct rest_hooks {
   std::function<void(lane&, const identity&, op::any, std::function<void(answer)>)> perform;
   std::function<void(lane&, const identity&, account::any, std::function<void(answer)>)> perform_account;
   std::function<bool()> ready;
-  std::function<bool()> draining = nullptr;         // null: never
-  std::function<const greenroom::limits*()> limits; // never null
-  std::function<std::string()> metrics_text;        // for GET /metrics
+  std::function<bool()> draining = nullptr;                         // null: never
+  std::function<std::shared_ptr<const greenroom::limits>()> limits; // never null
+  std::function<std::string()> metrics_text;                        // for GET /metrics
 };
 
 class rest : public http_handler {

@@ -89,8 +89,8 @@ std::optional<std::vector<std::string_view>> match_path(std::string_view pattern
 }
 
 rest_call::rest_call(lane& home, http_request asked, std::function<void(http_response)> done, metrics& figures,
-                     const limits* in_force)
-    : on(home), request(std::move(asked)), bounds(in_force), done_(std::move(done)), figures_(figures) {}
+                     std::shared_ptr<const limits> in_force)
+    : on(home), request(std::move(asked)), bounds(std::move(in_force)), done_(std::move(done)), figures_(figures) {}
 
 outcome<void> rest_call::decode_parts(const std::vector<std::string_view>& encoded) {
   for (auto part : encoded) {

@@ -34,11 +34,11 @@ std::optional<std::vector<std::string_view>> match_path(std::string_view pattern
 class rest_call {
 public:
   rest_call(lane& on, http_request request, std::function<void(http_response)> done, metrics& figures,
-            const limits* bounds);
+            std::shared_ptr<const limits> bounds);
 
   lane& on;
   const http_request request;
-  const limits* const bounds;
+  const std::shared_ptr<const limits> bounds;
   identity who;                                                  // set before a route that needs a token runs
   std::vector<std::string> parts;                                // what the route's `*` stand for, decoded
   std::vector<std::pair<std::string, std::string>> more_headers; // on every answer: CORS

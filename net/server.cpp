@@ -7,7 +7,7 @@ namespace greenroom::net {
 
 server::server(io_threads& threads, server_options options, server_hooks hooks)
     : threads_(threads), options_(std::move(options)), hooks_(std::move(hooks)),
-      listener_(threads, hooks_, options_.backlog) {
+      listener_(threads, hooks_, {options_.backlog, options_.unsent_bytes}) {
   if (options_.tls)
     if (auto loaded = reload_tls(); !loaded)
       throw std::runtime_error(loaded.error().message);

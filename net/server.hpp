@@ -22,7 +22,8 @@ namespace greenroom::net {
 struct server_options {
   std::vector<endpoint> listen;
   uint32_t backlog = 1'024;
-  std::optional<tls_files> tls; // REQUIRED by an encrypted endpoint
+  uint32_t unsent_bytes = 131'072; // of one connection, in the kernel
+  std::optional<tls_files> tls;    // REQUIRED by an encrypted endpoint
 };
 
 class server {

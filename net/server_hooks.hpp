@@ -26,8 +26,8 @@ struct server_hooks {
   http_handler* http = nullptr;           // outlives the server
   const token_verifier* tokens = nullptr; // outlives the server
   greenroom::metrics* metrics = nullptr;  // outlives the server
-  /// The limits in force; never null. Called for each new connection and each heartbeat, from any I/O thread.
-  std::function<const greenroom::limits*()> limits;
+  /// The limits in force; never null. Called for each new connection, request and heartbeat, from any I/O thread.
+  std::function<std::shared_ptr<const greenroom::limits>()> limits;
   /// Whether new WebSockets are refused because the node drains; null: never. Any I/O thread.
   std::function<bool()> turns_away = nullptr;
   /// Which web pages may connect: empty: only those of the same host; "*": all. Clients that are no browsers send no

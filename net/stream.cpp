@@ -13,9 +13,6 @@ namespace greenroom::net {
 namespace asio = boost::asio;
 namespace {
 
-// While waiting for the peer to hang up: who sends more than this is not listening any more.
-constexpr uint32_t drain_bytes_max = 4'194'304;
-
 bool again(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK; }
 
 } // namespace
@@ -189,7 +186,8 @@ void stream::fail_write() {
 
 // -- the end ---------------------------------------------------------------------------------------------------------
 
-void stream::finish(std::function<void()> done) {
+void stream::finish(size_t rest_bytes_max, std::function<void()> done) {
+  rest_bytes_left_ = rest_bytes_max;
   finished_ = std::move(done);
   flush();
   finishing_ = true;
@@ -217,11 +215,11 @@ void stream::drain() {
       continue;
     if (n < 0 && again(errno))
       break;
-    drained_bytes_ += static_cast<uint32_t>(std::max<ssize_t>(n, 0));
-    if (n <= 0 || drained_bytes_ > drain_bytes_max) {
+    if (n <= 0 || static_cast<size_t>(n) > rest_bytes_left_) {
       abort();
       return;
     }
+    rest_bytes_left_ -= static_cast<size_t>(n);
   }
   socket_.async_wait(socket_type::wait_read, [self = shared_from_this()](error_code ec) {
     if (!ec && !self->dead_)

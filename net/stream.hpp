@@ -76,9 +76,10 @@ public:
   void flush();
 
   /// Writes what waits, says goodbye (close_notify, FIN), and waits for the peer to hang up, so that no reset destroys
-  /// what is on its way; then `done`, never from within this call. The caller keeps the deadline and calls abort().
+  /// what is on its way; then `done`, never from within this call. A peer who still sends more than `rest_bytes_max` is
+  /// not listening and is cut off. The caller keeps the deadline and calls abort().
   /// REQUIRES: no read is under way; called once.
-  void finish(std::function<void()> done);
+  void finish(size_t rest_bytes_max, std::function<void()> done);
   /// Closes the socket at once. Pending reads end with operation_aborted.
   void abort() noexcept;
 
@@ -113,7 +114,7 @@ private:
   outbox box_;
   owner* owner_ = nullptr;
   std::function<void()> finished_;
-  uint32_t drained_bytes_ = 0;
+  size_t rest_bytes_left_ = 0; // that are still read after the end
   bool heard_ = false;
   bool waits_for_room_ = false;
   bool finishing_ = false;

@@ -31,8 +31,6 @@ class ws_session;
 constexpr uint32_t close_ms = 3'000;
 // Pongs may overshoot the outbox's bound by this much; who makes us queue more sends pings and reads nothing.
 constexpr size_t control_bytes_max = 4'096;
-// What a peer may still send after our close frame.
-constexpr size_t closing_bytes_max = 1'048'576;
 // Most frames of a client fit in here; longer messages get a buffer of their own until they are handled.
 constexpr size_t short_message_bytes = 256;
 
@@ -98,12 +96,12 @@ private:
   const std::shared_ptr<stream> stream_;
   websocket::stream<lower_layer, false> beast_;
   std::unique_ptr<client> client_;
-  const greenroom::limits* limits_; // looked up again at each heartbeat
-  timer_wheel::entry timer_;        // heartbeat, then the deadline of the end
-  std::string long_message_;        // empty unless the message outgrew short_message_
+  std::shared_ptr<const greenroom::limits> limits_; // looked up again at each heartbeat
+  timer_wheel::entry timer_;                        // heartbeat, then the deadline of the end
+  std::string long_message_;                        // empty unless the message outgrew short_message_
   std::array<char, short_message_bytes> short_message_;
   uint32_t message_bytes_ = 0;
-  uint32_t closing_bytes_ = 0;
+  size_t closing_bytes_ = 0; // from the peer since our close frame
   uint16_t end_code_ = 1006; // of the close frame that was sent, by us or by Beast
   state state_ = state::accepting;
   bool reading_ = false;
@@ -142,7 +140,7 @@ void async_teardown(beast::role_type, lower_layer& l, Handler&& done) {
   // A std::function must be copyable, Beast's handlers are not.
   auto shared = std::make_shared<std::decay_t<Handler>>(std::forward<Handler>(done));
   l.session->conclude();
-  l.session->stream_->finish([shared] { (*shared)(error_code{}); });
+  l.session->stream_->finish(l.session->limits_->closing_bytes, [shared] { (*shared)(error_code{}); });
 }
 
 // -- start and end ---------------------------------------------------------------------------------------------------
@@ -371,8 +369,8 @@ void ws_session::on_read(error_code ec, size_t bytes) {
   if (ec)
     return end();
   if (state_ != state::open) {
-    closing_bytes_ += static_cast<uint32_t>(bytes);
-    if (closing_bytes_ > closing_bytes_max)
+    closing_bytes_ += bytes;
+    if (closing_bytes_ > limits_->closing_bytes)
       return end();
     forget_message();
     return read();

@@ -16,6 +16,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <vector>
 
 namespace greenroom {
 struct house;
@@ -40,6 +41,8 @@ public:
   void stop(caf::actor_system& system, std::chrono::steady_clock::time_point deadline);
   /// No handle may be left when the actor system ends.
   void forget();
+  /// Those beside the shards' own.
+  std::vector<strand*> strands() const { return {member_strand_.get(), survey_strand_.get()}; }
 
 private:
   /// What etcd lists, to whoever speaks to other nodes.

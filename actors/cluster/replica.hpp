@@ -42,7 +42,7 @@ struct replica_options {
   // Waiting for a node: stores there that lag get one message at a time then, which of 128 shards fits into
   // link_options::queue_bytes.
   size_t crowd_bytes = 8u << 20;
-  uint32_t installs_max = 8;           // snapshots that this node sends at once: one for each learner of the cluster
+  uint32_t installs_max = 8;           // snapshots that this node sends at once
   int64_t install_silence_ms = 30'000; // a snapshot of which no piece was taken for so long is begun anew, and one
                                        // whose link has ended is kept for so long
   int64_t retry_ms = 100;              // after a failure of the store until the shard is read again; doubles each time,

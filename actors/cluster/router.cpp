@@ -28,7 +28,6 @@ bool is_answered(const room::command& c) { return !std::holds_alternative<room::
 // A departure, too: one that got lost would leave a ghost.
 bool is_answered(const user::command& c) { return !std::holds_alternative<user::activity>(c.what); }
 bool is_send(const room::command_ptr* c) { return c && std::holds_alternative<op::send>((*c)->what); }
-bool is_departure(const user::command_ptr* c) { return c && std::holds_alternative<user::depart>((*c)->what); }
 
 failure lease_has_ended() { return fail(errc::unavailable, "the node has lost touch with its cluster"); }
 
@@ -36,6 +35,11 @@ template <class Command>
 using shared = std::shared_ptr<const Command>;
 
 } // namespace
+
+bool router::is_departure(const command& c) {
+  const auto* u = std::get_if<user::command_ptr>(&c);
+  return u && std::holds_alternative<user::depart>((*u)->what);
+}
 
 bool router::only_reads(const command& c) {
   return std::visit([](const auto& x) { return reads(*x); }, c);
@@ -86,6 +90,11 @@ void router::take(command c, bool is_again) {
   pending p{std::move(c), house_.steady_ms(), false, is_again};
   if (!std::visit([](const auto& x) { return is_answered(*x); }, p.what)) {
     dispatch(0, p);
+    return;
+  }
+  if (auto bound = house_.config.cluster.pending; pending_.size() >= bound && !is_departure(p.what)) {
+    finish(p, answer{fail(errc::unavailable, "cluster.pending: " + std::to_string(bound) +
+                                                 " requests of this node wait for the shard of this room or user")});
     return;
   }
   auto ticket = ++next_ticket_;
@@ -218,7 +227,7 @@ router::pending router::take_out(pending_at i) {
 
 /// A primary that has just begun, or lost its link to us, knows of no connection here: there is nothing to depart from.
 void router::forget_departs() {
-  std::erase_if(pending_, [](const auto& p) { return is_departure(std::get_if<user::command_ptr>(&p.second.what)); });
+  std::erase_if(pending_, [](const auto& p) { return is_departure(p.second.what); });
 }
 
 // -- relays that listen ----------------------------------------------------------------------------------------------
@@ -315,7 +324,7 @@ void router::end_unconfirmed() {
 }
 
 void router::expire(pending& p) {
-  if (p.again || is_departure(std::get_if<user::command_ptr>(&p.what))) { // nobody waits for it, and it is to be done
+  if (p.again || is_departure(p.what)) { // nobody waits for it, and it is to be done
     pending_.emplace_hint(pending_.end(), ++next_ticket_, pending{p.what, house_.steady_ms(), p.sent, p.again});
     if (p.sent)
       refused_.push_back(next_ticket_); // it was lost, or its answer will find nobody: both may be done twice

@@ -11,6 +11,9 @@
 // Invariants
 // - A command of this node is answered once, at the latest after `limits.request_ms`: by the first answer that holds.
 //   One to an earlier sending holds if it stays true whoever is the primary by now (see stays_true()).
+// - At most `cluster.pending` commands of this node and `cluster.guests` of others are under way; one more is refused.
+//   Not so departures, because one that got lost would leave a ghost, and arrivals that are told to a new primary: of
+//   both there is one for a connection at most.
 // - Commands reach a primary in the order in which they came. A stream is one try to send everything to one primary; of
 //   a stream of which one was turned away, all that follow are, too.
 // - A read is answered only while the node's lease holds, and the shard's record was read under it.
@@ -126,6 +129,7 @@ private:
   static constexpr size_t earlier_max = 8;
 
   static bool only_reads(const command& c);
+  static bool is_departure(const command& c);
   static bool stays_true(const answer& what);
   template <class What>
   static bool stays_true(const What&) {

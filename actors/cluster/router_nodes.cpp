@@ -121,9 +121,18 @@ void router::come(uint32_t node, const forward& x) {
   auto ticket = x.ticket == 0 ? 0 : ++next_ticket_;
   command c = std::visit(
       []<class Command>(const Command& what) -> command { return std::make_shared<const Command>(what); }, x.what);
-  if (ticket != 0) {
-    guests_.emplace(ticket, guest{node, x.ticket, only_reads(c), house_.steady_ms()});
+  if (auto bound = house_.config.cluster.guests; ticket != 0 && guests_.size() >= bound && !is_departure(c)) {
+    auto why = fail(errc::unavailable,
+                    "cluster.guests: " + std::to_string(bound) + " requests of other nodes wait for this shard");
+    const auto* u = std::get_if<user::command_ptr>(&c);
+    if (u && std::holds_alternative<user::arrive>((*u)->what)) // which may be one that nobody waits for
+      post(node, answered_letter{x.ticket, user::welcome{why, close_code::shutdown}});
+    else
+      post(node, answered_letter{x.ticket, answer{why}});
+    return;
   }
+  if (ticket != 0)
+    guests_.emplace(ticket, guest{node, x.ticket, only_reads(c), house_.steady_ms()});
   perform_here(ticket, c, node, x.again);
 }
 

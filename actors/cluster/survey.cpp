@@ -30,9 +30,15 @@ void survey_actor::receive(const survey_ask& x) {
     x.from.refuse(errc::unavailable, "sessions: the node has lost touch with its cluster");
     return;
   }
+  const auto& bounds = house_.config.cluster;
+  if (asks_.size() >= bounds.surveys) {
+    x.from.refuse(errc::unavailable, "cluster.surveys: " + std::to_string(bounds.surveys) + " are under way");
+    return;
+  }
   auto of_all = std::count_if(asks_.begin(), asks_.end(), [](const auto& a) { return a.second.of_all; });
-  if (asks_.size() >= asks_max || (x.user.empty() && of_all >= asks_of_all_max)) {
-    x.from.refuse(errc::unavailable, "sessions: too many ask for them at the moment");
+  if (x.user.empty() && of_all >= bounds.surveys_of_all) {
+    x.from.refuse(errc::unavailable,
+                  "cluster.surveys_of_all: " + std::to_string(bounds.surveys_of_all) + " are under way");
     return;
   }
   open_ask a{x.from, x.user.empty(), known_, {}, house_.steady_ms()};
@@ -81,7 +87,7 @@ void survey_actor::lost(const std::string& node) {
 // -- for another node ------------------------------------------------------------------------------------------------
 
 void survey_actor::take(const peer_ptr& from, const list_there& x) {
-  if (guests_.size() >= asks_max)
+  if (guests_.size() >= house_.config.cluster.surveys)
     return; // answered by the limit of time
   auto ticket = ++next_ticket_;
   guests_.emplace(ticket, guest{from, x.ticket, house_.relay_lanes.size(), {}, house_.steady_ms()});

@@ -7,8 +7,9 @@
 // Invariants
 // - An answer holds the connections of every other node that etcd lists, or it is an error: who counts must not be
 //   given less without knowing.
-// - No letter is longer than `letter_sessions` sessions; at most `asks_max` are under way, of this node and of others
-//   each, and `asks_of_all_max` for all users; none stays for longer than `limits.request_ms`.
+// - No letter is longer than `letter_sessions` sessions; at most `cluster.surveys` are under way, of this node and of
+//   others each, and of this node `cluster.surveys_of_all` for all users; none stays for longer than
+//   `limits.request_ms`.
 // - Without a lease there is no list: the nodes that etcd lists are not known then.
 #pragma once
 
@@ -26,11 +27,6 @@
 
 namespace greenroom::cluster::survey {
 
-/// Asks at once, of this node and of others each. One more of this node's is refused with unavailable; one more of
-/// another's is not answered, and ends there with its time.
-inline constexpr size_t asks_max = 1'024;
-/// For the connections of all users: each is up to some megabytes from each node, which all go at once.
-inline constexpr std::ptrdiff_t asks_of_all_max = 2;
 /// Sessions in one letter.
 inline constexpr size_t letter_sessions = 1'000;
 

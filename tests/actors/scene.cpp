@@ -334,8 +334,8 @@ void scene::pass(std::chrono::milliseconds time) {
   }
 }
 
-answer scene::perform(const std::string& user, std::variant<op::any, account::any> what, std::string session) {
-  std::optional<answer> result;
+void scene::perform_later(const std::string& user, std::variant<op::any, account::any> what,
+                          std::function<void(answer)> done, std::string session) {
   identity who;
   if (!user.empty()) {
     who.user = user_id::trusted(user);
@@ -343,8 +343,14 @@ answer scene::perform(const std::string& user, std::variant<op::any, account::an
     who.expires_at = clock + 3'600'000;
     who.admin = session == "s_admin";
   }
-  tell(requesters_[0], requester::perform{std::make_shared<requester::call>(
-                           requester::call{who, std::move(what), [&](answer a) { result = std::move(a); }})});
+  tell(requesters_[0],
+       requester::perform{std::make_shared<requester::call>(requester::call{who, std::move(what), std::move(done)})});
+}
+
+answer scene::perform(const std::string& user, std::variant<op::any, account::any> what, std::string session) {
+  std::optional<answer> result;
+  perform_later(
+      user, std::move(what), [&](answer a) { result = std::move(a); }, std::move(session));
   run();
   if (!result)
     throw std::logic_error("the call was not answered");

@@ -38,17 +38,21 @@ private:
   strings& into_;
 };
 
-/// Another node: keeps the commands that it was sent.
+/// Another node: keeps the commands that it was sent, and the answers.
 struct far_node : peer {
   explicit far_node(const std::string& to) : peer(to, "store-" + to, 1) {}
   bool post(channel, letter what) const override {
     auto read = read_shard_letter(*what.what);
     REQUIRE(read);
-    commands.push_back(std::get<forward>(*read));
+    if (const auto* a = std::get_if<answered_letter>(&*read))
+      answers.push_back(*a);
+    else
+      commands.push_back(std::get<forward>(*read));
     return true;
   }
   size_t queued() const override { return 0; }
   mutable std::vector<forward> commands;
+  mutable std::vector<answered_letter> answers;
 };
 
 /// A router on a node of its own, with a shard that only notes what is to be done here.
@@ -74,7 +78,7 @@ struct crossing : router::shard {
   }
 
   void perform(const room::ask& x) override { here.push_back(x.what); }
-  void perform(const user::ask&) override {}
+  void perform(const user::ask& x) override { of_users.push_back(x.what); }
   void attach(const room_id&) override {}
   audience* find_audience(const room_id&) override { return nullptr; }
   audience& make_audience(const room_id&) override { throw std::logic_error("nobody listens here"); }
@@ -104,6 +108,14 @@ struct crossing : router::shard {
     send();
     led_by(b);
   }
+  user::command of_ada(decltype(user::command::what) what) { return {user_id::trusted("ada"), {}, std::move(what)}; }
+  /// `who` sends, under the next ticket of its own.
+  template <class Command>
+  uint64_t forwards(const std::shared_ptr<far_node>& who, const Command& what) {
+    auto bytes = encode(shard_letter{forward{epoch, 1, ++asked, false, what}});
+    it->receive(arrived{who, std::make_shared<const std::string>(std::move(bytes))});
+    return asked;
+  }
   void answers(const std::shared_ptr<far_node>& who, uint64_t ticket, const answer& what) {
     auto bytes = std::make_shared<const std::string>(encode(shard_letter{answered_letter{ticket, what}}));
     it->receive(arrived{who, std::move(bytes)});
@@ -132,6 +144,7 @@ struct crossing : router::shard {
   asker client;
   std::shared_ptr<far_node> a = std::make_shared<far_node>("a"), b = std::make_shared<far_node>("b");
   std::vector<room::command_ptr> here;
+  std::vector<user::command_ptr> of_users;
   std::unique_ptr<router> it;
   uint64_t epoch = 0, asked = 0;
   int64_t now = 1'000'000;
@@ -262,4 +275,68 @@ TEST_CASE("what a primary turned away and what it did before are one stream to t
   w.answers(w.a, w.a->commands[0].ticket, w.sent(7));
   w.answers(w.a, w.a->commands[1].ticket, w.sent(7, true));
   CHECK(w.all_heard() == strings{"sent #7"});
+}
+
+TEST_CASE("over cluster.pending a request is refused at once, but no departure", "[router]") {
+  crossing w;
+  w.config.cluster.pending = 2;
+  const bool led = GENERATE(false, true); // else they wait here
+  if (led)
+    w.led_by(w.a);
+  for (int i = 0; i < 4; ++i)
+    w.send();
+  CHECK(w.all_heard() == strings{"unavailable", "unavailable"});
+  w.it->take(std::make_shared<const user::command>(w.of_ada(user::depart{7})));
+  if (!led)
+    w.led_by(w.a);
+  CHECK(w.a->commands.size() == (led ? 3 : 2)); // a primary that has just begun knows of nobody to depart from
+  w.answers(w.a, w.a->commands.at(0).ticket, w.sent(7));
+  w.answers(w.a, w.a->commands.at(1).ticket, w.sent(8));
+  CHECK(w.all_heard().size() == 4);
+  if (led)
+    w.answers(w.a, w.a->commands.at(2).ticket, ok::any{ok::none{}});
+  w.send();
+  CHECK(w.all_heard().size() == 4); // is being asked
+}
+
+TEST_CASE("over cluster.guests a request of another node is refused with the limit's name, but no departure",
+          "[router]") {
+  crossing w;
+  w.config.cluster.guests = 2;
+  w.it->receive(primary_is{++w.epoch, "store-here"});
+  w.it->receive(serve{w.epoch});
+  op::send what;
+  what.room = w.room;
+  what.key = what.text = "hi";
+  const room::command sent{w.room, {}, what};
+  auto first = w.forwards(w.a, sent);
+  w.forwards(w.b, sent);
+  CHECK(w.a->answers.empty());
+  auto third = w.forwards(w.b, sent);
+  REQUIRE(w.b->answers.size() == 1);
+  CHECK(w.b->answers[0].ticket == third);
+  const auto& why = std::get<answer>(w.b->answers[0].what);
+  REQUIRE(why.has_error());
+  CHECK(why.error().code == errc::unavailable);
+  CHECK(why.error().message.find("cluster.guests: 2") == 0);
+  CHECK(w.here.size() == 2);
+  // One that arrives once more, at a new primary, has nobody who waits: what it is told is an answer of its kind, so
+  // that it is tried again.
+  w.forwards(w.b, w.of_ada(user::arrive{7, "s", {}}));
+  REQUIRE(w.b->answers.size() == 2);
+  const auto& welcome = std::get<user::welcome>(w.b->answers[1].what);
+  CHECK(welcome.rooms.has_error());
+  CHECK(welcome.otherwise == close_code::shutdown);
+  CHECK(w.of_users.empty());
+  w.forwards(w.b, w.of_ada(user::depart{7}));
+  CHECK(w.of_users.size() == 1);
+  // The node's own are not counted with them, and an answer makes room.
+  w.send();
+  CHECK(w.here.size() == 3);
+  w.it->answered(w.here[0]->from.ticket, w.sent(7));
+  w.it->answered(w.of_users[0]->from.ticket, ok::any{ok::none{}});
+  REQUIRE(w.a->answers.size() == 1);
+  CHECK(w.a->answers[0].ticket == first);
+  w.forwards(w.a, sent);
+  CHECK(w.here.size() == 4);
 }

@@ -254,12 +254,13 @@ TEST_CASE("without a node that etcd lists there is no list, and the answer names
 TEST_CASE("few may ask for the connections of all users at the same time", "[survey]") {
   three_nodes w;
   w.letters_flow = false;
-  for (std::ptrdiff_t i = 0; i < survey::asks_of_all_max + 1; ++i)
+  for (uint32_t i = 0; i < w.nodes["a"].config.cluster.surveys_of_all + 1; ++i)
     w.ask("");
   w.ask("ada");
   w.run();
   REQUIRE(w.answers.size() == 1);
   CHECK(w.answers[0].error().code == errc::unavailable);
+  CHECK(w.answers[0].error().message.find("cluster.surveys_of_all") == 0);
   w.letters_flow = true;
   w.run();
   CHECK(w.answers.size() == 4);

@@ -124,6 +124,41 @@ def test_sighup_changes_limits_for_what_comes(make_server):
     assert server.sign_in("alice").hello["limits"]["text_bytes"] == 200
 
 
+def test_sighup_may_come_often_while_people_talk(make_server):
+    """Limits that were replaced are freed while requests still look at some: the last ones are in force in the end."""
+    server = make_server(limits__text_bytes=100)
+    alice = server.sign_in("alice")
+    alice.request("create", room="room")
+    over, failures = threading.Event(), []
+
+    def talk(name):
+        try:
+            client = server.sign_in(name)
+            client.request("join", room="room")
+            n = 0
+            while not over.is_set():
+                client.request("send", room="room", key=f"{name}-{n}", text="x")
+                n += 1
+            client.kill()
+        except Exception as e:
+            failures.append(e)
+
+    talkers = [threading.Thread(target=talk, args=(name,)) for name in ("bob", "carl", "dora")]
+    for t in talkers:
+        t.start()
+    for bound in range(101, 141):
+        at = len(server.log_text())
+        server.write_config(limits__text_bytes=bound)
+        server.reload()
+        server.wait_logged("what=reload_done applied=1 needs_restart=0", since=at)
+        assert server.rest("GET", "/api/v1/rooms", token=server.token("alice")).status == 200
+        assert server.sign_in("eve").hello["limits"]["text_bytes"] == bound
+    over.set()
+    for t in talkers:
+        t.join()
+    assert not failures and "what=reload_refused" not in server.log_text()
+
+
 def test_sighup_refuses_a_bad_file_as_a_whole(make_server):
     server = make_server(limits__text_bytes=100)
     alice = server.sign_in("alice")

@@ -63,7 +63,7 @@ struct rest_fixture {
     };
     hooks.ready = [this] { return is_ready; };
     hooks.draining = [this] { return drains; };
-    hooks.limits = [this] { return &bounds; };
+    hooks.limits = [this] { return std::make_shared<const limits>(bounds); };
     hooks.metrics_text = [this] {
       return net::render_metrics({figures, {{"rocksdb.estimate-num-keys", 42}}, nullptr, nullptr});
     };

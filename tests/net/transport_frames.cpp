@@ -226,6 +226,36 @@ TEST_CASE("a client that ignores the close frame is cut off", "[transport]") {
   CHECK(house.is_closed(c));
 }
 
+TEST_CASE("what comes after the end is read up to limits.closing_bytes, then the client is cut off", "[transport]") {
+  limits l;
+  l.closing_bytes = 100'000;
+  l.body_bytes = 1'000;
+  net_house house{l};
+  // As much as the kernel holds on both sides may be on its way besides; until the deadline it would be far more.
+  constexpr size_t enough = 30'000'000;
+  size_t sent = 0;
+  const auto send_on = [&](peer& p, const std::string& more) {
+    while (sent < enough && p.send(more))
+      sent += more.size();
+  };
+  SECTION("behind a close frame of ours") {
+    auto p = joined(house);
+    auto c = house.connection();
+    house.at(c, [](transport& t) { t.close(close_code::no_hello, ""); });
+    CHECK(p.data().code() == 3503);
+    send_on(p, ws_client_frame(std::string(20'000, 'x')));
+    CHECK(house.is_closed(c));
+  }
+  SECTION("behind a refusal") {
+    peer p{house.port};
+    p.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000000\r\n\r\n" + std::string(20'000, 'x'));
+    CHECK(p.answer().status == 413);
+    send_on(p, std::string(20'000, 'x'));
+    CHECK(eventually([&] { return house.server->connections() == 0; }));
+  }
+  CHECK(sent < enough);
+}
+
 TEST_CASE("a silent client is closed with 3012", "[transport]") {
   limits l;
   l.ping_ms = 200;

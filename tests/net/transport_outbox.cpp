@@ -184,6 +184,29 @@ TEST_CASE("a slow consumer loses ephemerals first, then its connection", "[trans
   CHECK(eventually([&] { return house.metrics.queue_bytes.get() == 0 && house.metrics.ephemeral_dropped.get() > 10; }));
 }
 
+TEST_CASE("the kernel takes little more than listen.unsent_bytes for a client that does not read", "[transport]") {
+  auto taken = [](uint32_t unsent_bytes) {
+    limits l;
+    l.outbox_bytes = 64'000'000;
+    net_house house{l, nullptr, 1, {}, unsent_bytes};
+    peer p{house.port, false, 65'536};
+    REQUIRE(p.upgrade().status == 101);
+    size_t bytes = 0;
+    house.at(house.connection(), [&](transport& t) {
+      const auto data = net::ws_text(std::string(4'000, 'd'));
+      while (t.queued_bytes() == 0 && bytes < 32'000'000) {
+        t.write(data, delivery::reliable);
+        dynamic_cast<flushable&>(t).flush();
+        bytes += data->size();
+      }
+    });
+    return bytes;
+  };
+  const auto little = taken(8'192), much = taken(1'048'576);
+  CAPTURE(little, much);
+  CHECK(little + 200'000 < much);
+}
+
 TEST_CASE("a slow consumer that never reads is gone within the deadline", "[transport]") {
   limits l;
   l.outbox_bytes = 100'000;

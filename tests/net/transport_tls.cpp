@@ -141,8 +141,8 @@ TEST_CASE("a server does not start without its certificate or its port", "[trans
   greenroom::metrics m;
   net::io_threads threads{1, m};
   net::server_hooks hooks;
-  const limits bounds;
-  hooks.limits = [&bounds] { return &bounds; };
+  const auto bounds = std::make_shared<const limits>();
+  hooks.limits = [&bounds] { return bounds; };
   hooks.metrics = &m;
   net::server_options options;
   options.listen.push_back({"127.0.0.1", 0, true});

@@ -88,7 +88,7 @@ public:
 
   /// TLS as well, when a certificate is given; then tls_port is set.
   explicit net_house(greenroom::limits l = {}, const certificate* tls = nullptr, uint32_t io_threads = 2,
-                     std::vector<std::string> origins = {})
+                     std::vector<std::string> origins = {}, uint32_t unsent_bytes = 131'072)
       : threads(io_threads, metrics) {
     set_limits(l);
     net::server_hooks hooks;
@@ -117,11 +117,12 @@ public:
     hooks.metrics = &metrics;
     hooks.limits = [this] {
       std::lock_guard guard{mutex};
-      return limits_.back().get();
+      return limits_;
     };
     hooks.turns_away = [this] { return turns_away.load(); };
     hooks.allowed_origins = std::move(origins);
     net::server_options options;
+    options.unsent_bytes = unsent_bytes;
     options.listen.push_back({"127.0.0.1", 0, false});
     if (tls != nullptr) {
       options.tls = net::tls_files{tls->cert, tls->key, "1.2"};
@@ -142,7 +143,7 @@ public:
 
   void set_limits(greenroom::limits l) {
     std::lock_guard guard{mutex};
-    limits_.push_back(std::make_unique<const greenroom::limits>(l));
+    limits_ = std::make_shared<const greenroom::limits>(l);
   }
   /// The connection that was accepted as the n-th, waiting for it.
   record_ptr connection(size_t n = 0) {
@@ -230,7 +231,7 @@ private:
     done(std::move(a));
   }
 
-  std::vector<std::unique_ptr<const greenroom::limits>> limits_; // the old ones may still be looked at
+  std::shared_ptr<const greenroom::limits> limits_;
 
 public:
   std::mutex mutex; // guards the limits, the connections and what is in them
