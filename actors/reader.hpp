@@ -148,8 +148,8 @@ struct read_log {
   uint64_t token = 0;
   caf::typed_actor<caf::reacts_to<log_found>> to;
 };
-/// The next piece of about `bytes`. Fails with unavailable if this reader has snapshots_max open, or the snapshot was
-/// dropped.
+/// The next piece of about `bytes`. Fails with unavailable if this reader has cluster.snapshots open, or the snapshot
+/// was dropped.
 struct read_snapshot {
   using local = message_tag;
   shard_id shard = 0;

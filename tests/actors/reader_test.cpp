@@ -402,16 +402,19 @@ TEST_CASE("a snapshot is read piece by piece, and is gone after the last", "[rea
 
 TEST_CASE("only so many snapshots are open, and each way to end one makes room for another", "[reader][snapshot]") {
   library w;
+  const uint64_t bound = w.config.cluster.snapshots;
   w.append(1, 4);
   w.apply(1, 4);
-  for (uint64_t i = 1; i < reader::snapshots_max; ++i)
+  for (uint64_t i = 1; i < bound; ++i)
     CHECK(w.piece(i, true).what->has_value());
   auto other = w.listen<questioner>();
-  tell(w.it, reader::read_snapshot{here, reader::snapshots_max, true, 1, other.handle});
+  tell(w.it, reader::read_snapshot{here, bound, true, 1, other.handle});
   w.run();
   CHECK(other.only<snapshot_read>().what->has_value());
-  const uint64_t one_more = reader::snapshots_max + 1;
-  CHECK(refused(w.piece(one_more, true)) == errc::unavailable);
+  const uint64_t one_more = bound + 1;
+  const auto refusal = w.piece(one_more, true);
+  CHECK(refused(refusal) == errc::unavailable);
+  CHECK(refusal.what->error().message.find("cluster.snapshots: ") == 0);
   SECTION("it is dropped") {
     tell(w.it, reader::drop_snapshot{2});
     CHECK(refused(w.piece(2, false)) == errc::unavailable);

@@ -281,8 +281,9 @@ TEST_CASE("a node that etcd does not list any more is not waited for", "[survey]
 TEST_CASE("only so many may ask at the same time; the next is refused at once, and heard when others are done",
           "[survey]") {
   three_nodes w;
+  const auto bound = w.nodes["a"].config.cluster.surveys = 20;
   w.letters_flow = false;
-  for (size_t i = 0; i < survey::asks_max; ++i)
+  for (size_t i = 0; i < bound; ++i)
     w.ask("ada");
   w.run();
   CHECK(w.answers.empty());
@@ -290,24 +291,26 @@ TEST_CASE("only so many may ask at the same time; the next is refused at once, a
   w.run();
   REQUIRE(w.answers.size() == 1);
   CHECK(w.answers[0].error().code == errc::unavailable);
+  CHECK(w.answers[0].error().message.find("cluster.surveys: 20") == 0);
   w.letters_flow = true;
   w.run();
-  CHECK(w.answers.size() == 1 + survey::asks_max);
+  CHECK(w.answers.size() == 1 + bound);
   w.ask("ada");
   w.run();
-  REQUIRE(w.answers.size() == 2 + survey::asks_max);
+  REQUIRE(w.answers.size() == 2 + bound);
   CHECK(w.answers.back().has_value());
 }
 
 TEST_CASE("a node answers only so many others at once, and again when it has forgotten those", "[survey]") {
   three_nodes w;
+  const auto bound = w.nodes["b"].config.cluster.surveys = 20;
   w.lanes_listen = false; // so that what b is asked stays open there
   auto from_a = w.nodes["b"].links["a"];
-  for (uint64_t i = 1; i <= survey::asks_max; ++i)
+  for (uint64_t i = 1; i <= bound; ++i)
     w.arrive("b", from_a, encode(survey_letter{list_there{i, {}}}));
   w.lanes_listen = true;
   w.letters_flow = false;
-  w.arrive("b", from_a, encode(survey_letter{list_there{survey::asks_max + 1, {}}}));
+  w.arrive("b", from_a, encode(survey_letter{list_there{bound + 1, {}}}));
   CHECK(w.on_the_way("b", "a").empty());
   SECTION("after the limit of time") { w.tick_after(w.nodes["b"].config.limits.request_ms + 1); }
   SECTION("when who asked is gone") {
