@@ -9,7 +9,7 @@ import shutil
 import signal
 from dataclasses import dataclass
 
-from .proving_ground import etcd_names
+from .etcd import etcd_names
 from .waiting import until
 
 GAP_S = (0.3, 2.5)  # between the beginnings of two faults
