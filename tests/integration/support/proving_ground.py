@@ -49,6 +49,9 @@ class Node(Server):
 class DrainOrder:
     """`greenroom cluster drain`, from the order until the node has gone."""
 
+    # It tries a few times for two seconds each while etcd does not answer, then gives up.
+    limit_s = LIMIT_S * 2
+
     def __init__(self, place, number, words):
         self.output = place / f"drain-{number}"
         clean = {k: v for k, v in os.environ.items() if not k.startswith("GREENROOM_")}
@@ -63,8 +66,13 @@ class DrainOrder:
         return self.process.poll() is not None
 
     def is_given(self):
-        """False: it was refused; said() has the reason."""
-        until(lambda: " drains: it leads " in self.said() or self.has_ended(), "the order is given, or refused")
+        """False: it was refused; said() has the reason. A command that does neither is ended, so that it can't give its order
+        at another time."""
+        try:
+            until(lambda: " drains: it leads " in self.said() or self.has_ended(), "the order is given, or refused", self.limit_s)
+        except AssertionError as e:
+            self.kill()
+            raise AssertionError(f"{e}; the command has said: {self.said().strip() or 'nothing'}") from None
         return not self.has_ended() or self.process.returncode == 0 or " drains: it leads " in self.said()
 
     def wait(self):
