@@ -2,13 +2,16 @@
 plan of a round is what its seed says."""
 
 import copy
+import random
 import socket
 
 import pytest
+from support import proving_ground
 from support.checker import Ack, Record
 from support.fault_players import Guest, Reader
-from support.nemesis import AT_ONCE, FAULTS, draw_plan, leaves_a_chance
+from support.nemesis import AT_ONCE, FAULTS, Drain, draw_plan, leaves_a_chance
 from support.network import Loopback, listener
+from support.proving_ground import DrainOrder
 from support.server import free_port
 from support.stores import check_claims, claims, compare
 from support.tcp_proxy import Proxy
@@ -181,6 +184,151 @@ def test_faults_leave_a_chance_and_end(seed):
 
 def test_every_kind_is_drawn():
     assert {s.fault.kind for s in draw_plan("1", sum(f.weight for f in FAULTS.values()), NODES)} == set(FAULTS)
+
+
+# -- drains ------------------------------------------------------------------------------------------------------------
+ORDERED, REFUSED = "n1 drains: it leads 40 shards, it has not answered yet", "1 shard has no other live copy in sync"
+HEARD = "what=draining node=n1\n"
+
+
+class Order:
+    """Stands in for the command: has said this, and ended with that; None: it goes on."""
+
+    def __init__(self, said=ORDERED, result=None):
+        self.text, self.result = said, result
+
+    def said(self):
+        return self.text
+
+    def has_ended(self):
+        return self.result is not None
+
+    def is_given(self):
+        if not self.text:
+            raise AssertionError("still not: the order is given, or refused")
+        return self.text == ORDERED
+
+    def wait(self):
+        return self.result
+
+
+class Ground:
+    """Stands in for a proving ground and for its only node. `tale`: one look at etcd after the other: whether the order
+    stands (None: etcd does not answer), and what the node has logged and ended with by then; the last one stays."""
+
+    name, drain_limit_s = "n1", LIMIT_S
+
+    def __init__(self, orders, tale=((True, "", None),)):
+        self.orders, self.tale, self.ordered = list(orders), list(tale), []
+        self.process, self.starts = self, 0
+
+    def node(self, _):
+        return self
+
+    def order_drain(self, _, force=False):
+        self.ordered.append(force)
+        return self.orders.pop(0)
+
+    def stored(self, prefix):
+        stands, *_ = self.tale[0]
+        if len(self.tale) > 1:
+            self.tale.pop(0)
+        if stands is None:
+            raise OSError("no member of etcd answers")
+        return {f"{prefix}n1": "{}"} if stands else {}
+
+    def log_of_process(self):
+        return self.tale[0][1]
+
+    def poll(self):
+        return self.tale[0][2]
+
+    wait = poll
+
+    def spawn(self):
+        self.starts += 1
+
+
+def drain_of_n1(force=False, patience_s=0):
+    fault = Drain(random.Random(1), ["n1"])
+    fault.force, fault.patience_s = force, patience_s
+    return fault
+
+
+def test_a_drain_is_forced_when_it_was_refused_for_long_enough():
+    ground = Ground([Order(REFUSED, 1), Order()])
+    assert drain_of_n1(patience_s=0.1).begin(ground) == "drain of n1 by force"
+    assert ground.ordered == [False, True]
+
+
+def test_a_drain_that_is_refused_where_force_does_not_help_does_nothing():
+    ground = Ground([Order("the node n1 does not run: there is nothing to drain", 1)])
+    fault = drain_of_n1()
+    assert fault.begin(ground) == "drain of n1 is refused: the node n1 does not run: there is nothing to drain"
+    assert fault.end(ground) == "n1 was not drained" and ground.starts == 0
+
+
+def test_a_drain_that_is_refused_by_force_is_found():
+    with pytest.raises(AssertionError, match="by force was refused: 1 shard"):
+        drain_of_n1(force=True).begin(Ground([Order(REFUSED, 1)]))
+
+
+def test_a_drain_command_that_hangs_is_found_and_gets_no_second_one_beside_it():
+    ground = Ground([Order(said=""), Order()])
+    with pytest.raises(AssertionError, match="the order is given, or refused"):
+        drain_of_n1(patience_s=LIMIT_S).begin(ground)
+    assert ground.ordered == [False]
+
+
+def test_a_drain_command_that_hangs_is_ended(tmp_path, monkeypatch):
+    program = tmp_path / "hangs"
+    program.write_text("#!/bin/sh\necho it is about to try\nexec sleep 1000\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(proving_ground, "GREENROOM", program)
+    monkeypatch.setattr(DrainOrder, "limit_s", 0.5)
+    order = DrainOrder(tmp_path, 1, ["n1"])
+    try:
+        with pytest.raises(AssertionError, match="the order is given, or refused"):
+            order.is_given()
+        assert order.has_ended()
+    finally:
+        order.kill()
+
+
+DRAINED = HEARD + "what=drained node=n1\n"
+
+
+@pytest.mark.parametrize("tale", [
+    # Its lease ended before it had heard; it registers with the order, which it hears of then.
+    [(True, "", None), (True, "what=registered\n", None), (True, HEARD, None), (False, DRAINED, 0)],
+    # It hears while etcd is looked at.
+    [(False, "", None), (False, HEARD, None), (False, DRAINED, 0)],
+    # Nobody can say whether the order stands.
+    [(None, "", None), (None, "", None), (True, HEARD, None), (False, DRAINED, 0)],
+], ids=["registers anew", "hears just now", "etcd is away"])
+def test_a_node_may_hear_of_its_drain_after_the_command_has_ended(tale):
+    ground = Ground([Order(result=1)], tale)
+    fault = drain_of_n1()
+    fault.begin(ground)
+    fault.order.text += "\nn1 has gone from etcd while it led 40 shards"
+    assert fault.end(ground) == "n1, drained, starts" and ground.starts == 1
+
+
+def test_a_node_whose_order_is_gone_before_it_heard_never_hears():
+    ground = Ground([Order(result=1)], [(True, "", None), (False, "", None)])
+    fault = drain_of_n1()
+    fault.begin(ground)
+    assert fault.end(ground) == "n1 never heard of its drain" and ground.starts == 0
+
+
+@pytest.mark.parametrize("log,code,word", [(DRAINED, 3, "ended with 3"), ("", 0, "not because it was drained"),
+                                           (DRAINED, 0, "but the command ended with 1")],
+                         ids=["the node fails", "nothing in the log", "the command fails"])
+def test_a_drain_that_ends_in_a_wrong_way_is_found(log, code, word):
+    fault, ground = drain_of_n1(), Ground([Order(result=1)], [(True, log, code)])
+    fault.begin(ground)
+    with pytest.raises(AssertionError, match=word):
+        fault.end(ground)
 
 
 # -- lines -------------------------------------------------------------------------------------------------------------

@@ -7,10 +7,10 @@ import os
 import random
 import shutil
 import subprocess
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from . import tokens
+from .etcd import Etcd
 from .server import GREENROOM, Server, free_port
 from .waiting import LIMIT_S, until
 
@@ -23,57 +23,6 @@ def shard_of(text):
     for factor in (0xff51afd7ed558ccd, 0xc4ceb9fe1a85ec53):
         h = ((h ^ h >> 33) * factor) % 2**64
     return (h ^ h >> 33) % 128
-
-
-class Etcd:
-    """One etcd process. Its data stays over kill() and start(). Alone, or a member of an EtcdGroup."""
-
-    # One by itself has nobody to wait for.
-    ALONE = ["--heartbeat-interval", "50", "--election-timeout", "500"]
-
-    def __init__(self, directory, name="e", host="127.0.0.1", before=(), flags=ALONE):
-        self.directory = Path(directory)
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self.name, self.host, self.before, self.flags = name, host, list(before), list(flags)
-        self.port, self.peer_port = free_port(), free_port()
-        self.url, self.peer_url = f"http://{host}:{self.port}", f"http://{host}:{self.peer_port}"
-        self.urls = [self.url]
-        self.peers = f"{name}={self.peer_url}"  # all members
-        self.process = None
-
-    def spawn(self):
-        with open(self.directory / "log", "ab") as log:
-            self.process = subprocess.Popen(
-                [*self.before, "etcd", "--name", self.name, "--data-dir", str(self.directory / "data"),
-                 "--listen-client-urls", self.url, "--advertise-client-urls", self.url,
-                 "--listen-peer-urls", self.peer_url, "--initial-advertise-peer-urls", self.peer_url,
-                 "--initial-cluster", self.peers, "--log-level", "warn", *self.flags],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory)
-
-    def start(self):
-        self.spawn()
-        until(self.is_healthy, "etcd answers")
-        return self
-
-    def request(self, method, path, body=None, limit_s=LIMIT_S):
-        """The answer to one request, which is JSON."""
-        connection = HTTPConnection(self.host, self.port, timeout=limit_s)
-        try:
-            connection.request(method, path, body and json.dumps(body), {"Content-Type": "application/json"})
-            return json.loads(connection.getresponse().read())
-        finally:
-            connection.close()
-
-    def is_healthy(self):
-        try:
-            return self.request("GET", "/health", limit_s=5).get("health") == "true"
-        except (OSError, HTTPException, ValueError):
-            return False
-
-    def kill(self):
-        if self.process:
-            self.process.kill()
-            self.process.wait()
 
 
 class Cluster:

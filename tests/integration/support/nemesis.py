@@ -7,9 +7,10 @@ on; those that take everything away stand alone. Each fault says in one line wha
 import random
 import shutil
 import signal
+import time
 from dataclasses import dataclass
 
-from .proving_ground import etcd_names
+from .etcd import etcd_names
 from .waiting import until
 
 GAP_S = (0.3, 2.5)  # between the beginnings of two faults
@@ -80,8 +81,8 @@ class Restart(Kill):
 
 
 class Drain(Fault):
-    """As an operator does it, who takes to force after a while if it is refused, or at once. The node ends by itself, or has not
-    heard of the order before its lease and with it the order was gone."""
+    """As an operator does it, who takes to force after a while if it is refused, or at once. The node ends by itself, unless its
+    lease and with it the order was gone before it heard."""
 
     kind, weight, lasts_s = "drain", 2, (1, 6)
     patience_s = 5  # how long it is tried without force
@@ -94,32 +95,45 @@ class Drain(Fault):
 
     def begin(self, ground):
         self.node = ground.node(self.who)
-        self.is_given = False
-        try:
-            until(lambda: self._is_given(ground), "the order is given", self.patience_s, step_s=0.5)
-        except AssertionError:
-            self.force = True
-            if not self._is_given(ground):
-                reason = self.order.said().strip()
-                assert any(r in reason for r in self.refusals), f"drain of {self.who} by force was refused: {reason}"
-                return f"drain of {self.who} is refused: {reason}"
+        began = time.monotonic()
+
+        def is_settled():
+            """Given, or refused although it was by force and has been tried for long enough."""
+            is_last = time.monotonic() - began >= self.patience_s
+            self.force = self.force or is_last
+            self.order = ground.order_drain(self.who, self.force)
+            # Returns when the command has said which, or raises: there is never a second one beside it.
+            self.is_given = self.order.is_given()
+            return self.is_given or is_last
+
+        until(is_settled, f"drain of {self.who} is given, or refused by force", ground.drain_limit_s, step_s=0.5)
+        if not self.is_given:
+            reason = self.order.said().strip()
+            assert any(r in reason for r in self.refusals), f"drain of {self.who} by force was refused: {reason}"
+            return f"drain of {self.who} is refused: {reason}"
         return f"drain of {self.who}{' by force' if self.force else ''}"
 
-    def _is_given(self, ground):
-        self.order = ground.order_drain(self.who, self.force)
-        self.is_given = self.order.is_given()
-        return self.is_given
+    def _has_ended(self):
+        return self.node.process.poll() is not None
+
+    def _never_hears(self, ground):
+        """The command's end does not tell: it may have failed while the order stands, and a node whose lease ends before it has
+        heard writes the order anew with its next registration. That is one transaction with the node's key, which has to be
+        what it was; and both keys go with the same lease. So once the order is gone from etcd only a process that has heard
+        of it can bring it back, and that one has said so. In this order: it may hear while we look."""
+        try:
+            if not self.order.has_ended() or f"drains/{self.who}" in ground.stored("drains/"):
+                return False
+        except OSError:
+            return False  # no member of etcd could tell
+        return "what=draining" not in self.node.log_of_process()
 
     def end(self, ground):
         if not self.is_given:
             return f"{self.who} was not drained"
-
-        def has_ended():
-            return self.node.process.poll() is not None
-
-        until(lambda: has_ended() or self.order.has_ended() and "what=draining" not in self.node.log_of_process(),
-              f"{self.who} has ended, or never heard that it should", ground.drain_limit_s)
-        if not has_ended():
+        until(lambda: self._has_ended() or self._never_hears(ground),
+              f"{self.who} has ended, or can't hear any more that it should", ground.drain_limit_s, step_s=0.1)
+        if not self._has_ended():
             return f"{self.who} never heard of its drain"
         code, log = self.node.process.wait(), self.node.log_of_process()
         assert code == 0, f"{self.who} ended with {code} after its drain"

@@ -8,10 +8,10 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from http.client import HTTPException
 from pathlib import Path
 
-from .cluster import Cluster, Etcd
+from .cluster import Cluster
+from .etcd import Etcd, EtcdGroup, etcd_names
 from .network import Loopback, Network, NoNetwork, run, why_not
 from .server import BIN, GREENROOM, Server, to_toml
 from .stores import START
@@ -21,50 +21,12 @@ from .waiting import LIMIT_S, until
 REAL_TIMERS = BIN / "tests" / "libreal_timers.so"
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 DISK_MB = 384
-ETCD_MEMBERS = 3
 # What the nodes and the players are told, so that a round is about seconds, and that what was logged is still there to be
 # compared. A node that was wiped is a store that is gone; another one takes its place at once.
 SETTINGS = {"limits.resume_events": 1_000_000, "log.level": "info", "storage.min_free_mb": 4, "storage.reopen_ms": 200,
             "storage.write_buffer_mb": 8, "cluster.log_kb": 65_536, "cluster.replace_s": 0, "listen.address": "0.0.0.0",
             # Players do not heed `goaway`; a drain that gets nowhere should not hold up a plan for long.
             "cluster.drain_spread_ms": 1_500, "cluster.drain_grace_ms": 500, "cluster.drain_ms": 15_000}
-
-
-class EtcdGroup:
-    """Three members; answers come from one that gives them."""
-
-    def __init__(self, directory, network):
-        # In a real cluster it has machines of its own: what else runs here should not starve it.
-        first = ["nice", "-n", "-10"] if os.geteuid() == 0 else []
-        # Nothing here takes the power from the machine, so its writes need not wait for the disk.
-        self.members = [Etcd(directory / name, name, network.places[name].address, network.places[name].command + first,
-                             ["--unsafe-no-fsync"]) for name in etcd_names()]
-        for m in self.members:
-            m.peers = ",".join(f"{x.name}={x.peer_url}" for x in self.members)
-        self.urls = [m.url for m in self.members]
-
-    def start(self):
-        for m in self.members:
-            m.spawn()
-        until(lambda: all(m.is_healthy() for m in self.members), "all members of etcd are healthy")
-
-    def request(self, method, path, body=None, limit_s=5):
-        for m in self.members:
-            try:
-                answer = m.request(method, path, body, limit_s)
-                if "error" not in answer:
-                    return answer
-            except (OSError, HTTPException, ValueError):
-                continue
-        raise OSError("no member of etcd answers")
-
-    def kill(self):
-        for m in self.members:
-            m.kill()
-
-
-def etcd_names():
-    return [f"e{i}" for i in range(1, ETCD_MEMBERS + 1)]
 
 
 class Node(Server):
@@ -87,6 +49,9 @@ class Node(Server):
 class DrainOrder:
     """`greenroom cluster drain`, from the order until the node has gone."""
 
+    # It tries a few times for two seconds each while etcd does not answer, then gives up.
+    limit_s = LIMIT_S * 2
+
     def __init__(self, place, number, words):
         self.output = place / f"drain-{number}"
         clean = {k: v for k, v in os.environ.items() if not k.startswith("GREENROOM_")}
@@ -101,8 +66,13 @@ class DrainOrder:
         return self.process.poll() is not None
 
     def is_given(self):
-        """False: it was refused; said() has the reason."""
-        until(lambda: " drains: it leads " in self.said() or self.has_ended(), "the order is given, or refused")
+        """False: it was refused; said() has the reason. A command that does neither is ended, so that it can't give its order
+        at another time."""
+        try:
+            until(lambda: " drains: it leads " in self.said() or self.has_ended(), "the order is given, or refused", self.limit_s)
+        except AssertionError as e:
+            self.kill()
+            raise AssertionError(f"{e}; the command has said: {self.said().strip() or 'nothing'}") from None
         return not self.has_ended() or self.process.returncode == 0 or " drains: it leads " in self.said()
 
     def wait(self):
@@ -159,7 +129,11 @@ class ProvingGround(Cluster):
 
     # -- what it is made of --------------------------------------------------------------------------------------------
     def make_etcd(self):
-        return EtcdGroup(self.directory, self.network)
+        # In a real cluster it has machines of its own: what else runs here should not starve it.
+        first = ["nice", "-n", "-10"] if os.geteuid() == 0 else []
+        # Nothing here takes the power from the machine, so its writes need not wait for the disk.
+        return EtcdGroup([Etcd(self.directory / name, name, self.network.places[name].address,
+                               self.network.places[name].command + first, ["--unsafe-no-fsync"]) for name in etcd_names()])
 
     def make_node(self, name, **settings):
         place = self.network.places[name]
