@@ -1,13 +1,21 @@
 #include "net/cli/removal.hpp"
 
+#include "actors/cluster/founding.hpp"
+#include "net/cli/cluster_etcd.hpp"
+
 #include <algorithm>
+#include <optional>
 #include <set>
+#include <utility>
 
 namespace greenroom::cli {
 namespace {
 
 using cluster::cluster_view;
 using cluster::store_id;
+
+// Somebody may change the same keys in between, and answers may be lost.
+constexpr int attempts_max = 5;
 
 bool has(const std::vector<store_id>& list, const store_id& id) {
   return std::find(list.begin(), list.end(), id) != list.end();
@@ -149,6 +157,39 @@ outcome<removal> plan_removal(const cluster_view& view, const store_id& store, c
   const size_t wanted = view.cluster()->what.replicas;
   plan.copies_short = wanted > left ? wanted - left : 0;
   return plan;
+}
+
+outcome<removed_store> remove_now(cluster::agreement& etcd, const std::string& cluster_name,
+                                  const std::string& node_or_store, const patience& wait,
+                                  const std::function<void()>& pause) {
+  // Once it is known who is meant, another one that comes to have the name is not.
+  std::optional<store_id> store;
+  std::optional<removal> asked; // the outcome is not known
+  for (int attempt = 1;; ++attempt) {
+    auto view = view_now(etcd, cluster_name);
+    if (!view)
+      return std::move(view).error();
+    if (!store) {
+      auto called = store_called(*view, node_or_store);
+      if (!called)
+        return std::move(called).error();
+      store = std::move(*called);
+    }
+    if (asked && !view->stores().contains(*store))
+      return removed_store{*store, std::move(*asked)};
+    auto plan = plan_removal(*view, *store, wait);
+    if (!plan)
+      return std::move(plan).error();
+    auto done = cluster::commit_now(etcd, plan->conditions, plan->changes);
+    if (done && done->done)
+      return removed_store{*store, std::move(*plan)};
+    if (attempt == attempts_max || (!done && done.error().code != errc::unavailable))
+      return done ? fail(errc::conflict, "the keys of " + plan->node + " in etcd change all the time; try again")
+                  : std::move(done).error();
+    if (!done)
+      asked = std::move(*plan);
+    pause();
+  }
 }
 
 std::string ranges_of(const std::vector<uint32_t>& numbers) {

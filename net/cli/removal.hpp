@@ -1,5 +1,5 @@
 // removal: whether a store may be taken out of a cluster for good, and the transaction that does it. Pure functions of
-// what stands in etcd.
+// what stands in etcd, but for remove_now(), which asks and writes.
 //
 // Invariants
 // - A store that any shard's record names, or may name, stays.
@@ -11,6 +11,7 @@
 #include "actors/cluster/view.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,17 @@ outcome<cluster::store_id> store_called(const cluster::cluster_view& view, const
 /// Fails with not_found if there is no such store, and with conflict as long as its node runs or a shard counts on it;
 /// the message says what there is to do.
 outcome<removal> plan_removal(const cluster::cluster_view& view, const cluster::store_id& store, const patience& wait);
+
+struct removed_store {
+  cluster::store_id id;
+  removal how;
+};
+/// Looks and writes until it is known what became of it; blocks until etcd has answered, a few times at most, with
+/// `pause` between two attempts. Fails as the two above, and with unavailable if etcd does not answer: then it may have
+/// been done.
+outcome<removed_store> remove_now(cluster::agreement& etcd, const std::string& cluster_name,
+                                  const std::string& node_or_store, const patience& wait,
+                                  const std::function<void()>& pause);
 
 /// `3-5, 9`. REQUIRES: ascending.
 std::string ranges_of(const std::vector<uint32_t>& numbers);

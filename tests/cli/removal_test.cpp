@@ -1,6 +1,8 @@
 #include "net/cli/removal.hpp"
 
+#include "config/ids.hpp"
 #include "tests/cli/some_cluster.hpp"
+#include "tests/support/memory_agreement.hpp"
 
 namespace greenroom::cli {
 
@@ -132,6 +134,93 @@ TEST_CASE_METHOD(removing, "as long as a shard's record can't be read no store i
   replace_s3();
   erase(keys.shard(1));
   CHECK(refusal("s3") == "whether 1 shard counts on n3 is not known: no record that can be read (1)");
+}
+
+namespace {
+
+/// An etcd with a cluster that n3 has left for good.
+struct removing_from_etcd {
+  using fate = test::memory_agreement::fate;
+
+  removing_from_etcd() {
+    etcd.put(keys.cluster(), encode(cluster_record{"c0ffee", shard_count, 2, 2}));
+    for (uint32_t s = 0; s < shard_count; ++s)
+      etcd.put(keys.shard(s), encode(shard_record{1, "s1", {"s1", "s2"}, {"s1", "s2"}}));
+    for (const auto* n : {"1", "2", "3"})
+      etcd.put(keys.store(std::string("s") + n), encode(store_record{std::string("n") + n, ""}));
+  }
+  void come_back(const store_id& store) {
+    etcd.put(keys.store(store), encode(store_record{"n3", ""}));
+    etcd.put(keys.node("n3"), encode(node_record{store, "", "127.0.0.1:7403", "0.1.0"}));
+  }
+  outcome<removed_store> remove(const std::string& what) {
+    return remove_now(etcd, "c", what, wait, [this] { ++pauses; });
+  }
+
+  const record_keys keys{"c"};
+  test::memory_agreement etcd;
+  int pauses = 0;
+};
+
+} // namespace
+
+TEST_CASE_METHOD(removing_from_etcd, "a store is removed once", "[removal]") {
+  const auto removed = remove("n3");
+  REQUIRE(removed.has_value());
+  CHECK(removed->id == "s3");
+  CHECK(removed->how.node == "n3");
+  CHECK_FALSE(etcd.get(keys.store("s3")));
+  CHECK(etcd.commits.size() == 1);
+  CHECK(remove("n3").error().code == errc::not_found);
+  CHECK(remove("s3").error().code == errc::not_found);
+  CHECK(pauses == 0);
+}
+
+TEST_CASE_METHOD(removing_from_etcd, "a removal whose outcome is not known is looked at", "[removal]") {
+  const auto first = GENERATE(fate::answer_lost, fate::lost, fate::late);
+  etcd.judge = [&](const auto&) { return etcd.commits.size() == 1 ? first : fate::answered; };
+  const auto removed = remove("n3");
+  REQUIRE(removed.has_value());
+  CHECK(removed->id == "s3");
+  CHECK_FALSE(etcd.get(keys.store("s3")));
+  CHECK(etcd.commits.size() == (first == fate::answer_lost ? 1 : 2));
+  come_back("s3");
+  etcd.late(); // what was on its way all the time does nothing any more
+  CHECK(etcd.get(keys.store("s3")));
+}
+
+TEST_CASE_METHOD(removing_from_etcd, "a store that comes back while it is removed stays", "[removal]") {
+  etcd.judge = [&](const auto&) {
+    come_back("s3");
+    return fate::answered;
+  };
+  const auto removed = remove("n3");
+  REQUIRE(removed.has_error());
+  CHECK(removed.error().message.find("n3 runs:") == 0);
+  CHECK(etcd.get(keys.store("s3")));
+  CHECK(etcd.commits.size() == 1);
+}
+
+TEST_CASE_METHOD(removing_from_etcd, "who takes the name over meanwhile is not removed in its place", "[removal]") {
+  etcd.judge = [&](const auto&) {
+    if (etcd.commits.size() > 1)
+      return fate::answered;
+    etcd.erase(keys.store("s3")); // somebody else was faster
+    come_back("s4");
+    etcd.erase(keys.node("n3"));
+    return fate::lost;
+  };
+  const auto removed = remove("n3");
+  REQUIRE(removed.has_value());
+  CHECK(removed->id == "s3");
+  CHECK(etcd.get(keys.store("s4")));
+}
+
+TEST_CASE_METHOD(removing_from_etcd, "without an etcd that answers it is tried a few times", "[removal]") {
+  etcd.judge = [&](const auto&) { return fate::lost; };
+  CHECK(remove("n3").error().code == errc::unavailable);
+  CHECK(pauses == 4);
+  CHECK(etcd.get(keys.store("s3")));
 }
 
 TEST_CASE("numbers as ranges", "[removal]") {
