@@ -107,6 +107,8 @@ std::vector<controller::step> controller::next(const cluster_view& view, int64_t
       if (!m.old_node.empty())
         s.conditions.push_back({view.keys().node(m.old_node), view.node_revision(m.old_node)});
     }
+    if (const auto* node = view.node_of(m.store); node && m.what == move::kind::add_learner)
+      s.conditions.push_back({view.keys().node(*node), view.node_revision(*node)});
     s.changes.push_back({view.keys().shard(m.shard), encode(after(now.what, m)), 0});
     out.push_back(std::move(s));
   }

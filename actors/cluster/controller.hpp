@@ -10,6 +10,8 @@
 // - A primary is named only if the node key that the old one's store wrote last is gone, or names another store; this
 //   is part of the transaction. So is the store's own key, which every registration writes anew: a store that has come
 //   back under whatever node name is noticed.
+// - A copy is begun only on a store that is alive in the same transaction. So nobody gives one to a store that an
+//   operator has seen to be gone and removes; its return would write its own key anew, which the removal compares.
 // - One transaction at a time for a shard; and while any is under way, nothing but naming primaries is begun, so that
 //   the bounds of placement hold.
 #pragma once

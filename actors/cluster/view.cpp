@@ -101,6 +101,12 @@ std::vector<store_id> cluster_view::alive() const {
   return {all.begin(), all.end()};
 }
 
+const std::string* cluster_view::node_of(const store_id& id) const {
+  const auto found =
+      std::find_if(nodes_.begin(), nodes_.end(), [&](const auto& x) { return x.second.what.store == id; });
+  return found == nodes_.end() ? nullptr : &found->first;
+}
+
 const written<drain_record>* cluster_view::drain_of(const std::string& node) const {
   const auto order = drains_.find(node);
   const auto now = nodes_.find(node);

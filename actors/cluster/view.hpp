@@ -55,6 +55,8 @@ public:
 
   /// Ascending, each once.
   std::vector<store_id> alive() const;
+  /// The name under which the store's node runs; null: it does not.
+  const std::string* node_of(const store_id& id) const;
   /// The order to drain that the node's running process has; null: it has none.
   const written<drain_record>* drain_of(const std::string& node) const;
   /// Of the nodes that drain.

@@ -34,6 +34,7 @@ void add_chat_command(CLI::App& program, context& shared);
 void add_cluster_commands(CLI::App& program, context& shared);
 void add_certs_command(CLI::App& cluster, context& shared);
 void add_drain_command(CLI::App& cluster, context& shared);
+void add_remove_command(CLI::App& cluster, context& shared);
 
 /// The node's settings. Prints the mistakes and answers nothing if there are some.
 std::optional<config::load_result> load_or_complain(const config::sources& from);

@@ -1,6 +1,6 @@
 // cluster init | status | nodes | shards: what stands in etcd about the cluster of the configured node, and its
-// founding. Talks to etcd, not to nodes. The other commands of the group are in certs_command.cpp and
-// drain_command.cpp.
+// founding. Talks to etcd, not to nodes. The other commands of the group are in certs_command.cpp, drain_command.cpp
+// and remove_command.cpp.
 #include "actors/cluster/founding.hpp"
 #include "config/ids.hpp"
 #include "net/cli/cli.hpp"
@@ -78,7 +78,7 @@ int show(const config::sources& from, const std::function<int(const std::string&
 } // namespace
 
 void add_cluster_commands(CLI::App& program, context& shared) {
-  auto* group = program.add_subcommand("cluster", "found a cluster, look at it, and empty its nodes");
+  auto* group = program.add_subcommand("cluster", "found a cluster, look at it, empty its nodes and take them away");
   group->require_subcommand(1);
 
   group->add_subcommand("init", "found the cluster of the configured node with its data; the node must be stopped")
@@ -86,6 +86,7 @@ void add_cluster_commands(CLI::App& program, context& shared) {
 
   add_certs_command(*group, shared);
   add_drain_command(*group, shared);
+  add_remove_command(*group, shared);
 
   const auto showing = [&shared, group](const std::string& name, const std::string& help, auto text, auto data) {
     auto* command = group->add_subcommand(name, help);

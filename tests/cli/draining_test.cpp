@@ -1,13 +1,12 @@
 #include "net/cli/draining.hpp"
 
 #include "net/cli/cluster_tables.hpp"
+#include "tests/cli/some_cluster.hpp"
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
 namespace greenroom::cli {
-
-using namespace cluster;
 
 namespace {
 
@@ -15,53 +14,18 @@ constexpr int64_t lease_of_n1 = 101;
 constexpr int64_t lease_of_n2 = 102;
 constexpr int64_t lease_of_n3 = 103;
 
-/// Three nodes and a fourth that is gone, two shards; changed by the tests.
-class some_cluster {
-public:
-  some_cluster() {
-    put(keys.cluster(), encode(cluster_record{"c0ffee", 2, 3, 2}));
-    for (int i = 1; i <= 3; ++i)
-      start("n" + std::to_string(i), "s" + std::to_string(i), 100 + i);
-    for (uint32_t s = 0; s < 2; ++s)
-      shard(s, "s1", {"s1", "s2", "s3"});
-  }
-  void start(const std::string& node, const store_id& store, int64_t lease) {
-    put(keys.store(store), encode(store_record{node, ""}));
-    put(keys.node(node), encode(node_record{store, "", "127.0.0.1:7401", "0.1.0"}), lease);
-  }
-  void shard(uint32_t number, const store_id& primary, const std::vector<store_id>& in_sync) {
-    put(keys.shard(number), encode(shard_record{1, primary, in_sync, {"s1", "s2", "s3"}}));
-  }
-  void put(const std::string& key, const std::string& value, int64_t lease = 0) {
-    all_[key] = {key, value, ++revision_, lease};
-  }
-  void erase(const std::string& key) { all_.erase(key); }
-  cluster_view view() const {
-    cluster_view v(keys, 2, [](const std::string&, const failure& why) { FAIL(why.message); });
-    listing all{{}, revision_};
-    for (const auto& [key, x] : all_)
-      all.entries.push_back(x);
-    v.take(all);
-    return v;
-  }
+struct draining : some_cluster {
   std::string refusal(const std::string& node, errc code, bool force = false) const {
     const auto plan = plan_drain(view(), node, force);
     REQUIRE(plan.has_error());
     CHECK(plan.error().code == code);
     return plan.error().message;
   }
-  int64_t revision_of(const std::string& key) const { return all_.at(key).revision; }
-
-  const record_keys keys{"c"};
-
-private:
-  std::map<std::string, entry> all_;
-  int64_t revision_ = 0;
 };
 
 } // namespace
 
-TEST_CASE_METHOD(some_cluster, "an order is written under the node's lease, for the store that it has", "[draining]") {
+TEST_CASE_METHOD(draining, "an order is written under the node's lease, for the store that it has", "[draining]") {
   const auto plan = plan_drain(view(), "n1", false);
   REQUIRE(plan.has_value());
   CHECK_FALSE(plan->ordered);
@@ -82,7 +46,7 @@ TEST_CASE_METHOD(some_cluster, "an order is written under the node's lease, for 
   CHECK(plan_drain(view(), "n1", true)->conditions.size() == 2);
 }
 
-TEST_CASE_METHOD(some_cluster, "an order that an earlier process had is written over", "[draining]") {
+TEST_CASE_METHOD(draining, "an order that an earlier process had is written over", "[draining]") {
   put(keys.drain("n1"), encode(drain_record{"s1"}), 99);
   const auto plan = plan_drain(view(), "n1", false);
   REQUIRE(plan.has_value());
@@ -92,7 +56,7 @@ TEST_CASE_METHOD(some_cluster, "an order that an earlier process had is written 
   CHECK(plan_drain(view(), "n1", false)->ordered);
 }
 
-TEST_CASE_METHOD(some_cluster, "who can't be drained, and why", "[draining]") {
+TEST_CASE_METHOD(draining, "who can't be drained, and why", "[draining]") {
   CHECK(refusal("n9", errc::not_found) == "there is no node n9. Those that run: n1, n2, n3");
   put(keys.drain("n2"), encode(drain_record{"s2"}), lease_of_n2);
   CHECK(refusal("n1", errc::conflict).find("n2 drains: one node at a time") == 0);
@@ -103,7 +67,7 @@ TEST_CASE_METHOD(some_cluster, "who can't be drained, and why", "[draining]") {
   CHECK(refusal("n1", errc::unsupported, true).find("n1 is the only node that runs") == 0);
 }
 
-TEST_CASE_METHOD(some_cluster, "a node is drained when the copies of the last one are back", "[draining]") {
+TEST_CASE_METHOD(draining, "a node is drained when the copies of the last one are back", "[draining]") {
   shard(1, "s1", {"s1", "s2"}); // the third is still catching up
   CHECK(refusal("n1", errc::conflict).find("1 shard would have too few live copies in sync for sends") == 0);
   CHECK(plan_drain(view(), "n3", false).has_value());
@@ -113,7 +77,7 @@ TEST_CASE_METHOD(some_cluster, "a node is drained when the copies of the last on
   CHECK(plan_drain(view(), "n1", true)->shards_short == 1);
 }
 
-TEST_CASE_METHOD(some_cluster, "where there are never more copies it is said what that means", "[draining]") {
+TEST_CASE_METHOD(draining, "where there are never more copies it is said what that means", "[draining]") {
   erase(keys.node("n3"));
   erase(keys.store("s3"));
   for (uint32_t s = 0; s < 2; ++s)
@@ -123,7 +87,7 @@ TEST_CASE_METHOD(some_cluster, "where there are never more copies it is said wha
   CHECK(plan->shards_short == 2);
 }
 
-TEST_CASE_METHOD(some_cluster, "how far it is, until that process has gone", "[draining]") {
+TEST_CASE_METHOD(draining, "how far it is, until that process has gone", "[draining]") {
   put(keys.drain("n1"), encode(drain_record{"s1"}), lease_of_n1);
   CHECK(progress_of(view(), "n1", "s1") == drain_progress{false, 2, std::nullopt});
   CHECK(text_of("n1", progress_of(view(), "n1", "s1")) == "n1 drains: it leads 2 shards, it has not answered yet");

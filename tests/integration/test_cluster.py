@@ -15,8 +15,9 @@ import pytest
 from support.checker import Record, check
 from support.client import RequestError
 from support.cluster import Cluster, shard_of
+from support.command_line import greenroom
 from support.kill import Play, Sender, Subscriber
-from support.waiting import until
+from support.waiting import LIMIT_S, until
 from support.websocket import Closed
 
 KILLS = int(os.environ.get("GREENROOM_CLUSTER_KILLS", "4"))
@@ -295,3 +296,68 @@ def test_nothing_acknowledged_is_lost_when_nodes_are_killed(cluster):
     print(f"{KILLS} kills, {len(record.acks)} acknowledged, "
           f"{sum(len(e) for s in record.seen.values() for e in s.values())} events seen")
     assert not problems, "\n".join(problems[:20])
+
+
+def test_a_node_that_is_gone_for_good_is_removed(tmp_path):
+    """One of four. Whether it is gone for good the others can't know: until somebody says so they show it."""
+    made = Cluster(tmp_path / "cluster", nodes=4, cluster__replicas=2, cluster__min_in_sync=1, cluster__replace_s=600,
+                   log__level="info")
+
+    def remove(what, *flags):
+        return greenroom("cluster", "remove", what, *flags, "--config", made.nodes[0].config, cwd=made.directory)
+
+    def refusal(what):
+        done = remove(what)
+        assert done.returncode == 1 and not done.stdout, done
+        return done.stderr
+
+    def shards_of(store):
+        return [n for n, r in enumerate(made.records()) if store in [r["primary"], *r["in_sync"], *r["replicas"]]]
+
+    def shown():
+        # It ends with 1 as long as a shard has no primary.
+        done = greenroom("cluster", "nodes", "--json", "--config", made.nodes[0].config, cwd=made.directory)
+        return {n["store"]: n["node"] for n in json.loads(done.stdout)}
+
+    try:
+        made.start()
+        *others, dead = made.nodes
+        store = next(s for s, node in shown().items() if node == "n4")
+        # A room that it leads, with a copy elsewhere.
+        shard = until(lambda: [n for n, r in enumerate(made.records()) if r["primary"] == store and len(r["in_sync"]) > 1],
+                      "it leads a shard", LIMIT_S * 4)[0]
+        room = next(f"room{i}" for i in range(100_000) if shard_of(f"room{i}") == shard)
+        ann = made.sign_in("ann", on=others[0], subscribe="none")
+        until(lambda: is_answered(ann, "create", room=room), "the room is made")
+        assert "there is no node or store n9. Those that are known: n1, n2, n3, n4" in refusal("n9")
+        assert "n4 runs: have it stopped by `greenroom cluster drain n4` first" in refusal("n4")
+        assert "n4 runs" in refusal(store)
+        dead.kill()
+        until(lambda: "nodes/n4" not in made.stored("nodes/"), "its lease has ended")
+        until(lambda: is_taken(ann, room), "somebody else leads the room")
+        # Perhaps it is only being restarted: its copies are kept.
+        until(lambda: f"{len(shards_of(store))} shards count on n4 (store {store})" in refusal("n4"), "they are counted")
+        assert "cluster.replace_s (600 s here" in refusal("n4")
+        # That it is not the operator knows, and has no time to wait.
+        for n in others:
+            n.kill()
+            n.write_config(cluster__replace_s=1)
+            n.spawn()
+        for n in others:
+            n.wait_ready()
+        until(lambda: not shards_of(store), "nobody counts on it any more", LIMIT_S * 4)
+        done = remove("n4", "--json")
+        assert done.returncode == 0, done
+        assert json.loads(done.stdout) == {"node": "n4", "store": store, "state": "removed"}
+        assert sorted(shown().values()) == ["n1", "n2", "n3"]
+        for again in ("n4", store):
+            assert f"there is no node or store {again}. Those that are known: n1, n2, n3" in refusal(again)
+        # It comes back after all, with a copy of the room from which the last line is missing.
+        dead.start()
+        assert shown()[store] == "n4"
+        ann = made.sign_in("ann", on=dead, subscribe="none")
+        until(lambda: is_answered(ann, "send", room=room, key="two", text="welcome back"), "sends are taken")
+        events, _ = dead.history(made.token("ann"), room)
+        assert [e["key"] for e in events if e["ev"] == "message"] == ["one", "two"]
+    finally:
+        made.end()
