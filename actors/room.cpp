@@ -95,7 +95,7 @@ void room_actor::receive(const room_loaded& x) {
 
 void room_actor::receive(const ask& x) {
   auto bound = house_.config.rooms.pending;
-  if (waiting_.size() + pending_.size() >= bound) {
+  if (waiting_.size() + pending_.size() + awaiting_effects_.size() >= bound) {
     refuse(*x.what,
            fail(errc::unavailable, "rooms.pending: " + std::to_string(bound) + " commands wait for this room"));
     return;

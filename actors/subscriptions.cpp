@@ -88,23 +88,26 @@ void connection_actor::receive(const stands& x) {
     else // unsubscribed meanwhile, or answered as overdue
       listen_late(x);
   }
+  auto* s = wanted && x.where && x.face ? find(x.face->relay) : nullptr;
+  if (s && a->named && !std::exchange(s->named, true)) {
+    --unnamed_;
+    s->cursor = x.where->cursor; // nothing was handed over: the client begins where the answer says, not where we did
+  }
   if (asked && land(x.ticket)) {
     auto id = static_cast<int64_t>(x.ticket);
-    if (x.where)
-      respond(id,
-              ok::any{ok::joined{x.where->epoch, x.where->recovered.value_or(false) ? x.where->head : x.where->cursor,
-                                 x.where->role, x.where->member_count, x.where->online_count, x.where->recovered}});
-    else
+    if (x.where) {
+      bool recovered = x.where->recovered.value_or(false);
+      auto seq = recovered ? x.where->head : s ? s->cursor : x.where->cursor; // after it the stream goes on
+      respond(id, ok::any{ok::joined{x.where->epoch, seq, x.where->role, x.where->member_count, x.where->online_count,
+                                     x.where->recovered}});
+    } else {
       respond(id, x.where.error());
+    }
   }
   if (wanted && !asked && is_transient(x.where))
     miss(a->room, a->from);
-  if (auto* s = wanted && x.face ? find(x.face->relay) : nullptr) {
-    if (a->named && !std::exchange(s->named, true))
-      --unnamed_;
-    if (s->behind())
-      pull(*s);
-  }
+  if (s && phase_ == phase::live && s->behind())
+    pull(*s);
   next_requests();
 }
 

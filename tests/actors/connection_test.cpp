@@ -411,6 +411,22 @@ TEST_CASE("more rooms than subscriptions: the most recently active are taken", "
   CHECK(ada.heard() == lines{"2 too_large"});
 }
 
+TEST_CASE("who subscribes while the connection begins to listen by itself gets nothing twice", "[connection]") {
+  scene s;
+  auto ada = s.enter("ada"), phone = s.enter("bob"), laptop = s.enter("bob", 1);
+  ada.hello().create("lobby");
+  phone.hello(), laptop.hello();
+  laptop.heard();
+  s.stuck_lane = 1; // the laptop is told of the new room, and then asks for it before it has an answer
+  phone.join("lobby");
+  laptop.ask_later(2, op::subscribe{s.room("lobby"), {}});
+  s.stuck_lane = std::nullopt;
+  s.run();
+  CHECK(laptop.heard() == lines{"2 joined #2 2/2"});
+  ada.say("lobby", "hi");
+  CHECK(laptop.heard() == lines{"lobby#3 ada: hi"});
+}
+
 TEST_CASE("a direct message wakes every connection of both users, named before its first event", "[connection]") {
   scene s;
   auto ada = s.enter("ada"), phone = s.enter("bob"), laptop = s.enter("bob", 1);
