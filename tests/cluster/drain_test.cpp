@@ -246,8 +246,9 @@ TEST_CASE_METHOD(drain_world, "an order that a member had no time to read is its
   int lost = 0;
   SECTION("at the first attempt to register") {}
   SECTION("when the first attempt is lost") { lost = 1; }
-  etcd.judge = [&lost](const std::vector<change>&) {
-    return lost-- > 0 ? memory_agreement::fate::lost : memory_agreement::fate::answered;
+  etcd.judge = [&](const std::vector<change>& changes) {
+    bool is_lost = touches(changes, keys.node("n1")) && lost-- > 0;
+    return is_lost ? memory_agreement::fate::lost : memory_agreement::fate::answered;
   };
   etcd.renewals_fail = etcd.watches_wait = false;
   etcd.tell_watches();
