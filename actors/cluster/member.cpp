@@ -193,7 +193,7 @@ void member_actor::join() {
     phase_ = phase::confirming;
     return advance();
   }
-  registered_lease_ = lease_;
+  const auto before = std::exchange(registered_lease_, lease_);
   const auto& keys = view_.keys();
   // Both in one: whoever names another primary compares the revisions of both.
   std::vector<change> changes = {
@@ -202,7 +202,7 @@ void member_actor::join() {
        lease_}};
   const auto order = view_.drains().find(options_.node);
   // Given to this process, before it lost its lease.
-  const bool unread = order != view_.drains().end() && served_lease_ != 0 && order->second.lease == served_lease_ &&
+  const bool unread = order != view_.drains().end() && before != 0 && order->second.lease == before &&
                       order->second.what.store == options_.store;
   if (drains_since_ns_ != 0 || unread) // what stood there went, or will go, with the lease before
     changes.push_back({keys.drain(options_.node), encode(drain_record{options_.store, reported_}), lease_});
@@ -234,7 +234,6 @@ void member_actor::confirm() {
 
 void member_actor::serve() {
   phase_ = phase::serving;
-  served_lease_ = lease_;
   last_trouble_.clear();
   metrics_.registrations.add();
   if (cluster_id_.empty()) {

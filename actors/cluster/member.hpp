@@ -174,8 +174,7 @@ private:
   std::string last_trouble_;
 
   int64_t lease_ = 0;
-  int64_t registered_lease_ = 0; // that the node's key was last to be written under
-  int64_t served_lease_ = 0;     // with which this process served last: a drain order under it is meant for us
+  int64_t registered_lease_ = 0; // that the node's key was written under last
   int64_t counted_until_ns_ = 0; // the lease's end by our own count
   int64_t renew_due_ns_ = 0;
   uint32_t renewing_ = 0;

@@ -243,13 +243,6 @@ TEST_CASE_METHOD(drain_world, "an order that a member had no time to read is its
   REQUIRE(drains == 0);
   pass(150ms);
   REQUIRE(figures.leases_lost.get() == 1);
-  int lost = 0;
-  SECTION("at the first attempt to register") {}
-  SECTION("when the first attempt is lost") { lost = 1; }
-  etcd.judge = [&](const std::vector<change>& changes) {
-    bool is_lost = touches(changes, keys.node("n1")) && lost-- > 0;
-    return is_lost ? memory_agreement::fate::lost : memory_agreement::fate::answered;
-  };
   etcd.renewals_fail = etcd.watches_wait = false;
   etcd.tell_watches();
   pass(3s);
