@@ -72,49 +72,56 @@ std::string what_of(const std::exception_ptr& e);
 
 // -- hosted -----------------------------------------------------------------------------------------------------------
 
-/// Mailbox elements in order, linked by themselves.
+/// Mailbox elements in order, linked by themselves, the last one to the first: a chain is one pointer, and there are
+/// two in each actor.
 class mailbox_chain {
 public:
   mailbox_chain() = default;
-  mailbox_chain(mailbox_chain&& other) noexcept
-      : first_(std::exchange(other.first_, nullptr)), last_(std::exchange(other.last_, nullptr)) {}
+  mailbox_chain(mailbox_chain&& other) noexcept : last_(std::exchange(other.last_, nullptr)) {}
   mailbox_chain& operator=(mailbox_chain&&) = delete;
   ~mailbox_chain() {
     while (pop())
       ;
   }
 
-  bool empty() const noexcept { return first_ == nullptr; }
+  bool empty() const noexcept { return last_ == nullptr; }
   void push(caf::mailbox_element_ptr x) noexcept {
     node* n = x.release();
-    n->next = nullptr;
-    (first_ ? last_->next : first_) = n;
-    last_ = n;
+    n->next = n;
+    link(n);
   }
   /// Null: empty.
   caf::mailbox_element_ptr pop() noexcept {
-    if (!first_)
+    if (!last_)
       return nullptr;
-    auto* n = std::exchange(first_, first_->next);
-    return caf::mailbox_element_ptr{static_cast<caf::mailbox_element*>(n)};
+    auto* first = last_->next;
+    if (first == last_)
+      last_ = nullptr;
+    else
+      last_->next = first->next;
+    first->next = nullptr;
+    return caf::mailbox_element_ptr{static_cast<caf::mailbox_element*>(first)};
   }
   /// Puts `later` behind what is here.
   void append(mailbox_chain&& later) noexcept {
-    if (later.empty())
-      return;
-    (first_ ? last_->next : first_) = std::exchange(later.first_, nullptr);
-    last_ = later.last_;
+    if (auto* last = std::exchange(later.last_, nullptr))
+      link(last);
   }
   /// Puts `earlier` before what is here.
   void prepend(mailbox_chain&& earlier) noexcept {
     earlier.append(std::move(*this));
-    std::swap(first_, earlier.first_);
-    last_ = earlier.last_;
+    last_ = std::exchange(earlier.last_, nullptr);
   }
 
 private:
   using node = caf::intrusive::singly_linked<caf::mailbox_element>;
-  node* first_ = nullptr;
+  /// `last` ends a ring of its own.
+  void link(node* last) noexcept {
+    if (last_)
+      std::swap(last_->next, last->next);
+    last_ = last;
+  }
+
   node* last_ = nullptr;
 };
 
