@@ -15,6 +15,7 @@ namespace {
 
 constexpr size_t epoch_characters = 10;
 // A `create` that its maker repeats within this time is the same one. Once it is over, `exists` is the better answer.
+// What another node repeats is the same one whatever the clocks of the two say.
 constexpr int64_t repetition_ms = 600'000;
 
 } // namespace
@@ -26,7 +27,8 @@ void room_actor::create(const command_ptr& c, const op::create& x) {
     return;
   }
   bool own = present() && record_->creator == c->from.user && record_->kind == x.kind && record_->title == x.title &&
-             record_->history_days == x.history_days && house_.now_ms() - record_->created < repetition_ms;
+             record_->history_days == x.history_days &&
+             (c->from.retried || house_.now_ms() - record_->created < repetition_ms);
   if (own) {
     repeat(c, 1);
     return;
