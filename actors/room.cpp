@@ -32,8 +32,6 @@ bool only_looks(const command& c) {
          std::holds_alternative<peek>(c.what) || std::holds_alternative<watch>(c.what);
 }
 
-size_t size_of(const storage::event& e) { return e.text.size() + e.data.size() + e.key.size() + 64; }
-
 } // namespace
 
 room_actor::room_actor(caf::actor_config& cfg, house& in, host& on, room_id room, keeper shard,
@@ -345,8 +343,10 @@ void room_actor::send_with(const command_ptr& c, const op::send& x, const storag
   auto e = next_event(event_kind::message, c->from.user);
   e.key = x.key;
   e.text = x.text;
-  e.data = x.data;
-  e.reply_to = x.reply_to;
+  if (!x.data.empty())
+    e.more.edit().data = x.data;
+  if (x.reply_to != 0)
+    e.more.edit().reply_to = x.reply_to;
   pending p;
   p.causes = {c};
   p.key = key;

@@ -10,8 +10,6 @@ namespace {
 using storage::member_role;
 using storage::room_kind;
 
-size_t size_of(const storage::event& e) { return e.text.size() + e.data.size() + e.key.size() + 64; }
-
 } // namespace
 
 member_role room_actor::role_of(const user_id& user) const {

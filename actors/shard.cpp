@@ -61,7 +61,7 @@ void shard_actor::forget_audience(const room_id& room) {
 }
 
 /// A command is sent that will attach to the room's relay.
-void shard_actor::attach(const room_id& room) {
+void shard_actor::will_listen(const room_id& room) {
   auto& a = *audience_of(room);
   if (!a.relay)
     a.relay = spawn<relay::relay_actor>(house_, *house_.strands[id_], room, caf::actor_cast<relay::keeper>(self()),
@@ -79,7 +79,7 @@ shard_actor::room_activations::hooks shard_actor::room_hooks() {
       },
       [this](const room_id& room, const room::handle& to, room::ask x) {
         if (!router_ && room::listens(*x.what)) // the router has seen to it, where the connection is
-          attach(room);
+          will_listen(room);
         tell(to, std::move(x));
       },
       [this](const room::handle& to) { tell(to, room::retire{stopping_}); },

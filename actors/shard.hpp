@@ -105,7 +105,7 @@ private:
   // For the router.
   void perform(const room::ask& x) override { rooms_.take(x.what->room, x); }
   void perform(const user::ask& x) override;
-  void attach(const room_id& room) override;
+  void will_listen(const room_id& room) override;
   audience* find_audience(const room_id& room) override;
   audience& make_audience(const room_id& room) override { return *audience_of(room); }
   void forget_audience(const room_id& room) override;

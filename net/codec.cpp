@@ -53,12 +53,12 @@ void append(std::string& out, const room_id& room, const storage::event& e) {
     o.text("key", e.key);
   if (!e.text.empty())
     o.text("text", e.text);
-  if (!e.data.empty())
-    o.raw("data", e.data);
-  if (e.reply_to != 0)
-    o.integer("reply_to", e.reply_to);
-  if (!e.attachments.empty())
-    append_array(o.key("attachments"), e.attachments, [&](const std::string& id) { append_string(out, id); });
+  if (!e.more->data.empty())
+    o.raw("data", e.more->data);
+  if (e.more->reply_to != 0)
+    o.integer("reply_to", e.more->reply_to);
+  if (!e.more->attachments.empty())
+    append_array(o.key("attachments"), e.more->attachments, [&](const std::string& id) { append_string(out, id); });
   if (e.kind == storage::event_kind::member) {
     o.text("user", e.user.str());
     o.text("change", to_string(e.change));

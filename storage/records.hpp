@@ -7,56 +7,19 @@
 #pragma once
 
 #include "config/ids.hpp"
+#include "storage/event.hpp"
 
 #include <array>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace greenroom::storage {
 
 enum class room_kind : uint8_t { public_ = 1, private_ = 2, announce = 3, direct = 4 };
-enum class member_role : uint8_t { none = 0, guest = 1, member = 2, moderator = 3, owner = 4 };
-enum class event_kind : uint8_t {
-  message = 1,
-  edited = 2,
-  revoked = 3,
-  reaction = 4,
-  member = 5,
-  topic = 6,
-  pinned = 7,
-  unpinned = 8,
-};
-enum class member_change : uint8_t { none = 0, joined = 1, left = 2 };
-
-/// The protocol's words: public, private, announce, direct; none, guest, ...; message, edited, ...; joined, left.
+/// The protocol's words: public, private, announce, direct.
 std::string_view to_string(room_kind) noexcept;
-std::string_view to_string(member_role) noexcept;
-std::string_view to_string(event_kind) noexcept;
-std::string_view to_string(member_change) noexcept;
-
-/// Everything durable that a client can see in a room. Immutable once stored.
-struct event {
-  event_kind kind = event_kind::message;
-  uint64_t seq = 0;
-  int64_t ts = 0; // ms since 1970 UTC, never below that of the event before
-  user_id from;
-  // message
-  std::string key;  // the client's idempotency key
-  std::string text; // UTF-8
-  std::string data; // a JSON object as compact text, or empty
-  uint64_t reply_to = 0;
-  std::vector<std::string> attachments;
-  // member
-  user_id user;
-  member_change change = member_change::none;
-  member_role role = member_role::none;
-
-  friend bool operator==(const event&, const event&) = default;
-};
 
 /// A room as it was created; what changes with every event is not here but follows from the log.
 struct room_record {

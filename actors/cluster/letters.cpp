@@ -13,6 +13,14 @@ void all(A& a, Fields&... fields) {
 
 } // namespace
 
+template <class A, class T>
+void carry(A& a, storage::rare<T>& x) {
+  bool there = static_cast<bool>(x);
+  a(there);
+  if (there)
+    a(x.edit());
+}
+
 #define GREENROOM_CARRY(type, ...)                                                                                     \
   template <class A>                                                                                                   \
   void carry(A& a, type& x) {                                                                                          \
@@ -22,8 +30,9 @@ void all(A& a, Fields&... fields) {
 
 // What the house says everywhere.
 GREENROOM_CARRY(position, x.epoch, x.seq)
-GREENROOM_CARRY(storage::event, x.kind, x.seq, x.ts, x.from, x.key, x.text, x.data, x.reply_to, x.attachments, x.user,
-                x.change, x.role)
+GREENROOM_CARRY(storage::event_extras, x.data, x.reply_to, x.attachments)
+GREENROOM_CARRY(storage::event, x.kind, x.revoked, x.on, x.change, x.role, x.seq, x.ts, x.target, x.from, x.user, x.key,
+                x.text, x.more)
 GREENROOM_CARRY(storage::effect_record, x.room, x.epoch, x.seq, x.user, x.change, x.role, x.kind)
 GREENROOM_CARRY(storage::listed_room, x.epoch, x.kind, x.role, x.since, x.read, x.left)
 GREENROOM_CARRY(standing, x.epoch, x.kind, x.role, x.head, x.head_ts, x.first, x.member_count, x.online_count, x.cursor,

@@ -62,7 +62,7 @@ bool router::stays_true(const answer& what) { return what && std::holds_alternat
 
 void router::take(room::command_ptr c) {
   if (room::listens(*c))
-    shard_.attach(c->room);
+    shard_.will_listen(c->room);
   take(command{std::move(c)}, false);
 }
 

@@ -46,7 +46,7 @@ public:
     virtual void perform(const room::ask& x) = 0;
     virtual void perform(const user::ask& x) = 0;
     /// A command is on its way that will attach its connection to this node's relay of the room.
-    virtual void attach(const room_id& room) = 0;
+    virtual void will_listen(const room_id& room) = 0;
     /// Null: nobody listens to the room, neither here nor elsewhere.
     virtual audience* find_audience(const room_id& room) = 0;
     /// Makes one where there is none; forget_audience() ends it when nobody needs it.

@@ -79,7 +79,7 @@ struct crossing : router::shard {
 
   void perform(const room::ask& x) override { here.push_back(x.what); }
   void perform(const user::ask& x) override { of_users.push_back(x.what); }
-  void attach(const room_id&) override {}
+  void will_listen(const room_id&) override {}
   audience* find_audience(const room_id&) override { return nullptr; }
   audience& make_audience(const room_id&) override { throw std::logic_error("nobody listens here"); }
   void forget_audience(const room_id&) override {}

@@ -130,9 +130,7 @@ TEST_CASE("golden events", "[codec]") {
   auto e = message();
   CHECK(payload(encode.event(room("general"), e)) ==
         R"({"ev":"message","room":"general","seq":58,"ts":1764000001456,"from":"bob","key":"b-17","text":"hi"})");
-  e.data = R"({"a":[1]})";
-  e.reply_to = 4;
-  e.attachments = {"a1", "a2"};
+  e.more.edit() = {R"({"a":[1]})", 4, {"a1", "a2"}};
   CHECK(payload(encode.event(room("general"), e)) ==
         R"({"ev":"message","room":"general","seq":58,"ts":1764000001456,"from":"bob","key":"b-17","text":"hi",)"
         R"("data":{"a":[1]},"reply_to":4,"attachments":["a1","a2"]})");
@@ -221,7 +219,7 @@ TEST_CASE("what was sent comes back in the event as it was", "[codec]") {
   auto& sent = std::get<op::send>(std::get<request>(decoded).what);
   auto e = message();
   e.text = sent.text;
-  e.data = sent.data;
+  e.more.edit().data = sent.data;
   auto back = nlohmann::json::parse(payload(encode.event(room("r"), e)));
   CHECK(back.at("text").get<std::string>() == std::string("a\0\"\\\u2028b", 8));
   CHECK(back.at("data") == nlohmann::json::parse(R"({"z":1.5,"n":{"m":[true,null,"\n"]},"big":18446744073709551615})"));

@@ -1,0 +1,63 @@
+// event: what stands in a room's log, and its stored form. Other records are in records.hpp.
+#pragma once
+
+#include "config/ids.hpp"
+#include "storage/rare.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace greenroom::storage {
+
+enum class member_role : uint8_t { none = 0, guest = 1, member = 2, moderator = 3, owner = 4 };
+enum class event_kind : uint8_t {
+  message = 1,
+  edited = 2,
+  revoked = 3,
+  reaction = 4,
+  member = 5,
+  topic = 6,
+  pinned = 7,
+  unpinned = 8,
+};
+enum class member_change : uint8_t { none = 0, joined = 1, left = 2 };
+
+/// The protocol's words: none, guest, ...; message, edited, ...; joined, left.
+std::string_view to_string(member_role) noexcept;
+std::string_view to_string(event_kind) noexcept;
+std::string_view to_string(member_change) noexcept;
+
+/// What few messages have.
+struct event_extras {
+  std::string data;      // a JSON object as compact text, or empty
+  uint64_t reply_to = 0; // seq of another message; 0: of none
+  std::vector<std::string> attachments;
+  friend bool operator==(const event_extras&, const event_extras&) = default;
+};
+
+/// Everything durable that a client can see in a room. Once stored it changes in one way only: what has been revoked
+/// loses its content. A field that its kind does not name is not stored.
+struct event {
+  event_kind kind = event_kind::message;
+  bool revoked = false;                       // message, edited: its text and more are gone
+  bool on = false;                            // reaction: set, not taken back
+  member_change change = member_change::none; // member
+  member_role role = member_role::none;       // member
+  uint64_t seq = 0;
+  int64_t ts = 0;      // ms since 1970 UTC, never below that of the event before
+  uint64_t target = 0; // edited, revoked, reaction, pinned, unpinned: seq of the message that it is about
+  user_id from;
+  user_id user;            // member: whom it is about
+  std::string key;         // message, edited, revoked, reaction: the client's idempotency key
+  std::string text;        // message, edited: UTF-8; reaction: the emoji; topic: the topic
+  rare<event_extras> more; // message
+
+  friend bool operator==(const event&, const event&) = default;
+};
+
+/// About the bytes that it takes in memory and on the wire, for bounds.
+inline size_t size_of(const event& e) noexcept { return e.text.size() + e.more->data.size() + e.key.size() + 64; }
+
+} // namespace greenroom::storage
