@@ -105,6 +105,9 @@ void connection_actor::perform(const client_request& r) {
                    ask_room(r, x.room, x);
                  },
                  [&](const op::leave& x) { ask_room(r, x.room, x); },
+                 [&](const op::edit& x) { change(r, x); },
+                 [&](const op::revoke& x) { change(r, x); },
+                 [&](const op::react& x) { change(r, x); },
                  [&](const op::history& x) { ask_room(r, x.room, x); },
                  [&](const op::read& x) { ask_room(r, x.room, x); },
                  [&](const op::typing& x) { ask_room(r, x.room, x); },
@@ -194,6 +197,13 @@ void connection_actor::send(const client_request& r, const op::send& x) {
   } else {
     ask_room(r, room_id::direct(who_->user, *x.to), x);
   }
+}
+
+/// Costs what a send costs, and counts as one.
+template <class Operation>
+void connection_actor::change(const client_request& r, const Operation& x) {
+  if (admit_send(r))
+    ask_room(r, x.room, x);
 }
 
 /// A token bucket: limits.sends_per_s, with limits.sends_burst at once.

@@ -136,6 +136,8 @@ private:
   void listen(const client_request& r, const room_id& room);
   void unsubscribe(const client_request& r, const op::unsubscribe& x);
   void send(const client_request& r, const op::send& x);
+  template <class Operation>
+  void change(const client_request& r, const Operation& x);
   void take_off(const client_request& r);
   bool may_have_one_more(const client_request& r, const room_id& room);
   template <class Operation>

@@ -53,8 +53,9 @@ struct metrics {
   counter queue_bytes; // gauge: waiting in outboxes
   counter deliveries;  // durable events handed to a connection
   counter ephemeral_dropped;
-  counter sends; // send requests admitted
-  counter acks;  // sends answered ok
+  counter sends;   // send requests admitted
+  counter changes; // edits, revocations and reactions admitted
+  counter acks;    // sends answered ok
   counter duplicates;
   counter commits; // synced writes
   counter commit_failures;

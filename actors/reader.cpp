@@ -56,10 +56,14 @@ reader_actor::behavior_type reader_actor::make_behavior() {
         tell(x.to, effects_loaded{share(house_.store.effects(x.shard, house_.config.rooms.effects))});
       },
       [this](const read_page& x) {
-        tell(x.to, page_read{x.token, share(discreet(page(x)))});
+        tell(x.to, page_read{x.token, share(discreet(folded_page(x)))});
       },
       [this](const find_key& x) {
         tell(x.to, key_found{discreet(house_.store.find_key(x.room, x.key, storage::read_tier::disk))});
+      },
+      [this](const find_target& x) {
+        tell(x.to, target_found{discreet(house_.store.find_key(x.room, x.key, storage::read_tier::disk)),
+                                share(discreet(house_.store.load_target(x.room, x.seq, x.user, x.with_edits)))});
       },
       [this](const load_shard& x) {
         tell(x.to, shard_loaded{x.token, share(certain() ? shard(x) : uncertain())});
@@ -144,6 +148,17 @@ outcome<snapshot_read::piece> reader_actor::next_piece(const read_snapshot& x) {
   if (!chunk)
     return chunk.error();
   return snapshot_read::piece{std::move(chunk->bytes), chunk->last, i->second.what->applied()};
+}
+
+outcome<storage::event_page> reader_actor::folded_page(const read_page& x) const {
+  auto found = page(x);
+  if (!found || x.fold_for.empty())
+    return found;
+  // Read after the events: what changed meanwhile is in it, and `folded` says up to where.
+  auto newest_first = x.where == read_page::how::before;
+  if (auto folded = house_.store.fold(x.room, x.fold_for, *found, x.bytes, newest_first); !folded)
+    return folded.error();
+  return found;
 }
 
 outcome<storage::event_page> reader_actor::page(const read_page& x) const {

@@ -1,7 +1,8 @@
 // reader: reads the store for rooms, users and shards, beside the writes. Several of them; a shard's reads always go to
 // the same one, so that they keep their order.
 //
-// In   load_room, load_user, load_effects, read_page, find_key from rooms, users and shards; load_shard, read_log,
+// In   load_room, load_user, load_effects, read_page, find_key, find_target from rooms, users and shards; load_shard,
+// read_log,
 //      read_snapshot, drop_snapshot from replicas
 // Out  the matching answer, always, to the one who asked
 //
@@ -55,6 +56,11 @@ struct page_read {
 struct key_found {
   using local = message_tag;
   outcome<std::pair<storage::lookup, storage::key_record>> what;
+};
+struct target_found {
+  using local = message_tag;
+  outcome<std::pair<storage::lookup, storage::key_record>> key;
+  std::shared_ptr<const outcome<storage::target_image>> what;
 };
 
 /// A shard's positions, and its entries that are not applied.
@@ -124,6 +130,7 @@ struct read_page {
   uint64_t head = 0;  // highest seq committed
   uint32_t limit = 50;
   uint32_t bytes = 0; // about; one event comes in any case
+  user_id fold_for;   // who will see the page, with messages as they stand; empty: events as they are
   uint64_t token = 0;
   caf::typed_actor<caf::reacts_to<page_read>> to;
 };
@@ -132,6 +139,16 @@ struct find_key {
   room_id room;
   storage::key_hash key{};
   caf::typed_actor<caf::reacts_to<key_found>> to;
+};
+/// What it takes to carry out a change of the message `seq`: of its key and of the message.
+struct find_target {
+  using local = message_tag;
+  room_id room;
+  storage::key_hash key{};
+  uint64_t seq = 0;
+  user_id user;
+  bool with_edits = false;
+  caf::typed_actor<caf::reacts_to<target_found>> to;
 };
 /// REQUIRES: no write of that shard is under way, or what is read may not fit together.
 struct load_shard {
@@ -167,9 +184,9 @@ struct stop {
 };
 
 using handle = caf::typed_actor<caf::reacts_to<load_room>, caf::reacts_to<load_user>, caf::reacts_to<load_effects>,
-                                caf::reacts_to<read_page>, caf::reacts_to<find_key>, caf::reacts_to<load_shard>,
-                                caf::reacts_to<read_log>, caf::reacts_to<read_snapshot>, caf::reacts_to<drop_snapshot>,
-                                caf::reacts_to<load_activity>, caf::reacts_to<stop>>;
+                                caf::reacts_to<read_page>, caf::reacts_to<find_key>, caf::reacts_to<find_target>,
+                                caf::reacts_to<load_shard>, caf::reacts_to<read_log>, caf::reacts_to<read_snapshot>,
+                                caf::reacts_to<drop_snapshot>, caf::reacts_to<load_activity>, caf::reacts_to<stop>>;
 
 class reader_actor : public detached_actor<handle> {
 public:
@@ -178,6 +195,7 @@ public:
 
 private:
   bool certain() const;
+  outcome<storage::event_page> folded_page(const read_page& x) const;
   outcome<storage::event_page> page(const read_page& x) const;
   outcome<storage::event_page> page_around(const read_page& x, uint64_t seq) const;
   outcome<shard_loaded::found> shard(const load_shard& x) const;

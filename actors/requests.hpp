@@ -6,6 +6,7 @@
 #pragma once
 
 #include "config/ids.hpp"
+#include "storage/changes.hpp"
 #include "storage/records.hpp"
 
 #include <cstdint>
@@ -83,6 +84,26 @@ struct send {
   std::string data;      // a JSON object as compact text, or empty
   uint64_t reply_to = 0; // a seq of the room; 0: to nothing
 };
+/// The three that change a message; each is an event of its own. `key` as of send; `target` is the message's seq.
+struct edit {
+  room_id room;
+  uint64_t target = 0;
+  std::string key;
+  std::string text;
+  std::optional<uint64_t> base; // the last edit that its author has seen, 0 or `target`: none; another one: conflict
+};
+struct revoke {
+  room_id room;
+  uint64_t target = 0;
+  std::string key;
+};
+struct react {
+  room_id room;
+  uint64_t target = 0;
+  std::string key;
+  std::string emoji; // 1 to 64 bytes of UTF-8
+  bool on = true;
+};
 struct history {
   enum class from : uint8_t { before, after, around, at };
   room_id room;
@@ -109,8 +130,8 @@ struct rooms {
   uint32_t limit = 50;
 };
 
-using any = std::variant<hello, refresh, ping, create, join, leave, subscribe, unsubscribe, send, history, read, typing,
-                         members, rooms>;
+using any = std::variant<hello, refresh, ping, create, join, leave, subscribe, unsubscribe, send, edit, revoke, react,
+                         history, read, typing, members, rooms>;
 
 } // namespace op
 
@@ -207,7 +228,7 @@ struct joined { // join and subscribe
 struct left {
   uint64_t seq = 0;
 };
-struct sent {
+struct sent { // send, edit, revoke, react
   room_id room;
   std::string epoch;
   uint64_t seq = 0;
@@ -219,10 +240,11 @@ struct sent {
 struct page { // history
   room_id room;
   std::string epoch;
-  std::vector<storage::event> events; // oldest first
-  bool more = false;                  // in the direction asked for; around: towards the newer
-  uint64_t first = 1;                 // lowest seq that the room keeps
-  uint64_t as_of = 0;                 // the room's last seq when the page was made
+  std::vector<storage::event> events;       // oldest first
+  std::vector<storage::message_fold> folds; // how those messages stand that were changed, in order
+  bool more = false;                        // in the direction asked for; around: towards the newer
+  uint64_t first = 1;                       // lowest seq that the room keeps
+  uint64_t as_of = 0;                       // the last event that is taken account of
 };
 struct read {
   uint64_t seq = 0; // the read position, which only moves forward

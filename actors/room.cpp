@@ -12,20 +12,6 @@ using storage::member_change;
 using storage::member_role;
 using storage::room_kind;
 
-/// Tells a repetition of a request from another content under the same key. FNV-1a: a client can only fool itself.
-uint64_t content_of(const op::send& x) {
-  uint64_t h = 0xcbf29ce484222325ULL;
-  auto mix = [&h](std::string_view text) {
-    for (unsigned char c : text)
-      h = (h ^ c) * 0x100000001b3ULL;
-    h = (h ^ 0xff) * 0x100000001b3ULL; // 0xff is in no UTF-8 text: the end of a field
-  };
-  mix(x.text);
-  mix(x.data);
-  mix(std::to_string(x.reply_to));
-  return h;
-}
-
 bool only_looks(const command& c) {
   return std::holds_alternative<op::history>(c.what) || std::holds_alternative<op::members>(c.what) ||
          std::holds_alternative<op::subscribe>(c.what) || std::holds_alternative<pull>(c.what) ||
@@ -140,6 +126,7 @@ void room_actor::fail_pending() {
       refuse(*c, why);
   }
   keys_in_flight_.clear();
+  changing_.clear();
   if (looked_up_)
     waiting_.push_front(std::exchange(looked_up_, nullptr));
   finish_awaiting();
@@ -234,7 +221,7 @@ void room_actor::tell_activity() {
 // -- commands --------------------------------------------------------------------------------------------------------
 
 void room_actor::perform(const command_ptr& c) {
-  bool writes = std::holds_alternative<op::send>(c->what) || std::holds_alternative<op::create>(c->what) ||
+  bool writes = has_key(*c) || std::holds_alternative<op::create>(c->what) ||
                 std::holds_alternative<op::join>(c->what) || std::holds_alternative<op::leave>(c->what);
   if (writes && house_.storage_is_full()) { // before a seq is drawn: what is admitted is never skipped
     refuse(*c, fail(errc::unavailable, "storage.queue: too many writes wait for the disk"));
@@ -258,6 +245,9 @@ void room_actor::perform(const command_ptr& c) {
       subscribe(c, x);
     else if constexpr (std::is_same_v<op_type, op::send>)
       send(c, x);
+    else if constexpr (std::is_same_v<op_type, op::edit> || std::is_same_v<op_type, op::revoke> ||
+                       std::is_same_v<op_type, op::react>)
+      change(c, x);
     else if constexpr (std::is_same_v<op_type, op::history>)
       history(c, x);
     else if constexpr (std::is_same_v<op_type, op::read>)
@@ -273,27 +263,18 @@ void room_actor::perform(const command_ptr& c) {
 }
 
 void room_actor::send(const command_ptr& c, const op::send& x) {
-  const auto& user = c->from.user;
-  auto role = role_of(user);
-  if (!present() && !room_.is_direct()) {
-    c->from.refuse(errc::not_found, "room: no such room");
-  } else if (role == member_role::none) {
-    if (room_.is_direct())
-      c->from.refuse(errc::not_member, "room: nobody else can enter a direct room");
-    else
-      c->from.refuse(errc::not_member, "room: join before you send");
-  } else if (present() && record_->kind == room_kind::announce && role < member_role::moderator) {
-    c->from.refuse(errc::forbidden, "room: only owners and moderators send here");
+  if (auto why = refusal_to_send(c->from.user)) {
+    c->from.answer(std::move(*why));
+    return;
+  }
+  auto key = storage::hash_of(c->from.user, x.key);
+  auto known = house_.store.find_key(room_, key, storage::read_tier::cached);
+  if (known && known->first == storage::lookup::would_block) {
+    phase_ = phase::looking_up;
+    looked_up_ = c;
+    tell(house_.reader_of(room_.shard()), reader::find_key{room_, key, self()});
   } else {
-    auto key = storage::hash_of(user, x.key);
-    auto known = house_.store.find_key(room_, key, storage::read_tier::cached);
-    if (known && known->first == storage::lookup::would_block) {
-      phase_ = phase::looking_up;
-      looked_up_ = c;
-      tell(house_.reader_of(room_.shard()), reader::find_key{room_, key, self()});
-    } else {
-      send_with(c, x, key, known);
-    }
+    send_with(c, x, known);
   }
 }
 
@@ -302,37 +283,15 @@ void room_actor::receive(const key_found& x) {
   if (phase_ != phase::looking_up)
     return;
   phase_ = phase::serving;
-  const auto& what = std::get<op::send>(c->what);
-  send_with(c, what, storage::hash_of(c->from.user, what.key), x.what);
+  send_with(c, std::get<op::send>(c->what), x.what);
   go_on();
 }
 
-void room_actor::send_with(const command_ptr& c, const op::send& x, const storage::key_hash& key,
-                           const outcome<std::pair<storage::lookup, storage::key_record>>& known) {
-  if (!known) {
-    c->from.refuse(errc::unavailable, "the store can't be read at present");
+void room_actor::send_with(const command_ptr& c, const op::send& x, const known_key& known) {
+  const keyed what{event_kind::message, storage::hash_of(c->from.user, x.key),
+                   content_of(x.text, x.data, std::to_string(x.reply_to))};
+  if (settle_by_key(c, what, known))
     return;
-  }
-  auto content = content_of(x);
-  auto other = [&] { c->from.refuse(errc::conflict, "key: used before for another content"); };
-  if (auto i = keys_in_flight_.find(key); i != keys_in_flight_.end()) {
-    if (i->second->content == content)
-      i->second->causes.push_back(c); // waits for the first result
-    else
-      other();
-    return;
-  }
-  if (known->first == storage::lookup::found) {
-    const auto& first = known->second;
-    if (first.op != static_cast<uint8_t>(event_kind::message) || first.content != content) {
-      other();
-      return;
-    }
-    house_.metrics.duplicates.add();
-    const auto copies = house_.copies_of(room_.shard());
-    c->from.answer(ok::any{ok::sent{room_, record_->epoch, first.seq, first.ts, true, copies, copies}});
-    return;
-  }
   if (x.reply_to > drawn_) {
     c->from.refuse(errc::bad_request, "reply_to: no such event");
     return;
@@ -349,10 +308,11 @@ void room_actor::send_with(const command_ptr& c, const op::send& x, const storag
     e.more.edit().reply_to = x.reply_to;
   pending p;
   p.causes = {c};
-  p.key = key;
-  p.content = content;
+  p.key = what;
+  p.seq = e.seq;
+  p.ts = e.ts;
   batch->put(room_, e);
-  batch->put(room_, key, storage::key_record{static_cast<uint8_t>(event_kind::message), e.seq, e.ts, content});
+  batch->put(room_, what.key, storage::key_record{static_cast<uint8_t>(what.kind), e.seq, e.ts, what.content});
   if (room_.is_direct() && e.seq == 1) {
     // The first word wakes both users; they attach their connections to the relay like those of any room.
     auto [a, b] = room_.peers();
@@ -364,6 +324,33 @@ void room_actor::send_with(const command_ptr& c, const op::send& x, const storag
   p.what = std::make_shared<const storage::event>(std::move(e));
   house_.metrics.sends.add();
   commit(std::move(batch), std::move(p));
+}
+
+/// True if the key was used before: then the command has been answered, or waits for the first one's result.
+bool room_actor::settle_by_key(const command_ptr& c, const keyed& what, const known_key& known) {
+  if (!known) {
+    c->from.refuse(errc::unavailable, "the store can't be read at present");
+    return true;
+  }
+  auto other = [&] { c->from.refuse(errc::conflict, "key: used before for another content"); };
+  if (auto i = keys_in_flight_.find(what.key); i != keys_in_flight_.end()) {
+    if (i->second->key == what)
+      i->second->causes.push_back(c);
+    else
+      other();
+    return true;
+  }
+  if (known->first != storage::lookup::found)
+    return false;
+  const auto& first = known->second;
+  if (first.op != static_cast<uint8_t>(what.kind) || first.content != what.content) {
+    other();
+    return true;
+  }
+  house_.metrics.duplicates.add();
+  const auto copies = house_.copies_of(room_.shard());
+  c->from.answer(ok::any{ok::sent{room_, record_->epoch, first.seq, first.ts, true, copies, copies}});
+  return true;
 }
 
 // -- pieces ----------------------------------------------------------------------------------------------------------
@@ -382,7 +369,7 @@ void room_actor::commit(std::shared_ptr<const storage::batch> batch, pending p) 
   pending_.push_back(std::move(p));
   house_.commits_waiting.fetch_add(1);
   if (auto& last = pending_.back(); last.key)
-    keys_in_flight_[*last.key] = &last;
+    keys_in_flight_[last.key->key] = &last;
   tell(house_.committer_of(room_.shard()), persist::commit{std::move(batch), era_, next_token_, self()});
 }
 
@@ -396,34 +383,41 @@ void room_actor::receive(const committed& x) {
   auto p = std::move(pending_.front());
   pending_.pop_front();
   if (p.key)
-    keys_in_flight_.erase(*p.key);
+    keys_in_flight_.erase(p.key->key);
   succeed(p, x.copies);
   for (const auto& c : p.followers)
     perform(c);
-  if (pending_.empty())
-    go_on(); // a stale room waited for this; a retiring one may end
+  if (!pending_.empty())
+    return;
+  if (phase_ == phase::settling)
+    phase_ = phase::serving;
+  go_on(); // a stale room waited for this; a retiring one may end
 }
 
 void room_actor::succeed(pending& p, uint32_t copies) {
   if (!p.effects.empty())
     tell(shard_, effects{std::move(p.effects)});
-  if (!p.what) { // a direct room has been made for its first listener
-    for (const auto& c : p.causes)
-      finish(c, 0);
-    return;
+  for (const auto& e : p.blanked)
+    replace_in_ring(e);
+  if (p.what) {
+    head_ = p.what->seq;
+    head_ts_ = p.what->ts;
+    publish(p.what);
   }
-  head_ = p.what->seq;
-  head_ts_ = p.what->ts;
-  publish(p.what);
-  if (p.what->kind == event_kind::message) {
+  if (p.target != 0)
+    change_landed(p.target);
+  if (p.key) {
     bool duplicate = false;
     for (const auto& c : p.causes) {
-      c->from.answer(ok::any{ok::sent{room_, record_->epoch, p.what->seq, p.what->ts, duplicate, copies, copies}});
+      c->from.answer(ok::any{ok::sent{room_, record_->epoch, p.seq, p.ts, duplicate, copies, copies}});
       house_.metrics.acks.add();
       duplicate = true;
     }
-  } else {
+  } else if (p.what) {
     awaiting_effects_[p.what->seq] = std::move(p.causes);
+  } else { // a direct room has been made for its first listener
+    for (const auto& c : p.causes)
+      finish(c, 0);
   }
 }
 

@@ -12,6 +12,7 @@
 //   committed in that order up to the first failure. After a failure all that was admitted is refused, and the room is
 //   read anew before it goes on: a seq that was given out in memory may or may not be taken.
 // - A key is looked up before a seq is drawn; a key in flight waits for the first result.
+// - A message is changed on top of all changes that were admitted before, durable or not.
 // - What makes or leaves a room carries no key: repeated, it is told by what it did, and gets the first answer.
 // - Commands of one connection take effect in the order in which they came.
 #pragma once
@@ -63,11 +64,17 @@ struct receipt {
 struct command {
   room_id room;
   caller from;
-  std::variant<op::create, op::join, op::leave, op::subscribe, op::send, op::history, op::read, op::typing, op::members,
-               pull, peek, receipt, watch>
+  std::variant<op::create, op::join, op::leave, op::subscribe, op::send, op::edit, op::revoke, op::react, op::history,
+               op::read, op::typing, op::members, pull, peek, receipt, watch>
       what;
 };
 using command_ptr = std::shared_ptr<const command>;
+
+/// A command that changes the log under a key of its client.
+inline bool has_key(const command& c) {
+  return std::holds_alternative<op::send>(c.what) || std::holds_alternative<op::edit>(c.what) ||
+         std::holds_alternative<op::revoke>(c.what) || std::holds_alternative<op::react>(c.what);
+}
 
 /// A command that will attach its connection to the relay on its node, or be refused by way of it.
 inline bool listens(const command& c) {
@@ -123,9 +130,20 @@ using keeper = caf::typed_actor<caf::reacts_to<wants_retire>, caf::reacts_to<ret
 
 using handle = caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<committed>, caf::reacts_to<effect_done>,
                                 caf::reacts_to<tick>, caf::reacts_to<retire>, caf::reacts_to<room_loaded>,
-                                caf::reacts_to<page_read>, caf::reacts_to<key_found>>;
+                                caf::reacts_to<page_read>, caf::reacts_to<key_found>, caf::reacts_to<target_found>>;
 
 using event_ptr = std::shared_ptr<const storage::event>;
+
+/// Tells a repetition of a request from another content under the same key. FNV-1a: a client can only fool itself.
+inline uint64_t content_of(std::string_view a, std::string_view b, std::string_view c) {
+  uint64_t h = 0xcbf29ce484222325ULL;
+  for (auto text : {a, b, c}) {
+    for (unsigned char byte : text)
+      h = (h ^ byte) * 0x100000001b3ULL;
+    h = (h ^ 0xff) * 0x100000001b3ULL; // 0xff is in no UTF-8 text: the end of a field
+  }
+  return h;
+}
 
 class room_actor : public hosted_actor<room_actor, handle> {
 public:
@@ -142,24 +160,43 @@ public:
   void receive(const room_loaded& x);
   void receive(const page_read& x);
   void receive(const key_found& x);
+  void receive(const target_found& x);
 
 private:
   enum class phase : uint8_t {
     cold,    // nothing is known, or a write failed and nothing held in memory is true any more
     loading, // the store is being read
     serving,
-    looking_up, // a key may be on disk; later commands wait so that they stay behind it
+    looking_up, // a key may be on disk, or a message is to be changed; later commands wait so that they stay behind it
+    settling,   // a message is to be revoked whose changes are on their way to the disk; later commands wait
+  };
+  /// A command under a key: what its event will be, and a digest of what it asks for.
+  struct keyed {
+    storage::event_kind kind;
+    storage::key_hash key;
+    uint64_t content;
+    friend bool operator==(const keyed&, const keyed&) = default;
   };
   /// Admitted, on its way to the disk.
   struct pending {
     uint64_t token = 0;
-    event_ptr what;                     // null: a direct room is made without an event
+    event_ptr what;                     // null: a direct room is made, or a reaction changes nothing
     std::vector<command_ptr> causes;    // the first one, and those who asked the same meanwhile
     std::vector<command_ptr> followers; // look back on it, so they wait for it
     std::vector<storage::effect_record> effects;
-    std::optional<storage::key_hash> key;
-    uint64_t content = 0;
+    std::optional<keyed> key;
+    uint64_t seq = 0; // what the key stands for: of `what`, or of an earlier event where it changes nothing
+    int64_t ts = 0;
+    uint64_t target = 0;            // the message that is changed
+    std::vector<event_ptr> blanked; // events that have lost their content with it
   };
+  /// A message with changes on their way to the disk: how it stands with them.
+  struct changing {
+    storage::message_state state;
+    std::map<user_id, storage::own_reactions> own; // of those who have just reacted
+    uint32_t in_flight = 0;
+  };
+  using known_key = outcome<std::pair<storage::lookup, storage::key_record>>;
 
   /// A page that is being read: for whom, and the head when it was asked for.
   struct reading {
@@ -178,14 +215,19 @@ private:
   void ask_for_tick();
   void tell_activity();
 
-  // Commands. In room.cpp: sends; in room_members.cpp: membership; in room_reads.cpp: those that look.
+  // Commands. In room.cpp: sends; in room_changes.cpp: what changes messages; in room_members.cpp: membership; in
+  // room_reads.cpp: those that look.
   void perform(const command_ptr& c);
   void create(const command_ptr& c, const op::create& x);
   void join(const command_ptr& c, const op::join& x);
   void leave(const command_ptr& c, const op::leave& x);
   void send(const command_ptr& c, const op::send& x);
-  void send_with(const command_ptr& c, const op::send& x, const storage::key_hash& key,
-                 const outcome<std::pair<storage::lookup, storage::key_record>>& known);
+  void send_with(const command_ptr& c, const op::send& x, const known_key& known);
+  template <class Operation>
+  void change(const command_ptr& c, const Operation& x);
+  void change_with(const command_ptr& c, const op::edit& x, const storage::target_image& target);
+  void change_with(const command_ptr& c, const op::revoke& x, const storage::target_image& target);
+  void change_with(const command_ptr& c, const op::react& x, const storage::target_image& target);
   void subscribe(const command_ptr& c, const op::subscribe& x);
   void history(const command_ptr& c, const op::history& x);
   void read(const command_ptr& c, const op::read& x);
@@ -200,6 +242,9 @@ private:
   bool present() const noexcept { return record_.has_value(); }
   storage::member_role role_of(const user_id& user) const;
   std::optional<failure> refusal_to_see(const user_id& user) const;
+  std::optional<failure> refusal_to_act(const user_id& user) const;
+  std::optional<failure> refusal_to_send(const user_id& user) const;
+  bool settle_by_key(const command_ptr& c, const keyed& what, const known_key& known);
   standing stand(const user_id& user, const std::optional<position>& resume) const;
   void let_in(const caller& from, const std::optional<position>& resume, std::optional<uint64_t> at = std::nullopt);
   void refuse_listener(const caller& from, failure why);
@@ -212,6 +257,10 @@ private:
                                    storage::member_role role) const;
   storage::event next_event(storage::event_kind kind, const user_id& from);
   void commit(std::shared_ptr<const storage::batch> batch, pending p);
+  void commit_change(const command_ptr& c, const keyed& what, std::shared_ptr<storage::batch> batch,
+                     std::optional<storage::event> e, pending p);
+  void change_landed(uint64_t target);
+  void replace_in_ring(const event_ptr& e);
   void succeed(pending& p, uint32_t copies);
   void repeat(const command_ptr& c, uint64_t seq);
   void finish(const command_ptr& c, uint64_t seq);
@@ -219,6 +268,7 @@ private:
   void publish(const event_ptr& e);
   void read_from_store(const command_ptr& c, reader::read_page page);
   bool from_ring(uint64_t after, uint32_t limit, uint32_t bytes, std::vector<event_ptr>& into) const;
+  bool changed_in_ring(uint64_t after, uint64_t last) const;
 
   house& house_;
   const room_id room_;
@@ -248,6 +298,7 @@ private:
   uint64_t next_token_ = 0;
   std::list<pending> pending_; // lists, because an empty deque holds 576 bytes
   std::map<storage::key_hash, pending*> keys_in_flight_;
+  std::map<uint64_t, changing> changing_; // by seq of the message
   // Durable, but answered only when the users' own lists know: so a client that was told `joined` finds the room there.
   std::map<uint64_t, std::vector<command_ptr>> awaiting_effects_; // by seq
   std::unordered_map<uint64_t, reading> reading_;                 // by token

@@ -35,6 +35,24 @@ std::optional<failure> room_actor::refusal_to_see(const user_id& user) const {
   return std::nullopt;
 }
 
+/// Members act; whoever may not is told why.
+std::optional<failure> room_actor::refusal_to_act(const user_id& user) const {
+  if (!present() && !room_.is_direct())
+    return fail(errc::not_found, "room: no such room");
+  if (role_of(user) != member_role::none)
+    return std::nullopt;
+  return fail(errc::not_member,
+              room_.is_direct() ? "room: nobody else can enter a direct room" : "room: you are not a member");
+}
+
+std::optional<failure> room_actor::refusal_to_send(const user_id& user) const {
+  if (auto why = refusal_to_act(user))
+    return why;
+  if (present() && record_->kind == room_kind::announce && role_of(user) < member_role::moderator)
+    return fail(errc::forbidden, "room: only owners and moderators send here");
+  return std::nullopt;
+}
+
 standing room_actor::stand(const user_id& user, const std::optional<position>& resume) const {
   standing s;
   s.role = role_of(user);
@@ -135,7 +153,11 @@ void room_actor::history(const command_ptr& c, const op::history& x) {
     return;
   }
   if (!present() || head_ == 0) {
-    c->from.answer(ok::any{ok::page{room_, present() ? record_->epoch : std::string{}, {}, false, 1, 0}});
+    ok::page nothing;
+    nothing.room = room_;
+    if (present())
+      nothing.epoch = record_->epoch;
+    c->from.answer(ok::any{std::move(nothing)});
     return;
   }
   auto l = house_.limits_now();
@@ -147,10 +169,14 @@ void room_actor::history(const command_ptr& c, const op::history& x) {
     uint64_t after = before ? last - std::min<uint64_t>(last, x.limit) : x.seq;
     after = std::max(after, record_->first - 1);
     std::vector<event_ptr> found;
-    if (after < last && from_ring(after, static_cast<uint32_t>(last - after), l->page_bytes, found) &&
-        found.size() == last - after) {
-      ok::page page{room_,          record_->epoch, {}, before ? after + 1 > record_->first : last < head_,
-                    record_->first, head_};
+    if (after < last && !changed_in_ring(after, last) &&
+        from_ring(after, static_cast<uint32_t>(last - after), l->page_bytes, found) && found.size() == last - after) {
+      ok::page page;
+      page.room = room_;
+      page.epoch = record_->epoch;
+      page.more = before ? after + 1 > record_->first : last < head_;
+      page.first = record_->first;
+      page.as_of = head_;
       page.events.reserve(found.size());
       for (const auto& e : found)
         page.events.push_back(*e);
@@ -177,6 +203,7 @@ void room_actor::history(const command_ptr& c, const op::history& x) {
   page.ts = x.ts;
   page.limit = x.limit;
   page.bytes = l->page_bytes;
+  page.fold_for = c->from.user;
   read_from_store(c, std::move(page));
 }
 
@@ -194,6 +221,13 @@ bool room_actor::from_ring(uint64_t after, uint32_t limit, uint32_t bytes, std::
     into.push_back(ring_[i]);
   }
   return true;
+}
+
+/// Whether a message in (after, last] has been changed by an event that the ring holds. Where the ring holds the
+/// messages, it holds all that has changed them.
+bool room_actor::changed_in_ring(uint64_t after, uint64_t last) const {
+  return std::any_of(ring_.begin(), ring_.end(),
+                     [&](const event_ptr& e) { return e->target > after && e->target <= last; });
 }
 
 void room_actor::read_from_store(const command_ptr& c, reader::read_page page) {
@@ -225,7 +259,14 @@ void room_actor::receive(const page_read& x) {
     c->from.answer(found.error());
     return;
   }
-  c->from.answer(ok::any{ok::page{room_, record_->epoch, found->events, found->more, record_->first, as_of}});
+  if (found->folded > head_) {
+    // It shows a change that is on the disk and not yet known here to be. Whoever reads on at `as_of` must get what
+    // follows, so the page waits for it.
+    perform(c);
+    return;
+  }
+  c->from.answer(ok::any{ok::page{room_, record_->epoch, found->events, found->folds, found->more, record_->first,
+                                  std::max(as_of, found->folded)}});
 }
 
 void room_actor::read(const command_ptr& c, const op::read& x) {
@@ -260,11 +301,8 @@ void room_actor::look(const command_ptr& c, const watch&) {
 
 void room_actor::typing(const command_ptr& c, const op::typing& x) {
   const auto& user = c->from.user;
-  if (role_of(user) == member_role::none) {
-    if (!present() && !room_.is_direct())
-      c->from.refuse(errc::not_found, "room: no such room");
-    else
-      c->from.refuse(errc::not_member, "room: you are not a member");
+  if (auto why = refusal_to_act(user)) {
+    c->from.answer(std::move(*why));
     return;
   }
   const auto& config = house_.config.rooms;

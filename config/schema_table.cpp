@@ -1,5 +1,5 @@
-// schema_table: the rows. To add a key: a member in settings.hpp, a row here, then `greenroom config reference` into
-// README.md; everything else follows.
+// schema_table: the rows; those of [limits] are in schema_limits.cpp. To add a key: a member in settings.hpp, a row
+// here or there, then `greenroom config reference` into README.md; everything else follows.
 #include "config/ids.hpp"
 #include "config/schema.hpp"
 
@@ -382,117 +382,18 @@ const field table[] = {
      "trace and debug write much; error hides warnings of trouble to come.", level_words},
     {AT(log, format), restart, "", 1, 8, "Lines for people, or one JSON object per line.",
      "Not what the collector of logs expects: lines are not understood.", format_words},
-
-#define LIMIT(key) AT(limits, key), reload
-    {LIMIT(frame_bytes), "bytes", 1 * kib, 16 * mib, "Longest frame (one JSON object) from a client.",
-     "Too low: ordinary messages are refused with too_large. Too high: memory per connection."},
-    {LIMIT(message_bytes), "bytes", 1 * kib, 64 * mib,
-     "Longest WebSocket message, which may hold several frames; over it the connection is closed with 1009.",
-     "Too low: clients that send many frames at once are cut off. Too high: memory per connection."},
-    {LIMIT(text_bytes), "bytes", 1, 1 * mib, "Longest `text` of a message, in UTF-8.",
-     "Too low: long messages are refused with too_large. Too high: all listeners pay for them."},
-    {LIMIT(data_bytes), "bytes", 0, 1 * mib, "Longest `data` of a message, as JSON. 0: no data.",
-     "Too low: applications are refused with too_large. Too high: all listeners pay for it."},
-    {LIMIT(json_depth), "levels", 4, 256, "How deep arrays and objects of a client may be nested.",
-     "Too low: rich `data` is refused. Too high: hostile input costs more."},
-    {LIMIT(header_bytes), "bytes", 1 * kib, 1 * mib, "Longest header of an HTTP request; over it: 431.",
-     "Too low: clients with long tokens or cookies are refused. Too high: memory for each stranger."},
-    {LIMIT(body_bytes), "bytes", 1 * kib, 64 * mib, "Longest body of an HTTP request; over it: 413.",
-     "Too low: REST clients cannot send what WebSocket clients can. Too high: memory per request."},
-
-    {LIMIT(in_flight), "requests", 1, 65'536,
-     "Unanswered requests of a connection; over it the server reads no more from it until one is answered.",
-     "Too low: fast senders wait for the round trip. Too high: memory per connection."},
-    {LIMIT(sends_per_s), "per second", 1, 1'000'000, "Messages that a connection may send, on average.",
-     "Too low: people are refused with rate_limited. Too high: one client floods a room."},
-    {LIMIT(sends_burst), "messages", 1, 1'000'000, "Messages that a connection may send at once after a pause.",
-     "Too low: a client that comes back with a few waiting messages is refused at first."},
-    {LIMIT(bad_frames), "frames", 0, 1'000'000,
-     "Frames of a connection that may be no JSON object; one more closes it with 3400. 0: the first one does.",
-     "Too high: garbage costs more."},
-    {LIMIT(flood_refusals), "refusals", 1, 1'000'000,
-     "Requests in a row refused with rate_limited before the connection is closed with 3429.",
-     "Too low: eager clients are thrown out. Too high: a flood goes on for longer."},
-    {LIMIT(outbox_bytes), "bytes", 64 * kib, 1'024 * mib,
-     "Bytes that wait to be sent to a connection. Over it typing and the like is dropped, then the connection closed "
-     "with 3008; it may resume.",
-     "Too low: phones on bad networks are thrown out. Too high: memory for each that does not read."},
-    {LIMIT(subscriptions), "rooms", 1, 100'000, "Rooms that one connection may listen to.",
-     "Too low: the rest of a user's rooms says `subscribed:false`. Too high: memory per connection."},
-    {LIMIT(hello_rooms), "rooms", 1, 10'000,
-     "Rooms that the answer to `hello` lists; `more` says that there are others.",
-     "Too low: clients ask again. Too high: signing in gets slow for members of many rooms."},
-    {LIMIT(resume_events), "events", 1, 1'000'000,
-     "How far a client may be behind in a room and still be brought up to date; else it reads history.",
-     "Too low: a short outage in a busy room loses the place. Too high: coming back costs the disk much."},
-    {LIMIT(pull_events), "events", 1, 10'000,
-     "Most events that a connection which is behind reads from a room in one go; it goes on until it has all.",
-     "Too low: more round trips for those who come back. Too high: memory for each of them."},
-    {LIMIT(closing_bytes), "bytes", 0, 1'024 * mib,
-     "Bytes that are read and thrown away of a peer that sends on after the end, so that the last answer arrives; over "
-     "it the connection is cut off.",
-     "Too low: who uploads too much never sees why it was refused. Too high: traffic for nothing."},
-
-    {LIMIT(history_page), "events", 1, 1'000, "Most events in one page of history.",
-     "Too high: one request keeps a reader of the disk busy."},
-    {LIMIT(page_bytes), "bytes", 64 * kib, 64 * mib, "Most bytes in a page of any kind, whichever bound is met first.",
-     "Too low: more requests. Too high: memory per request."},
-    {LIMIT(members_page), "members", 1, 1'000, "Most members in one page.", "Too high: memory per request."},
-    {LIMIT(rooms_page), "rooms", 1, 1'000, "Most rooms in one page of the inbox.", "Too high: memory per request."},
-
-    {LIMIT(handshake_ms), "ms", 100, 600'000,
-     "Time for the TLS handshake and the header of the first request; then the connection is closed.",
-     "Too low: far clients cannot connect. Too high: silent strangers hold places."},
-    {LIMIT(hello_ms), "ms", 100, 600'000, "Time from the upgrade to a good `hello`; then close 3503.",
-     "Too low: clients that must first ask for a password fail. Too high: silent strangers hold places."},
-    {LIMIT(ping_ms), "ms", 100, 3'600'000, "Time between pings of the server.",
-     "Too low: traffic and batteries. Too high: proxies cut quiet connections, often after 60 s."},
-    {LIMIT(pong_ms), "ms", 100, 600'000, "Time for the answer to a ping; then close 3012.",
-     "Too low: phones on bad networks are thrown out. Too high: the dead look alive."},
-    {LIMIT(request_ms), "ms", 100, 600'000,
-     "Time for the whole of an HTTP request to arrive, and for the answer to any request; then unavailable.",
-     "Too low: slow uploads fail. Too high: trickling clients hold places."},
-    {LIMIT(slow_ms), "ms", 100, 600'000,
-     "A client whose outbox stays more than half full for this time is closed with 3008; it may resume.",
-     "Too low: phones on bad networks are thrown out. Too high: the deaf hold memory."},
-    {LIMIT(keep_alive_ms), "ms", 0, 3'600'000,
-     "An HTTP connection is closed after this time without a request. 0: after each answer.",
-     "Too high: idle connections hold places."},
-
-    {LIMIT(connections), "connections", 1, 10'000'000,
-     "Connections of this node; further ones are refused. The process needs as many file descriptors.",
-     "Too high: memory or descriptors run out, and everybody suffers."},
-    {LIMIT(connections_per_address), "connections", 1, 10'000'000,
-     "Connections from one address; further ones are refused.",
-     "Too low: people behind one proxy or router shut each other out. Too high: one machine takes all places."},
-    {LIMIT(connections_per_user), "connections", 1, 100'000, "Connections of one user; one more is closed with 3504.",
-     "Too low: devices shut each other out. Too high: each direct message goes to all of them."},
-    {LIMIT(rooms_per_user), "rooms", 1, 1'000'000, "Rooms that one user may be a member of.",
-     "Too high: signing in gets slow for members of many rooms."},
-    {LIMIT(members_per_room), "members", 2, 10'000'000, "Members that one room may have.",
-     "Too high: memory per room."},
-
-    {LIMIT(rest_requests), "requests", 1, 1'048'576,
-     "REST requests under way on one I/O thread; further ones are answered unavailable.",
-     "Too low: bursts are refused. Too high: memory, and long waits."},
-    {LIMIT(refusals), "connections", 0, 65'536,
-     "Connections over limits.connections or limits.connections_per_address that are being told so at the same time; "
-     "further ones are closed without a word.",
-     "Too low: refused clients don't know why. Too high: strangers take descriptors."},
-    {LIMIT(refusals_per_address), "connections", 0, 65'536, "The same, of one address.",
-     "Too high: one address takes all of limits.refusals."},
-
-    {LIMIT(logins_per_minute), "per minute", 1, 1'000'000, "Attempts to sign in to one account.",
-     "Too low: a slip of the finger locks people out. Too high: passwords can be guessed."},
-    {LIMIT(logins_per_minute_address), "per minute", 1, 1'000'000,
-     "Attempts to sign in, register or come as a guest from one address.",
-     "Too low: people behind one router shut each other out. Too high: robots."},
-#undef LIMIT
 };
 #undef AT
 
 } // namespace
 
-std::span<const field> fields() { return table; }
+std::span<const field> fields() {
+  static const auto all = [] {
+    std::vector<field> rows(std::begin(table), std::end(table));
+    rows.insert(rows.end(), limit_fields().begin(), limit_fields().end());
+    return rows;
+  }();
+  return all;
+}
 
 } // namespace greenroom::config

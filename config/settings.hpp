@@ -18,6 +18,8 @@ struct limits {
   uint32_t message_bytes = 262'144;
   uint32_t text_bytes = 16'384;
   uint32_t data_bytes = 16'384;
+  uint32_t edits_per_message = 100;
+  uint32_t reactions_per_message = 32; // different emojis
   uint32_t json_depth = 16;
   uint32_t header_bytes = 16'384;
   uint32_t body_bytes = 262'144;

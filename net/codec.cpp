@@ -42,7 +42,22 @@ frame make_frame(Write write) {
   return result;
 }
 
-void append(std::string& out, const room_id& room, const storage::event& e) {
+void append(std::string& out, const std::vector<storage::message_fold::reaction>& reactions) {
+  object all(out);
+  for (const auto& r : reactions) {
+    object o(all.key(r.emoji));
+    o.integer("count", r.count);
+    if (r.mine)
+      o.flag("mine", true);
+  }
+}
+
+/// `fold`: how the message stands, where that is known and not as it was sent.
+void append(std::string& out, const room_id& room, const storage::event& e,
+            const storage::message_fold* fold = nullptr) {
+  using storage::event_kind;
+  const bool revoked = e.revoked || (fold != nullptr && fold->revoked);
+  const bool edited = fold != nullptr && fold->edited != 0;
   object o(out);
   o.text("ev", to_string(e.kind));
   o.text("room", room.str());
@@ -51,15 +66,29 @@ void append(std::string& out, const room_id& room, const storage::event& e) {
   o.text("from", e.from.str());
   if (!e.key.empty())
     o.text("key", e.key);
-  if (!e.text.empty())
-    o.text("text", e.text);
-  if (!e.more->data.empty())
+  if (e.target != 0)
+    o.integer("target", e.target);
+  if (e.kind == event_kind::reaction) {
+    o.text("emoji", e.text);
+    o.flag("on", e.on);
+  } else if (const auto& text = edited ? fold->text : e.text; !text.empty() && !revoked) {
+    o.text("text", text);
+  }
+  if (!e.more->data.empty() && !revoked)
     o.raw("data", e.more->data);
   if (e.more->reply_to != 0)
     o.integer("reply_to", e.more->reply_to);
-  if (!e.more->attachments.empty())
+  if (!e.more->attachments.empty() && !revoked)
     append_array(o.key("attachments"), e.more->attachments, [&](const std::string& id) { append_string(out, id); });
-  if (e.kind == storage::event_kind::member) {
+  if (revoked)
+    o.flag("revoked", true);
+  if (edited && !revoked) {
+    o.integer("edited", fold->edited);
+    o.integer("edited_ts", fold->edited_ts);
+  }
+  if (fold != nullptr && !fold->reactions.empty() && !revoked)
+    append(o.key("reactions"), fold->reactions);
+  if (e.kind == event_kind::member) {
     o.text("user", e.user.str());
     o.text("change", to_string(e.change));
     o.text("role", to_string(e.role));
@@ -169,7 +198,12 @@ struct ok_writer {
 
   void operator()(const ok::page& x) const {
     object o(out);
-    append_array(o.key("events"), x.events, [&](const storage::event& e) { append(out, x.room, e); });
+    auto fold = x.folds.begin(); // both are in order
+    append_array(o.key("events"), x.events, [&](const storage::event& e) {
+      while (fold != x.folds.end() && fold->seq < e.seq)
+        ++fold;
+      append(out, x.room, e, fold != x.folds.end() && fold->seq == e.seq ? &*fold : nullptr);
+    });
     o.flag("more", x.more);
     o.text("epoch", x.epoch);
     o.integer("first", x.first);

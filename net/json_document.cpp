@@ -140,6 +140,11 @@ void document::set(std::string_view name, uint64_t whole) {
   add(kind::whole, std::to_string(whole)).whole = whole;
 }
 
+void document::set_flag(std::string_view name, bool on) {
+  add_key(name);
+  add(kind::flag, {}).on = on;
+}
+
 void document::shrink(size_t kept_bytes) {
   if (text_.capacity() + nodes_.capacity() * sizeof(node) > kept_bytes) {
     std::vector<node>().swap(nodes_);

@@ -70,6 +70,7 @@ public:
   /// Adds a member to the object, or replaces the one of that name.
   void set(std::string_view name, std::string_view text);
   void set(std::string_view name, uint64_t whole);
+  void set_flag(std::string_view name, bool on);
   /// Gives back what a long text left behind, if that is more than `kept_bytes` in all.
   void shrink(size_t kept_bytes);
 

@@ -85,8 +85,10 @@ void add_node(page& p, const metrics& m) {
   p.counter("greenroom_deliveries_total", "Durable events handed to a connection.", m.deliveries);
   p.counter("greenroom_ephemeral_dropped_total", "Ephemeral events dropped for slow connections.", m.ephemeral_dropped);
   p.counter("greenroom_sends_total", "Send requests admitted.", m.sends);
-  p.counter("greenroom_acks_total", "Sends acknowledged after they were durable.", m.acks);
-  p.counter("greenroom_duplicates_total", "Sends answered with the first result of their key.", m.duplicates);
+  p.counter("greenroom_changes_total", "Edits, revocations and reactions admitted.", m.changes);
+  p.counter("greenroom_acks_total", "Sends and changes acknowledged after they were durable.", m.acks);
+  p.counter("greenroom_duplicates_total", "Sends and changes answered with the first result of their key.",
+            m.duplicates);
   p.counter("greenroom_commits_total", "Synced writes.", m.commits);
   p.counter("greenroom_commit_failures_total", "Synced writes that failed.", m.commit_failures);
   p.histogram("greenroom_commit_seconds", "Time of one synced write.", m.commit_us, 1e-6);

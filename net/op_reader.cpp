@@ -14,6 +14,7 @@ using json::value;
 
 constexpr size_t key_bytes_max = 64;
 constexpr size_t epoch_bytes_max = 64;
+constexpr size_t emoji_bytes_max = 64; // families and flags are sequences of many code points
 constexpr uint32_t history_days_max = 36'500;
 
 bool is_control(unsigned char c) noexcept { return c < 0x20 || c == 0x7f; }
@@ -117,6 +118,14 @@ public:
     return std::move(*parsed);
   }
   room_id room() { return id<room_id>(required("room"), "room"); }
+  uint64_t target() { return integer(required("target"), "target", 1); }
+
+  std::string key() {
+    auto text = string(required("key"), "key", key_bytes_max);
+    if (text.empty() || !std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x21 && c <= 0x7e; }))
+      refuse(errc::bad_request, "key", "must be 1 to " + std::to_string(key_bytes_max) + " visible ASCII characters");
+    return text;
+  }
 
   uint32_t page(uint32_t preset, uint32_t most, std::string_view limit) {
     auto given = find("limit");
@@ -258,10 +267,7 @@ op::any read_send(field_reader& in) {
   if (to)
     x.to = in.id<user_id>(to, "to");
 
-  x.key = in.string(in.required("key"), "key", key_bytes_max);
-  if (x.key.empty() || !std::all_of(x.key.begin(), x.key.end(), [](char c) { return c >= 0x21 && c <= 0x7e; }))
-    in.refuse(errc::bad_request, "key", "must be 1 to " + std::to_string(key_bytes_max) + " visible ASCII characters");
-
+  x.key = in.key();
   x.text = in.string(in.find("text"), "text", in.bounds.text_bytes, "limits.text_bytes");
   if (auto data = in.find("data")) {
     if (!data.is_object()) {
@@ -275,6 +281,41 @@ op::any read_send(field_reader& in) {
     in.refuse(errc::bad_request, "text", "must not be empty without data");
   }
   x.reply_to = in.integer(in.find("reply_to"), "reply_to", 1);
+  return x;
+}
+
+op::any read_edit(field_reader& in) {
+  op::edit x;
+  x.room = in.room();
+  x.target = in.target();
+  x.key = in.key();
+  x.text = in.string(in.required("text"), "text", in.bounds.text_bytes, "limits.text_bytes");
+  if (x.text.empty())
+    in.refuse(errc::bad_request, "text", "must not be empty; revoke takes a message back");
+  if (auto base = in.find("base"))
+    x.base = in.integer(base, "base", 0);
+  return x;
+}
+
+op::any read_revoke(field_reader& in) {
+  op::revoke x;
+  x.room = in.room();
+  x.target = in.target();
+  x.key = in.key();
+  return x;
+}
+
+op::any read_react(field_reader& in) {
+  op::react x;
+  x.room = in.room();
+  x.target = in.target();
+  x.key = in.key();
+  x.emoji = in.string(in.required("emoji"), "emoji", emoji_bytes_max);
+  auto is_plain = [](unsigned char c) { return c > 0x20 && c != 0x7f; };
+  if (x.emoji.empty() || !std::all_of(x.emoji.begin(), x.emoji.end(), is_plain))
+    in.refuse(errc::bad_request, "emoji",
+              "must be 1 to " + std::to_string(emoji_bytes_max) + " bytes without spaces and control characters");
+  x.on = in.flag(in.required("on"), "on");
   return x;
 }
 
@@ -325,8 +366,11 @@ op::any read_rooms(field_reader& in) {
   return x;
 }
 
-constexpr std::array<std::pair<std::string_view, op::any (*)(field_reader&)>, 14> readers{{
+constexpr std::array<std::pair<std::string_view, op::any (*)(field_reader&)>, 17> readers{{
     {"send", read_send},
+    {"react", read_react},
+    {"edit", read_edit},
+    {"revoke", read_revoke},
     {"read", read_read},
     {"typing", read_typing},
     {"ping", read_ping},

@@ -71,6 +71,7 @@ private:
 
   // -- asking the node -----------------------------------------------------------------------------------------------
   void ask(const call_ptr& c, std::string_view op, const outcome<json::document>& fields, unsigned status = 200);
+  void ask_keyed(const call_ptr& c, std::string_view op, outcome<json::document> fields, unsigned status);
   void ask_account(const call_ptr& c, account::any what, unsigned status);
   void sign_in(const call_ptr& c, outcome<account::any> what, unsigned status);
 
@@ -94,6 +95,9 @@ private:
   void join(const call_ptr& c);
   void leave(const call_ptr& c);
   void send(const call_ptr& c);
+  void edit(const call_ptr& c);
+  void revoke(const call_ptr& c);
+  void react(const call_ptr& c);
 
   const std::vector<std::string> allowed_origins_;
   const std::chrono::seconds token_life_;

@@ -6,6 +6,7 @@
 #include "net/rest_call.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 
 namespace greenroom::net {
@@ -31,6 +32,21 @@ unsigned status_of(const failure& why) { return why.code == errc::unsupported ? 
 outcome<json::document> with_room(outcome<json::document> fields, const call_ptr& c) {
   if (fields)
     fields->set("room", c->parts.at(0));
+  return fields;
+}
+
+/// Likewise with the message of the path. What is no number stays text, and is refused by whoever reads it.
+outcome<json::document> with_target(outcome<json::document> fields, const call_ptr& c) {
+  fields = with_room(std::move(fields), c);
+  if (!fields)
+    return fields;
+  const auto& text = c->parts.at(1);
+  uint64_t seq = 0;
+  const auto* end = text.data() + text.size();
+  if (std::from_chars(text.data(), end, seq) == std::from_chars_result{end, std::errc{}})
+    fields->set("target", seq);
+  else
+    fields->set("target", text);
   return fields;
 }
 
@@ -93,6 +109,15 @@ void rest::ask(const call_ptr& c, std::string_view op, const outcome<json::docum
     auto* sent = std::get_if<ok::sent>(&*a);
     c->respond(sent != nullptr && sent->duplicate ? 200 : status, encode_.body(*a));
   });
+}
+
+void rest::ask_keyed(const call_ptr& c, std::string_view op, outcome<json::document> fields, unsigned status) {
+  const auto key = c->request.header("idempotency-key");
+  if (key.empty())
+    return c->refuse(fail(errc::bad_request, "idempotency-key: this header is required"));
+  if (fields)
+    fields->set("key", key);
+  ask(c, op, fields, status);
 }
 
 void rest::ask_account(const call_ptr& c, account::any what, unsigned status) {
@@ -213,14 +238,19 @@ void rest::join(const call_ptr& c) { ask(c, "join", with_room(c->query({}), c));
 
 void rest::leave(const call_ptr& c) { ask(c, "leave", with_room(c->query({}), c)); }
 
-void rest::send(const call_ptr& c) {
-  const auto key = c->request.header("idempotency-key");
-  if (key.empty())
-    return c->refuse(fail(errc::bad_request, "idempotency-key: this header is required"));
-  auto fields = with_room(c->body(presence::required), c);
-  if (fields)
-    fields->set("key", key);
-  ask(c, "send", fields, 201);
+void rest::send(const call_ptr& c) { ask_keyed(c, "send", with_room(c->body(presence::required), c), 201); }
+
+void rest::edit(const call_ptr& c) { ask_keyed(c, "edit", with_target(c->body(presence::required), c), 200); }
+
+void rest::revoke(const call_ptr& c) { ask_keyed(c, "revoke", with_target(c->query({}), c), 200); }
+
+void rest::react(const call_ptr& c) {
+  auto fields = with_target(c->query({}), c);
+  if (fields) {
+    fields->set("emoji", c->parts.at(2));
+    fields->set_flag("on", c->request.method == "PUT");
+  }
+  ask_keyed(c, "react", std::move(fields), 200);
 }
 
 } // namespace greenroom::net

@@ -76,6 +76,12 @@ void batch::put(const room_id& room, const user_id& member, const member_record&
 void batch::put(const room_id& room, const key_hash& key, const key_record& r) {
   add_put(keys::key(room, key), encode(r));
 }
+void batch::put(const room_id& room, uint64_t seq, const message_state& r) {
+  add_put(keys::state(room, seq), encode(r));
+}
+void batch::put(const room_id& room, const user_id& user, uint64_t seq, const own_reactions& r) {
+  add_put(keys::reaction(room, user, seq), encode(r));
+}
 void batch::put(const effect_record& r) { add_put(keys::effect(r.room, r.seq, r.user), encode(r)); }
 void batch::erase(const effect_record& r) { add_erase(keys::effect(r.room, r.seq, r.user)); }
 

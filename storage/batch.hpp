@@ -6,6 +6,7 @@
 // elsewhere.
 #pragma once
 
+#include "storage/changes.hpp"
 #include "storage/records.hpp"
 
 #include <cstddef>
@@ -38,6 +39,8 @@ public:
   void put(const room_id& room, const room_record& r);
   void put(const room_id& room, const user_id& member, const member_record& r);
   void put(const room_id& room, const key_hash& key, const key_record& r);
+  void put(const room_id& room, uint64_t seq, const message_state& r);
+  void put(const room_id& room, const user_id& user, uint64_t seq, const own_reactions& r);
   /// REQUIRES: r.room.shard() == shard(): an effect stands with its cause.
   void put(const effect_record& r);
   void erase(const effect_record& r);

@@ -61,6 +61,20 @@ std::string effect(const room_id& id, uint64_t seq, const user_id& user) {
   return out;
 }
 
+std::string state(const room_id& id, uint64_t seq) {
+  auto out = begin(id, tag::state, seq_bytes);
+  put_seq(out, seq);
+  return out;
+}
+
+std::string reaction(const room_id& id, const user_id& user, uint64_t seq) {
+  auto out = begin(id, tag::reaction, user.str().size() + 1 + seq_bytes);
+  put_id(out, user.str());
+  out.push_back('\0');
+  put_seq(out, seq);
+  return out;
+}
+
 std::string account(const user_id& id) { return begin(id, tag::account, 0); }
 
 std::string session(const user_id& id, std::string_view session) {
@@ -135,7 +149,10 @@ bool belongs(std::string_view key, shard_id shard) noexcept {
   case tag::account:
     return rest == 0;
   case tag::event:
+  case tag::state:
     return rest == seq_bytes;
+  case tag::reaction:
+    return rest > seq_bytes + 1;
   case tag::key:
     return rest == std::tuple_size_v<key_hash>;
   case tag::effect:

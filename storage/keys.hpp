@@ -23,6 +23,8 @@ enum class tag : char {
   member = 'm',
   key = 'k',
   effect = 'x',
+  state = 'f',    // of a message that was changed
+  reaction = 'n', // of one user, to one message
   // Of a user.
   account = 'a',
   session = 's',
@@ -52,6 +54,9 @@ std::string member(const room_id&, const user_id&);
 std::string key(const room_id&, const key_hash&);
 /// By seq first: what was caused first is found first.
 std::string effect(const room_id&, uint64_t seq, const user_id&);
+std::string state(const room_id&, uint64_t seq);
+/// By user first: a reader's own are found in one range.
+std::string reaction(const room_id&, const user_id&, uint64_t seq);
 std::string account(const user_id&);
 /// REQUIRES: !session.empty(). It may hold any bytes, as it ends the key.
 std::string session(const user_id&, std::string_view session);

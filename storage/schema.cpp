@@ -67,13 +67,15 @@ std::string random_id() {
 } // namespace
 
 std::span<const migration> migrations() {
-  static const std::array<migration, 2> steps{
+  static const std::array<migration, 3> steps{
       // Version 2 has the family `log`, which opening the database has made; there is nothing to move. A program of
       // version 1 must not open such a store all the same: it would change the state beside the log.
       migration{1, [](database&) -> outcome<void> { return {}; }},
       // Version 3 has activity records. There are none yet, and rooms tell them anew; but a program of version 2 would
       // refuse a batch that holds one.
       migration{2, [](database&) -> outcome<void> { return {}; }},
+      // Version 4 has events of another form, beside the old ones, and the states of messages.
+      migration{3, [](database&) -> outcome<void> { return {}; }},
   };
   return steps;
 }

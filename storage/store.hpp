@@ -66,8 +66,18 @@ struct user_image {
 };
 
 struct event_page {
-  std::vector<event> events; // oldest first
-  bool more = false;         // there are more in the direction asked for
+  std::vector<event> events;       // oldest first
+  bool more = false;               // there are more in the direction asked for
+  std::vector<message_fold> folds; // how those of the messages stand that were changed, in order; made by fold()
+  uint64_t folded = 0;             // seq of the last event that any of them takes account of
+};
+
+/// What it takes to change a message.
+struct target_image {
+  std::optional<event> what; // none: no such event
+  message_state state;
+  own_reactions own;        // of the user who was asked for
+  std::vector<event> edits; // where they were asked for
 };
 
 class store {
@@ -116,6 +126,12 @@ public:
   outcome<event_page> events_after(const room_id& room, uint64_t after, size_t limit, size_t bytes) const;
   /// Events with seq < `before`, at most `limit` and about `bytes` (at least one); still oldest first.
   outcome<event_page> events_before(const room_id& room, uint64_t before, size_t limit, size_t bytes) const;
+  /// Adds how the page's messages stand, as `reader` sees them, and takes as many events off its end (its beginning,
+  /// where `newest_first`) as it then has too many `bytes`. All that was visible when the page was read is in it.
+  outcome<void> fold(const room_id& room, const user_id& reader, event_page& page, size_t bytes,
+                     bool newest_first) const;
+  /// The event, how it stands, what `user` has put on it, and, `with_edits`, all events that edited it.
+  outcome<target_image> load_target(const room_id& room, uint64_t seq, const user_id& user, bool with_edits) const;
   /// The lowest seq in first..head whose ts >= `ts`; head + 1 if there is none. Binary search over seq: the design
   /// keeps ts monotonic and seq gap-free.
   outcome<uint64_t> seq_at(const room_id& room, int64_t ts, uint64_t first, uint64_t head) const;

@@ -233,6 +233,108 @@ outcome<event_page> store::events_before(const room_id& room, uint64_t before, s
   return result;
 }
 
+outcome<void> store::fold(const room_id& room, const user_id& reader, event_page& page, size_t bytes,
+                          bool newest_first) const {
+  if (page.events.empty())
+    return {};
+  auto db = impl_->read();
+  if (!db)
+    return db.error();
+  const auto first = page.events.front().seq;
+  const auto last = page.events.back().seq;
+  rocksdb::ManagedSnapshot moment(&***db); // counts and one's own must agree
+  range states(**db, keys::family::state, keys::prefix(room, keys::tag::state), moment.snapshot());
+  size_t used = 0;
+  for (states->Seek(keys::state(room, first)); states->Valid(); states->Next()) {
+    const auto seq = keys::seq_of(states.rest());
+    if (seq > last)
+      break;
+    auto state = decode<message_state>(states.value());
+    if (!state)
+      return state.error();
+    used += states.value().size();
+    page.folded = std::max(page.folded, state->changed);
+    message_fold f{seq, state->edited, state->edited_ts, std::move(state->text), state->revoked != 0, {}};
+    for (auto& [emoji, count] : state->reactions)
+      f.reactions.push_back({std::move(emoji), count, false});
+    page.folds.push_back(std::move(f));
+  }
+  if (auto good = states.status(); !good)
+    return good.error();
+  if (page.folds.empty())
+    return {};
+
+  auto mine = keys::prefix(room, keys::tag::reaction) + reader.str() + '\0';
+  range own(**db, keys::family::state, mine, moment.snapshot());
+  auto f = page.folds.begin();
+  for (own->Seek(keys::reaction(room, reader, first)); own->Valid(); own->Next()) {
+    const auto seq = keys::seq_of(own.rest());
+    while (f != page.folds.end() && f->seq < seq)
+      ++f;
+    if (f == page.folds.end())
+      break;
+    auto record = decode<own_reactions>(own.value());
+    if (!record)
+      return record.error();
+    page.folded = std::max(page.folded, record->changed);
+    if (f->seq == seq)
+      for (auto& r : f->reactions)
+        r.mine = std::binary_search(record->emojis.begin(), record->emojis.end(), r.emoji);
+  }
+  if (auto good = own.status(); !good)
+    return good.error();
+
+  for (const auto& e : page.events)
+    used += size_of(e);
+  while (used > bytes && page.events.size() > 1) {
+    const auto& gone = newest_first ? page.events.front() : page.events.back();
+    used -= size_of(gone);
+    if (auto& of_it = newest_first ? page.folds.front() : page.folds.back(); of_it.seq == gone.seq) {
+      used -= std::min(used, of_it.text.size());
+      page.folds.erase(newest_first ? page.folds.begin() : page.folds.end() - 1);
+    }
+    page.events.erase(newest_first ? page.events.begin() : page.events.end() - 1);
+    page.more = true;
+    if (page.folds.empty())
+      break;
+  }
+  return {};
+}
+
+outcome<target_image> store::load_target(const room_id& room, uint64_t seq, const user_id& user,
+                                         bool with_edits) const {
+  auto db = impl_->read();
+  if (!db)
+    return db.error();
+  // All of one moment: the writer may be at work on the next change.
+  rocksdb::ManagedSnapshot moment(&***db);
+  rocksdb::ReadOptions options;
+  options.snapshot = moment.snapshot();
+  target_image image;
+  auto what = get<event>(**db, keys::family::events, keys::event(room, seq), options);
+  if (!what)
+    return what.error();
+  image.what = std::move(*what);
+  auto state = get<message_state>(**db, keys::family::state, keys::state(room, seq), options);
+  if (!state)
+    return state.error();
+  if (*state)
+    image.state = std::move(**state);
+  auto own = get<own_reactions>(**db, keys::family::state, keys::reaction(room, user, seq), options);
+  if (!own)
+    return own.error();
+  if (*own)
+    image.own = std::move(**own);
+  for (auto edit : with_edits ? image.state.edits : std::vector<uint64_t>{}) {
+    auto edited = get<event>(**db, keys::family::events, keys::event(room, edit), options);
+    if (!edited)
+      return edited.error();
+    if (*edited) // else retention has dropped it
+      image.edits.push_back(std::move(**edited));
+  }
+  return image;
+}
+
 outcome<uint64_t> store::seq_at(const room_id& room, int64_t ts, uint64_t first, uint64_t head) const {
   auto db = impl_->read();
   if (!db)

@@ -27,7 +27,7 @@ bool reads(const user::command& c) {
 bool is_answered(const room::command& c) { return !std::holds_alternative<room::receipt>(c.what); }
 // A departure, too: one that got lost would leave a ghost.
 bool is_answered(const user::command& c) { return !std::holds_alternative<user::activity>(c.what); }
-bool is_send(const room::command_ptr* c) { return c && std::holds_alternative<op::send>((*c)->what); }
+bool has_key(const room::command_ptr* c) { return c && room::has_key(**c); }
 
 failure lease_has_ended() { return fail(errc::unavailable, "the node has lost touch with its cluster"); }
 
@@ -195,10 +195,10 @@ void router::resend() {
   }
 }
 
-/// The answer to a send may be on its way from where it was sent first. It is the true one: whoever is asked again
-/// finds the key and says `duplicate` to a client that has sent once.
+/// The answer to what has a key may be on its way from where it was sent first. It is the true one: whoever is asked
+/// again finds the key and says `duplicate` to a client that has sent once.
 void router::rename(uint64_t from, uint64_t to, pending& p) {
-  if (!p.sent || !is_send(std::get_if<room::command_ptr>(&p.what)))
+  if (!p.sent || !has_key(std::get_if<room::command_ptr>(&p.what)))
     return;
   if (p.earlier.size() == earlier_max) {
     // Not the first: what came behind one that was turned away has been carried out nowhere.

@@ -15,9 +15,32 @@ frame text(std::string s) { return std::make_shared<const std::string>(std::move
 
 std::string describe(const storage::event& e) {
   auto where = "#" + std::to_string(e.seq) + " ";
-  if (e.kind == storage::event_kind::member)
+  const auto of = " #" + std::to_string(e.target);
+  switch (e.kind) {
+  case storage::event_kind::member:
     return where + e.user.str() + " " + std::string(to_string(e.change));
-  return where + e.from.str() + ": " + e.text;
+  case storage::event_kind::edited:
+    return where + e.from.str() + " edits" + of + (e.revoked ? " (revoked)" : ": " + e.text);
+  case storage::event_kind::revoked:
+    return where + e.from.str() + " revokes" + of;
+  case storage::event_kind::reaction:
+    return where + e.from.str() + (e.on ? " +" : " -") + e.text + of;
+  default:
+    return where + e.from.str() + (e.revoked ? " (revoked)" : ": " + e.text);
+  }
+}
+
+/// "{edited 5: text, +1 2 mine}"
+std::string describe(const storage::message_fold& f) {
+  std::string s;
+  auto add = [&](const std::string& what) { s += (s.empty() ? "" : ", ") + what; };
+  if (f.edited != 0)
+    add("edited " + std::to_string(f.edited) + ": " + f.text);
+  if (f.revoked)
+    add("revoked");
+  for (const auto& r : f.reactions)
+    add(r.emoji + " " + std::to_string(r.count) + (r.mine ? " mine" : ""));
+  return "{" + s + "}";
 }
 
 struct caf_settings : caf::actor_system_config {
@@ -74,8 +97,12 @@ frame readable::answer(std::optional<int64_t> re, const greenroom::answer& what)
           },
           [](const ok::page& x) {
             std::string s = "page";
-            for (const auto& e : x.events)
+            auto fold = x.folds.begin();
+            for (const auto& e : x.events) {
               s += " " + std::to_string(e.seq);
+              if (fold != x.folds.end() && fold->seq == e.seq)
+                s += describe(*fold++);
+            }
             return s + (x.more ? " more" : "");
           },
           [](const ok::read& x) { return "read " + std::to_string(x.seq); },

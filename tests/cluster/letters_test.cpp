@@ -76,10 +76,11 @@ TEST_CASE("a command comes as it went, without the way back", "[letters]") {
 }
 
 TEST_CASE("answers, refusals and events come as they went", "[letters]") {
-  ok::page page{lobby, "e", {word(1), word(2)}, true, 1, 2};
+  ok::page page{lobby, "e", {word(1), word(2)}, {{2, 3, -4, "well", true, {{"+1", 7, true}}}}, true, 1, 2};
   auto a = through<answered_letter>(answered_letter{8, answer{ok::any{page}}});
   CHECK(a.ticket == 8);
   CHECK(std::get<ok::page>(*std::get<answer>(a.what)).events == page.events);
+  CHECK(std::get<ok::page>(*std::get<answer>(a.what)).folds == page.folds);
 
   auto b = through<answered_letter>(answered_letter{9, answer{failure{errc::rate_limited, "slow", 70}}});
   CHECK(std::get<answer>(b.what).error() == failure{errc::rate_limited, "slow", 70});

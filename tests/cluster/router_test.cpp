@@ -193,10 +193,10 @@ TEST_CASE("what the primary of before has read, or anything but a send, is asked
   w.send(room::command{w.room, {}, op::history{w.room}});
   w.send(room::command{w.room, {}, op::leave{w.room}});
   w.led_by(w.b);
-  w.answers(w.a, w.a->commands.at(0).ticket, ok::any{ok::page{w.room, {}, {}}});
+  w.answers(w.a, w.a->commands.at(0).ticket, ok::any{ok::page{w.room, {}, {}, {}}});
   w.answers(w.a, w.a->commands.at(1).ticket, ok::any{ok::left{9}});
   CHECK(w.all_heard().empty());
-  w.answers(w.b, w.b->commands.at(0).ticket, ok::any{ok::page{w.room, {}, {}}});
+  w.answers(w.b, w.b->commands.at(0).ticket, ok::any{ok::page{w.room, {}, {}, {}}});
   w.answers(w.b, w.b->commands.at(1).ticket, ok::any{ok::left{9}});
   CHECK(w.all_heard().size() == 2);
 }

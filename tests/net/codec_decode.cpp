@@ -186,9 +186,35 @@ TEST_CASE("ids are integers from 1 to 2^53 - 1", "[codec]") {
   CHECK_FALSE(bad(R"({"op":"typing","id":-1,"room":"r","on":true})").id);
 }
 
+TEST_CASE("what changes a message", "[codec]") {
+  auto edit = good<op::edit>(with("edit", R"("room":"r","target":3,"key":"k","text":"x")"));
+  CHECK(edit.room.str() == "r");
+  CHECK(edit.target == 3);
+  CHECK(edit.key == "k");
+  CHECK(edit.text == "x");
+  CHECK_FALSE(edit.base);
+  CHECK(good<op::edit>(with("edit", R"("room":"r","target":3,"key":"k","text":"x","base":0)")).base == uint64_t{0});
+  CHECK(good<op::revoke>(with("revoke", R"("room":"r","target":9,"key":"k")")).target == 9);
+  auto react = good<op::react>(with("react", R"("room":"r","target":3,"key":"k","emoji":"👍🏽","on":false)"));
+  CHECK(react.emoji == "👍🏽");
+  CHECK_FALSE(react.on);
+  refused(with("edit", R"("room":"r","key":"k","text":"x")"), errc::bad_request, "target: required");
+  refused(with("edit", R"("room":"r","target":0,"key":"k","text":"x")"), errc::bad_request, "target:");
+  refused(with("edit", R"("room":"r","target":3,"key":"k")"), errc::bad_request, "text: required");
+  refused(with("edit", R"("room":"r","target":3,"key":"k","text":"")"), errc::bad_request, "text: must not be empty");
+  refused(with("edit", R"("room":"r","target":3,"key":"k","text":"x","base":-1)"), errc::bad_request, "base:");
+  refused(with("revoke", R"("room":"r","target":3)"), errc::bad_request, "key: required");
+  refused(with("react", R"("room":"r","target":3,"key":"k","emoji":"a b","on":true)"), errc::bad_request, "emoji:");
+  refused(with("react", R"("room":"r","target":3,"key":"k","emoji":"","on":true)"), errc::bad_request, "emoji:");
+  refused(with("react", R"("room":"r","target":3,"key":"k","emoji":"x")"), errc::bad_request, "on: required");
+  refused(
+      with("react", "\"room\":\"r\",\"target\":3,\"key\":\"k\",\"on\":true,\"emoji\":\"" + std::string(65, 'x') + "\""),
+      errc::too_large, "emoji:");
+}
+
 TEST_CASE("unknown ops and what later versions serve are unsupported by name", "[codec]") {
   refused(R"({"op":"teleport","id":7})", errc::unsupported, "op: teleport");
-  refused(R"({"op":"edit","id":7,"room":"r"})", errc::unsupported, "op: edit");
+  refused(R"({"op":"signal","id":7,"to":"bob"})", errc::unsupported, "op: signal");
   refused(R"({"op":"a b\n","id":7})", errc::unsupported, "op: not served");
   refused(R"({"op":"","id":7})", errc::unsupported, "op:");
   CHECK_FALSE(bad(R"({"op":"teleport"})").id);

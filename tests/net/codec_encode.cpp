@@ -87,10 +87,10 @@ TEST_CASE("golden answers", "[codec]") {
   sent.duplicate = true;
   CHECK(ok_of(sent) ==
         R"({"re":3,"ok":{"room":"r","epoch":"e","seq":8,"ts":9,"stored":{"replicas":1,"synced":1},"duplicate":true}})");
-  CHECK(ok_of(ok::page{room("r"), "e", {message()}, true, 4, 58}) ==
+  CHECK(ok_of(ok::page{room("r"), "e", {message()}, {}, true, 4, 58}) ==
         R"({"re":3,"ok":{"events":[{"ev":"message","room":"r","seq":58,"ts":1764000001456,"from":"bob","key":"b-17",)"
         R"("text":"hi"}],"more":true,"epoch":"e","first":4,"as_of":58}})");
-  CHECK(ok_of(ok::page{room("r"), "e", {}, false, 1, 0}) ==
+  CHECK(ok_of(ok::page{room("r"), "e", {}, {}, false, 1, 0}) ==
         R"({"re":3,"ok":{"events":[],"more":false,"epoch":"e","first":1,"as_of":0}})");
   CHECK(ok_of(ok::read{8}) == R"({"re":3,"ok":{"seq":8}})");
   CHECK(
@@ -210,6 +210,48 @@ TEST_CASE("whatever is in a string parses back as it was", "[codec]") {
     const auto error = payload(encode.answer(1, fail(errc::internal, e.text)));
     REQUIRE(nlohmann::json::parse(error).at("error").at("message").get<std::string>() == e.text);
   }
+}
+
+TEST_CASE("golden events that change a message, and messages as they stand", "[codec]") {
+  storage::event e;
+  e.kind = storage::event_kind::edited;
+  e.seq = 60;
+  e.ts = 2;
+  e.from = user("bob");
+  e.key = "e";
+  e.target = 58;
+  e.text = "ho";
+  CHECK(payload(encode.event(room("r"), e)) ==
+        R"({"ev":"edited","room":"r","seq":60,"ts":2,"from":"bob","key":"e","target":58,"text":"ho"})");
+  e.revoked = true;
+  e.text.clear();
+  CHECK(payload(encode.event(room("r"), e)) ==
+        R"({"ev":"edited","room":"r","seq":60,"ts":2,"from":"bob","key":"e","target":58,"revoked":true})");
+  e.kind = storage::event_kind::reaction;
+  e.revoked = false;
+  e.text = "+1";
+  CHECK(payload(encode.event(room("r"), e)) ==
+        R"({"ev":"reaction","room":"r","seq":60,"ts":2,"from":"bob","key":"e","target":58,"emoji":"+1","on":false})");
+  e.kind = storage::event_kind::revoked;
+  e.text.clear();
+  CHECK(payload(encode.event(room("r"), e)) ==
+        R"({"ev":"revoked","room":"r","seq":60,"ts":2,"from":"bob","key":"e","target":58})");
+
+  auto stands = [](storage::message_fold fold) {
+    auto m = message();
+    m.more.edit().data = "{}";
+    return ok_of(ok::page{room("r"), "e", {m}, {std::move(fold)}, false, 1, 60});
+  };
+  const std::string head =
+      R"({"re":3,"ok":{"events":[{"ev":"message","room":"r","seq":58,"ts":1764000001456,"from":"bob","key":"b-17")";
+  const std::string tail = R"(}],"more":false,"epoch":"e","first":1,"as_of":60}})";
+  CHECK(
+      stands({58, 60, 2, "ho", false, {{"+1", 2, true}, {"x", 1, false}}}) ==
+      head +
+          R"(,"text":"ho","data":{},"edited":60,"edited_ts":2,"reactions":{"+1":{"count":2,"mine":true},"x":{"count":1}})" +
+          tail);
+  CHECK(stands({58, 0, 0, "", true, {}}) == head + R"(,"revoked":true)" + tail);
+  CHECK(stands({59, 60, 2, "another's", false, {}}) == head + R"(,"text":"hi","data":{})" + tail);
 }
 
 TEST_CASE("what was sent comes back in the event as it was", "[codec]") {

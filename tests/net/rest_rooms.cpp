@@ -92,7 +92,7 @@ TEST_CASE_METHOD(rest_fixture, "rooms are created, joined and listed", "[rest]")
 }
 
 TEST_CASE_METHOD(rest_fixture, "history is read by query and by body alike", "[rest]") {
-  reply = ok::any{ok::page{room_id::trusted("r"), "e", {}, false, 1, 0}};
+  reply = ok::any{ok::page{room_id::trusted("r"), "e", {}, {}, false, 1, 0}};
   auto get = request("GET", "/api/v1/rooms/r/events");
   auto r = call(get);
   CHECK(r.status == 200);
