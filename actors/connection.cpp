@@ -108,6 +108,15 @@ void connection_actor::perform(const client_request& r) {
                  [&](const op::edit& x) { change(r, x); },
                  [&](const op::revoke& x) { change(r, x); },
                  [&](const op::react& x) { change(r, x); },
+                 [&](const op::moderate& x) { change(r, x); },
+                 [&](const op::topic& x) { change(r, x); },
+                 [&](const op::pin& x) { change(r, x); },
+                 [&](const op::configure& x) {
+                   if (x.changes())
+                     change(r, x);
+                   else
+                     ask_room(r, x.room, x);
+                 },
                  [&](const op::history& x) { ask_room(r, x.room, x); },
                  [&](const op::read& x) { ask_room(r, x.room, x); },
                  [&](const op::typing& x) { ask_room(r, x.room, x); },

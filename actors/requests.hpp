@@ -112,6 +112,34 @@ struct history {
   int64_t ts = 0;            // at
   uint32_t limit = 50;       // at most limits.history_page; fewer where limits.page_bytes is met first
 };
+/// What is done to somebody in a room by somebody else. Repeated, it gets the answer that it got.
+struct moderate {
+  enum class act : uint8_t { invite, kick, ban, unban, mute, unmute, role };
+  room_id room;
+  act what = act::invite;
+  user_id user;
+  int64_t until = 0;                                      // ban, mute; 0: for ever
+  storage::member_role role = storage::member_role::none; // role
+  std::string reason;
+};
+struct topic {
+  room_id room;
+  std::string title;
+};
+struct pin {
+  room_id room;
+  uint64_t target = 0;
+  bool on = true; // else unpin
+};
+/// What is given is changed; without any of it, the room is only described.
+struct configure {
+  room_id room;
+  std::optional<std::string> title;
+  std::optional<storage::room_kind> kind;
+  std::optional<uint32_t> history_days;
+  std::optional<uint32_t> slow_ms;
+  bool changes() const noexcept { return title || kind || history_days || slow_ms; }
+};
 struct read {
   room_id room;
   uint64_t seq = 0; // everything up to it has been read
@@ -124,6 +152,7 @@ struct members {
   room_id room;
   std::string after; // a user id, or empty
   uint32_t limit = 100;
+  bool banned = false; // instead those who may not come in
 };
 struct rooms {
   std::string after; // a room id, or empty
@@ -131,7 +160,7 @@ struct rooms {
 };
 
 using any = std::variant<hello, refresh, ping, create, join, leave, subscribe, unsubscribe, send, edit, revoke, react,
-                         history, read, typing, members, rooms>;
+                         moderate, topic, pin, configure, history, read, typing, members, rooms>;
 
 } // namespace op
 
@@ -228,6 +257,16 @@ struct joined { // join and subscribe
 struct left {
   uint64_t seq = 0;
 };
+struct changed {    // moderate, topic, pin
+  uint64_t seq = 0; // of the event that says so
+};
+struct room { // configure
+  room_id room;
+  uint64_t seq = 0;                                       // of the event that says so, or the head
+  storage::member_role role = storage::member_role::none; // the caller's
+  uint64_t member_count = 0;
+  storage::room_record what;
+};
 struct sent { // send, edit, revoke, react
   room_id room;
   std::string epoch;
@@ -253,6 +292,8 @@ struct member {
   user_id user;
   storage::member_role role = storage::member_role::none;
   bool online = false;
+  int64_t muted_until = 0;  // 0: not muted; INT64_MAX: for ever
+  int64_t banned_until = 0; // likewise
 };
 struct members {
   std::vector<member> list;
@@ -284,8 +325,8 @@ struct sessions {
   std::vector<live_session> list;
 };
 
-using any =
-    std::variant<none, hello, refresh, ping, created, joined, left, sent, page, read, members, rooms, grant, sessions>;
+using any = std::variant<none, hello, refresh, ping, created, joined, left, changed, room, sent, page, read, members,
+                         rooms, grant, sessions>;
 
 } // namespace ok
 

@@ -12,6 +12,18 @@ using storage::member_change;
 using storage::member_role;
 using storage::room_kind;
 
+/// Whether the answer comes when the user's own list knows.
+bool waits_for_list(const command& c) {
+  return std::holds_alternative<op::create>(c.what) || std::holds_alternative<op::join>(c.what) ||
+         std::holds_alternative<op::leave>(c.what);
+}
+
+bool changes_room(const command& c) {
+  const auto* settings = std::get_if<op::configure>(&c.what);
+  return (settings != nullptr && settings->changes()) || std::holds_alternative<op::moderate>(c.what) ||
+         std::holds_alternative<op::topic>(c.what) || std::holds_alternative<op::pin>(c.what);
+}
+
 bool only_looks(const command& c) {
   return std::holds_alternative<op::history>(c.what) || std::holds_alternative<op::members>(c.what) ||
          std::holds_alternative<op::subscribe>(c.what) || std::holds_alternative<pull>(c.what) ||
@@ -183,6 +195,7 @@ void room_actor::receive(const tick&) {
     audience_->tell(relay::typing{i->first, false});
     i = typing_.erase(i);
   }
+  std::erase_if(spoke_, [&](const auto& s) { return !record_ || s.second + record_->slow_ms <= now; });
   if (announced_ != head_)
     audience_->tell(relay::announce{announced_ = head_});
   if (!typing_.empty())
@@ -221,14 +234,14 @@ void room_actor::tell_activity() {
 // -- commands --------------------------------------------------------------------------------------------------------
 
 void room_actor::perform(const command_ptr& c) {
-  bool writes = has_key(*c) || std::holds_alternative<op::create>(c->what) ||
-                std::holds_alternative<op::join>(c->what) || std::holds_alternative<op::leave>(c->what);
+  bool writes = has_key(*c) || waits_for_list(*c) || changes_room(*c);
   if (writes && house_.storage_is_full()) { // before a seq is drawn: what is admitted is never skipped
     refuse(*c, fail(errc::unavailable, "storage.queue: too many writes wait for the disk"));
     return;
   }
   // A page or a read position takes account of what was sent before it, so it waits until that is durable.
-  bool looks_back = std::holds_alternative<op::history>(c->what) || std::holds_alternative<op::read>(c->what);
+  bool looks_back = std::holds_alternative<op::history>(c->what) || std::holds_alternative<op::read>(c->what) ||
+                    (std::holds_alternative<op::configure>(c->what) && !changes_room(*c));
   if (looks_back && !pending_.empty()) {
     pending_.back().followers.push_back(c);
     return;
@@ -246,8 +259,14 @@ void room_actor::perform(const command_ptr& c) {
     else if constexpr (std::is_same_v<op_type, op::send>)
       send(c, x);
     else if constexpr (std::is_same_v<op_type, op::edit> || std::is_same_v<op_type, op::revoke> ||
-                       std::is_same_v<op_type, op::react>)
+                       std::is_same_v<op_type, op::react> || std::is_same_v<op_type, op::pin>)
       change(c, x);
+    else if constexpr (std::is_same_v<op_type, op::moderate>)
+      moderate(c, x);
+    else if constexpr (std::is_same_v<op_type, op::topic>)
+      topic(c, x);
+    else if constexpr (std::is_same_v<op_type, op::configure>)
+      configure(c, x);
     else if constexpr (std::is_same_v<op_type, op::history>)
       history(c, x);
     else if constexpr (std::is_same_v<op_type, op::read>)
@@ -263,8 +282,9 @@ void room_actor::perform(const command_ptr& c) {
 }
 
 void room_actor::send(const command_ptr& c, const op::send& x) {
-  if (auto why = refusal_to_send(c->from.user)) {
-    c->from.answer(std::move(*why));
+  // Whoever has been a member may ask again for the answer to a key, whatever has become of the membership.
+  if (is_stranger(c->from.user)) {
+    c->from.answer(*refusal(c->from.user, action::send));
     return;
   }
   auto key = storage::hash_of(c->from.user, x.key);
@@ -292,6 +312,11 @@ void room_actor::send_with(const command_ptr& c, const op::send& x, const known_
                    content_of(x.text, x.data, std::to_string(x.reply_to))};
   if (settle_by_key(c, what, known))
     return;
+  auto why = refusal(c->from.user, action::send);
+  if (why || (why = too_soon(c->from.user))) {
+    c->from.answer(std::move(*why));
+    return;
+  }
   if (x.reply_to > drawn_) {
     c->from.refuse(errc::bad_request, "reply_to: no such event");
     return;
@@ -323,6 +348,8 @@ void room_actor::send_with(const command_ptr& c, const op::send& x, const known_
   }
   p.what = std::make_shared<const storage::event>(std::move(e));
   house_.metrics.sends.add();
+  if (record_->slow_ms != 0)
+    spoke_[c->from.user] = house_.steady_ms();
   commit(std::move(batch), std::move(p));
 }
 
@@ -413,8 +440,11 @@ void room_actor::succeed(pending& p, uint32_t copies) {
       house_.metrics.acks.add();
       duplicate = true;
     }
-  } else if (p.what) {
+  } else if (p.what && waits_for_list(*p.causes.front())) {
     awaiting_effects_[p.what->seq] = std::move(p.causes);
+  } else if (p.what) {
+    for (const auto& c : p.causes)
+      finish(c, p.what->seq);
   } else { // a direct room has been made for its first listener
     for (const auto& c : p.causes)
       finish(c, 0);

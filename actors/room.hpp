@@ -18,6 +18,7 @@
 #pragma once
 
 #include "actors/audience.hpp"
+#include "actors/permissions.hpp"
 #include "actors/reader.hpp"
 #include "actors/storage_actor.hpp"
 
@@ -64,8 +65,9 @@ struct receipt {
 struct command {
   room_id room;
   caller from;
-  std::variant<op::create, op::join, op::leave, op::subscribe, op::send, op::edit, op::revoke, op::react, op::history,
-               op::read, op::typing, op::members, pull, peek, receipt, watch>
+  std::variant<op::create, op::join, op::leave, op::subscribe, op::send, op::edit, op::revoke, op::react, op::moderate,
+               op::topic, op::pin, op::configure, op::history, op::read, op::typing, op::members, pull, peek, receipt,
+               watch>
       what;
 };
 using command_ptr = std::shared_ptr<const command>;
@@ -145,6 +147,12 @@ inline uint64_t content_of(std::string_view a, std::string_view b, std::string_v
   return h;
 }
 
+/// Why and until when something is done to a member, as the event says it.
+struct sentence {
+  std::string reason;
+  int64_t until = 0; // ms since 1970 UTC; 0: for ever
+};
+
 class room_actor : public hosted_actor<room_actor, handle> {
 public:
   room_actor(caf::actor_config& cfg, house& in, host& on, room_id room, keeper shard,
@@ -216,7 +224,7 @@ private:
   void tell_activity();
 
   // Commands. In room.cpp: sends; in room_changes.cpp: what changes messages; in room_members.cpp: membership; in
-  // room_reads.cpp: those that look.
+  // room_moderation.cpp: what is done to others; in room_settings.cpp: to the room; in room_reads.cpp: those that look.
   void perform(const command_ptr& c);
   void create(const command_ptr& c, const op::create& x);
   void join(const command_ptr& c, const op::join& x);
@@ -228,6 +236,10 @@ private:
   void change_with(const command_ptr& c, const op::edit& x, const storage::target_image& target);
   void change_with(const command_ptr& c, const op::revoke& x, const storage::target_image& target);
   void change_with(const command_ptr& c, const op::react& x, const storage::target_image& target);
+  void change_with(const command_ptr& c, const op::pin& x, const storage::target_image& target);
+  void moderate(const command_ptr& c, const op::moderate& x);
+  void topic(const command_ptr& c, const op::topic& x);
+  void configure(const command_ptr& c, const op::configure& x);
   void subscribe(const command_ptr& c, const op::subscribe& x);
   void history(const command_ptr& c, const op::history& x);
   void read(const command_ptr& c, const op::read& x);
@@ -241,16 +253,20 @@ private:
   // Pieces.
   bool present() const noexcept { return record_.has_value(); }
   storage::member_role role_of(const user_id& user) const;
-  std::optional<failure> refusal_to_see(const user_id& user) const;
-  std::optional<failure> refusal_to_act(const user_id& user) const;
-  std::optional<failure> refusal_to_send(const user_id& user) const;
+  std::optional<failure> refusal(const user_id& user, action what) const;
+  storage::room_kind kind() const { return record_ ? record_->kind : storage::room_kind::direct; }
+  bool is_stranger(const user_id& user) const;
+  std::optional<failure> too_soon(const user_id& user) const;
   bool settle_by_key(const command_ptr& c, const keyed& what, const known_key& known);
   standing stand(const user_id& user, const std::optional<position>& resume) const;
   void let_in(const caller& from, const std::optional<position>& resume, std::optional<uint64_t> at = std::nullopt);
   void refuse_listener(const caller& from, failure why);
   void refuse(const command& c, const failure& why);
-  void change_member(const command_ptr& c, storage::member_change change, storage::member_role role,
-                     std::optional<storage::room_record> created);
+  void change_member(const command_ptr& c, const user_id& user, storage::member_change change,
+                     storage::member_record next, sentence why = {},
+                     std::optional<storage::room_record> created = std::nullopt);
+  void stands_already(const command_ptr& c);
+  void change_settings(const command_ptr& c, storage::room_record next, storage::event e);
   storage::room_record draw_record(storage::room_kind kind, const user_id& creator) const;
   void establish_direct(storage::batch& batch);
   storage::effect_record effect_on(const user_id& user, const storage::event& cause, storage::member_change change,
@@ -305,6 +321,7 @@ private:
   std::list<command_ptr> waiting_;                                // in every phase but serving
   command_ptr looked_up_;
   std::map<user_id, int64_t> typing_; // until when, ms
+  std::map<user_id, int64_t> spoke_;  // in slow mode: when, of house::steady_ms; those of the last slow_ms
 };
 
 } // namespace greenroom::room

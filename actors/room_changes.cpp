@@ -9,7 +9,6 @@ namespace greenroom::room {
 namespace {
 
 using storage::event_kind;
-using storage::member_role;
 
 event_kind kind_of(const op::edit&) { return event_kind::edited; }
 event_kind kind_of(const op::revoke&) { return event_kind::revoked; }
@@ -20,6 +19,23 @@ uint64_t digest(const op::edit& x) {
 }
 uint64_t digest(const op::revoke& x) { return content_of(std::to_string(x.target), {}, {}); }
 uint64_t digest(const op::react& x) { return content_of(std::to_string(x.target), x.emoji, x.on ? "on" : "off"); }
+
+// An edit is said like a message; to take one's own word back, it is enough to be there.
+action needed(const op::edit&) { return action::send; }
+action needed(const op::revoke&) { return action::react; }
+action needed(const op::react&) { return action::react; }
+action needed(const op::pin&) { return action::pin; }
+
+/// Zeros, which no key's hash is, where the command has none.
+storage::key_hash key_of(const command& c) {
+  return std::visit(
+      [&](const auto& x) {
+        if constexpr (requires { x.key; })
+          return storage::hash_of(c.from.user, x.key);
+        return storage::key_hash{};
+      },
+      c.what);
+}
 
 /// Without what it said; its place in a thread stays.
 event_ptr blank(storage::event e) {
@@ -49,10 +65,9 @@ void count(storage::message_state& state, const std::string& emoji, bool on) {
 
 template <class Operation>
 void room_actor::change(const command_ptr& c, const Operation& x) {
-  constexpr bool edits = std::is_same_v<Operation, op::edit>;
   constexpr bool revokes = std::is_same_v<Operation, op::revoke>;
-  if (auto why = edits ? refusal_to_send(c->from.user) : refusal_to_act(c->from.user)) {
-    c->from.answer(std::move(*why));
+  if (is_stranger(c->from.user)) {
+    c->from.answer(*refusal(c->from.user, needed(x)));
     return;
   }
   if (revokes && changing_.contains(x.target)) {
@@ -64,12 +79,12 @@ void room_actor::change(const command_ptr& c, const Operation& x) {
   phase_ = phase::looking_up;
   looked_up_ = c;
   tell(house_.reader_of(room_.shard()),
-       reader::find_target{room_, storage::hash_of(c->from.user, x.key), x.target, c->from.user, revokes, self()});
+       reader::find_target{room_, key_of(*c), x.target, c->from.user, revokes, self()});
 }
-
 template void room_actor::change(const command_ptr&, const op::edit&);
 template void room_actor::change(const command_ptr&, const op::revoke&);
 template void room_actor::change(const command_ptr&, const op::react&);
+template void room_actor::change(const command_ptr&, const op::pin&);
 
 void room_actor::receive(const target_found& x) {
   auto c = std::exchange(looked_up_, nullptr);
@@ -77,9 +92,14 @@ void room_actor::receive(const target_found& x) {
     return;
   phase_ = phase::serving;
   auto carry_out = [&](const auto& what) {
-    if constexpr (requires { kind_of(what); }) {
-      if (settle_by_key(c, {kind_of(what), storage::hash_of(c->from.user, what.key), digest(what)}, x.key))
+    if constexpr (requires { needed(what); }) {
+      if constexpr (requires { what.key; })
+        if (settle_by_key(c, {kind_of(what), key_of(*c), digest(what)}, x.key))
+          return;
+      if (auto why = refusal(c->from.user, needed(what))) {
+        c->from.answer(std::move(*why));
         return;
+      }
       if (!*x.what) {
         c->from.answer(x.what->error());
         return;
@@ -132,12 +152,11 @@ void room_actor::change_with(const command_ptr& c, const op::edit& x, const stor
   auto batch = std::make_shared<storage::batch>(room_.shard());
   batch->put(room_, x.target, state);
   changing_[x.target].state = std::move(state);
-  commit_change(c, {kind_of(x), storage::hash_of(c->from.user, x.key), digest(x)}, std::move(batch), std::move(e), {});
+  commit_change(c, {kind_of(x), key_of(*c), digest(x)}, std::move(batch), std::move(e), {});
 }
 
 void room_actor::change_with(const command_ptr& c, const op::revoke& x, const storage::target_image& target) {
-  bool moderates = !room_.is_direct() && role_of(c->from.user) >= member_role::moderator;
-  if (target.what->from != c->from.user && !moderates) {
+  if (target.what->from != c->from.user && !may(kind(), role_of(c->from.user), action::revoke)) {
     c->from.refuse(errc::forbidden, "target: only its author and moderators may revoke a message");
     return;
   }
@@ -155,8 +174,9 @@ void room_actor::change_with(const command_ptr& c, const op::revoke& x, const st
     p.blanked.push_back(blank(edit));
   for (const auto& blanked : p.blanked)
     batch->put(room_, *blanked);
-  commit_change(c, {kind_of(x), storage::hash_of(c->from.user, x.key), digest(x)}, std::move(batch), std::move(e),
-                std::move(p));
+  if (std::erase(record_->pins, x.target) > 0)
+    batch->put(room_, *record_);
+  commit_change(c, {kind_of(x), key_of(*c), digest(x)}, std::move(batch), std::move(e), std::move(p));
 }
 
 void room_actor::change_with(const command_ptr& c, const op::react& x, const storage::target_image& target) {
@@ -164,7 +184,7 @@ void room_actor::change_with(const command_ptr& c, const op::react& x, const sto
   auto state = target.state;
   auto i = std::lower_bound(own.emojis.begin(), own.emojis.end(), x.emoji);
   bool was = i != own.emojis.end() && *i == x.emoji;
-  const keyed what{kind_of(x), storage::hash_of(c->from.user, x.key), digest(x)};
+  const keyed what{kind_of(x), key_of(*c), digest(x)};
   auto batch = std::make_shared<storage::batch>(room_.shard());
   if (was == x.on) { // nothing to tell anybody; the key is remembered all the same
     pending p;

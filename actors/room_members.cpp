@@ -13,6 +13,11 @@ using storage::room_kind;
 
 namespace {
 
+storage::member_record without_role(storage::member_record seat) {
+  seat.role = member_role::none;
+  return seat;
+}
+
 constexpr size_t epoch_characters = 10;
 // A `create` that its maker repeats within this time is the same one. Once it is over, `exists` is the better answer.
 // What another node repeats is the same one whatever the clocks of the two say.
@@ -40,7 +45,9 @@ void room_actor::create(const command_ptr& c, const op::create& x) {
   auto record = draw_record(x.kind, c->from.user);
   record.title = x.title;
   record.history_days = x.history_days;
-  change_member(c, member_change::joined, member_role::owner, std::move(record));
+  storage::member_record seat;
+  seat.role = member_role::owner;
+  change_member(c, c->from.user, member_change::joined, seat, {}, std::move(record));
 }
 
 void room_actor::join(const command_ptr& c, const op::join& x) {
@@ -62,15 +69,19 @@ void room_actor::join(const command_ptr& c, const op::join& x) {
       let_in(c->from, x.resume);
     return;
   }
-  if (record_->kind == room_kind::private_) {
-    refuse_listener(c->from, fail(errc::forbidden, "room: private, an invitation is needed"));
+  if (auto why = refusal(c->from.user, action::join)) {
+    refuse_listener(c->from, std::move(*why));
     return;
   }
   if (auto bound = house_.limits_now()->members_per_room; member_count_ >= bound) {
     refuse_listener(c->from, fail(errc::too_large, "limits.members_per_room: " + std::to_string(bound)));
     return;
   }
-  change_member(c, member_change::joined, member_role::member, std::nullopt);
+  storage::member_record seat;
+  if (auto m = members_.find(c->from.user); m != members_.end())
+    seat = m->second; // who was muted and left comes back muted
+  seat.role = member_role::member;
+  change_member(c, c->from.user, member_change::joined, seat);
 }
 
 void room_actor::leave(const command_ptr& c, const op::leave&) {
@@ -83,7 +94,7 @@ void room_actor::leave(const command_ptr& c, const op::leave&) {
   else if (role_of(c->from.user) == member_role::none)
     c->from.refuse(errc::not_member, "room: you are not a member");
   else
-    change_member(c, member_change::left, member_role::none, std::nullopt);
+    change_member(c, c->from.user, member_change::left, without_role(members_.at(c->from.user)));
 }
 
 /// The answer to what `seq` has done already, or is about to: the first one may have got lost, or is still to come.
@@ -98,27 +109,37 @@ void room_actor::repeat(const command_ptr& c, uint64_t seq) {
 }
 
 /// One batch: the event, the seat, the effect on the user's list, and the room itself if it is new.
-void room_actor::change_member(const command_ptr& c, member_change change, member_role role,
-                               std::optional<storage::room_record> created) {
+void room_actor::change_member(const command_ptr& c, const user_id& user, member_change change,
+                               storage::member_record next, sentence why, std::optional<storage::room_record> created) {
   auto batch = std::make_shared<storage::batch>(room_.shard());
   if (created) {
     record_ = std::move(created);
     batch->put(room_, *record_);
   }
-  const auto& user = c->from.user;
-  auto e = next_event(event_kind::member, user);
+  auto e = next_event(event_kind::member, c->from.user);
   e.user = user;
   e.change = change;
-  e.role = role;
+  e.role = next.role;
+  if (!why.reason.empty())
+    e.more.edit().reason = std::move(why.reason);
+  if (why.until != 0)
+    e.more.edit().until = why.until;
   auto& seat = members_[user];
-  seat = {role, e.seq};
-  member_count_ += change == member_change::joined ? 1 : -1;
+  const bool was = seat.role != member_role::none;
+  const bool is = next.role != member_role::none;
+  if (was != is || change == member_change::banned)
+    next.since = e.seq;
+  next.changed = e.seq;
+  member_count_ += (is ? 1 : 0) - (was ? 1 : 0);
   pending p;
   p.causes = {c};
-  p.effects = {effect_on(user, e, change, role)};
+  if (seat.role != next.role) {
+    p.effects = {effect_on(user, e, change, next.role)};
+    batch->put(p.effects.front());
+  }
+  seat = next;
   batch->put(room_, e);
   batch->put(room_, user, seat);
-  batch->put(p.effects.front());
   p.what = std::make_shared<const storage::event>(std::move(e));
   commit(std::move(batch), std::move(p));
 }
@@ -148,6 +169,11 @@ void room_actor::finish(const command_ptr& c, uint64_t seq) {
     c->from.answer(ok::any{ok::created{room_, record_->epoch, seq}});
   else if (std::holds_alternative<op::leave>(c->what))
     c->from.answer(ok::any{ok::left{seq}});
+  else if (std::holds_alternative<op::moderate>(c->what) || std::holds_alternative<op::topic>(c->what) ||
+           std::holds_alternative<op::pin>(c->what))
+    c->from.answer(ok::any{ok::changed{seq}});
+  else if (std::holds_alternative<op::configure>(c->what))
+    c->from.answer(ok::any{ok::room{room_, seq, role_of(c->from.user), member_count_, *record_}});
   else if (const auto* j = std::get_if<op::join>(&c->what))
     let_in(c->from, j->resume, seq);
   else if (const auto* s = std::get_if<op::subscribe>(&c->what))
@@ -171,7 +197,8 @@ void room_actor::establish_direct(storage::batch& batch) {
   batch.put(room_, *record_);
   auto [a, b] = room_.peers();
   for (const auto& peer : {a, b}) {
-    members_[peer] = {member_role::member, 1};
+    members_[peer].role = member_role::member;
+    members_[peer].since = 1;
     batch.put(room_, peer, members_[peer]);
   }
   member_count_ = 2;

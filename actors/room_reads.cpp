@@ -7,6 +7,10 @@
 namespace greenroom::room {
 namespace {
 
+std::string until_text(int64_t ms) {
+  return ms == INT64_MAX ? std::string{} : " until " + std::to_string(ms) + " (ms since 1970 UTC)";
+}
+
 using storage::member_role;
 using storage::room_kind;
 
@@ -21,35 +25,32 @@ member_role room_actor::role_of(const user_id& user) const {
   return i == members_.end() ? member_role::none : i->second.role;
 }
 
-std::optional<failure> room_actor::refusal_to_see(const user_id& user) const {
-  bool member = role_of(user) != member_role::none;
-  if (room_.is_direct()) {
-    if (!member)
-      return fail(errc::not_member, "room: nobody else can enter a direct room");
-    return std::nullopt;
-  }
-  if (!present())
-    return fail(errc::not_found, "room: no such room");
-  if (!member && record_->kind != room_kind::public_)
-    return fail(errc::not_member, "room: you are not a member");
-  return std::nullopt;
+/// Whoever is here for the first time: what they can't do, they are told without a look at the disk.
+bool room_actor::is_stranger(const user_id& user) const {
+  return room_.is_direct() ? role_of(user) == member_role::none : !members_.contains(user);
 }
 
-/// Members act; whoever may not is told why.
-std::optional<failure> room_actor::refusal_to_act(const user_id& user) const {
+std::optional<failure> room_actor::refusal(const user_id& user, action what) const {
   if (!present() && !room_.is_direct())
     return fail(errc::not_found, "room: no such room");
-  if (role_of(user) != member_role::none)
-    return std::nullopt;
-  return fail(errc::not_member,
-              room_.is_direct() ? "room: nobody else can enter a direct room" : "room: you are not a member");
-}
-
-std::optional<failure> room_actor::refusal_to_send(const user_id& user) const {
-  if (auto why = refusal_to_act(user))
-    return why;
-  if (present() && record_->kind == room_kind::announce && role_of(user) < member_role::moderator)
-    return fail(errc::forbidden, "room: only owners and moderators send here");
+  const auto role = role_of(user);
+  const auto m = members_.find(user);
+  const auto now = house_.now_ms();
+  if (m != members_.end() && m->second.banned_until > now)
+    return fail(errc::banned, "room: you are banned" + until_text(m->second.banned_until));
+  if (!may(kind(), role, what)) {
+    if (room_.is_direct())
+      return role == member_role::none ? fail(errc::not_member, "room: nobody else can enter a direct room")
+                                       : fail(errc::forbidden, "room: not in a direct room");
+    if (what == action::join)
+      return fail(errc::forbidden, "room: private, an invitation is needed");
+    if (role == member_role::none)
+      return fail(errc::not_member, "room: you are not a member");
+    return fail(errc::forbidden, "room: not as " + std::string(to_string(role)));
+  }
+  const bool speaks = what == action::send || what == action::react;
+  if (speaks && m != members_.end() && m->second.muted_until > now)
+    return fail(errc::muted, "room: you are muted" + until_text(m->second.muted_until));
   return std::nullopt;
 }
 
@@ -95,7 +96,7 @@ void room_actor::refuse_listener(const caller& from, failure why) {
 }
 
 void room_actor::subscribe(const command_ptr& c, const op::subscribe& x) {
-  if (auto why = refusal_to_see(c->from.user)) {
+  if (auto why = refusal(c->from.user, action::see)) {
     refuse_listener(c->from, std::move(*why));
     return;
   }
@@ -114,7 +115,7 @@ void room_actor::subscribe(const command_ptr& c, const op::subscribe& x) {
 }
 
 void room_actor::look(const command_ptr& c, const peek& x) {
-  if (auto why = refusal_to_see(c->from.user))
+  if (auto why = refusal(c->from.user, action::see))
     tell(x.to, stands{c->from.ticket, std::move(*why), nullptr});
   else
     tell(x.to, stands{c->from.ticket, stand(c->from.user, x.resume), nullptr});
@@ -122,7 +123,7 @@ void room_actor::look(const command_ptr& c, const peek& x) {
 
 void room_actor::look(const command_ptr& c, const pull& x) {
   bool refused = !present() || record_->epoch != x.epoch;
-  if (!refused && refusal_to_see(c->from.user)) {
+  if (!refused && refusal(c->from.user, action::see)) {
     // Who has been removed still gets everything up to the event that says so.
     auto m = members_.find(c->from.user);
     refused = m == members_.end() || m->second.since <= x.after;
@@ -148,7 +149,7 @@ void room_actor::look(const command_ptr& c, const pull& x) {
 }
 
 void room_actor::history(const command_ptr& c, const op::history& x) {
-  if (auto why = refusal_to_see(c->from.user)) {
+  if (auto why = refusal(c->from.user, action::see)) {
     c->from.answer(std::move(*why));
     return;
   }
@@ -270,11 +271,11 @@ void room_actor::receive(const page_read& x) {
 }
 
 void room_actor::read(const command_ptr& c, const op::read& x) {
-  if (auto why = refusal_to_see(c->from.user)) {
+  if (auto why = refusal(c->from.user, action::see)) {
     c->from.answer(std::move(*why));
     return;
   }
-  if (role_of(c->from.user) == member_role::none) {
+  if (role_of(c->from.user) == member_role::none) { // who only listens has no position
     c->from.refuse(errc::not_member, "room: you are not a member");
     return;
   }
@@ -301,7 +302,7 @@ void room_actor::look(const command_ptr& c, const watch&) {
 
 void room_actor::typing(const command_ptr& c, const op::typing& x) {
   const auto& user = c->from.user;
-  if (auto why = refusal_to_act(user)) {
+  if (auto why = refusal(user, action::react)) {
     c->from.answer(std::move(*why));
     return;
   }
@@ -320,15 +321,24 @@ void room_actor::typing(const command_ptr& c, const op::typing& x) {
 }
 
 void room_actor::members(const command_ptr& c, const op::members& x) {
-  if (auto why = refusal_to_see(c->from.user)) {
+  if (auto why = refusal(c->from.user, action::see)) {
     c->from.answer(std::move(*why));
     return;
   }
+  if (auto why = x.banned ? refusal(c->from.user, action::moderate) : std::nullopt) {
+    c->from.answer(std::move(*why));
+    return;
+  }
+  const auto now = house_.now_ms();
+  auto listed = [&](const storage::member_record& m) {
+    return x.banned ? m.banned_until > now : m.role != member_role::none;
+  };
   ok::members page;
   auto i = x.after.empty() ? members_.begin() : members_.upper_bound(user_id::trusted(x.after));
   for (; i != members_.end() && page.list.size() < x.limit; ++i)
-    if (i->second.role != member_role::none)
-      page.list.push_back({i->first, i->second.role, false});
+    if (listed(i->second))
+      page.list.push_back({i->first, i->second.role, false, i->second.muted_until > now ? i->second.muted_until : 0,
+                           x.banned ? i->second.banned_until : 0});
   if (i != members_.end() && !page.list.empty())
     page.next = page.list.back().user.str();
   if (audience_->relay) { // behind those who have just come

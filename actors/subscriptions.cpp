@@ -226,8 +226,16 @@ bool connection_actor::hand_over(uint64_t relay, const storage::event& e, const 
   write(bytes, delivery::reliable);
   if (phase_ == phase::over)
     return false;
-  if (e.kind == storage::event_kind::member && e.change == storage::member_change::left && e.user == who_->user) {
+  if (e.kind == storage::event_kind::member && storage::ends_listening(e.change) && e.user == who_->user) {
     drop(*s); // one's own leaving is the last that is heard of a room
+    return false;
+  }
+  if (e.kind == storage::event_kind::room && e.more->settings.kind != storage::room_kind::public_) {
+    // Who is no member may not listen any more; the room knows who is.
+    const position here_on{s->face->epoch, e.seq};
+    const auto room = s->face->room;
+    drop(*s);
+    follow(room, here_on, true);
     return false;
   }
   return true;

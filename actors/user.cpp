@@ -268,22 +268,24 @@ void user_actor::perform(const command_ptr& c, const effect& x) {
     room_count_ -= entry.left ? 0 : 1;
     entry = not_listed(e.epoch);
   }
-  bool joined = e.change == storage::member_change::joined;
-  if (entry.left == joined)
+  const bool joined = e.role != storage::member_role::none;
+  const bool is_news = entry.left == joined; // else another role
+  if (is_news)
     room_count_ += joined ? 1 : -1;
   entry.kind = e.kind;
   entry.role = e.role;
   entry.since = e.seq;
   entry.left = !joined;
-  if (joined && e.kind != storage::room_kind::direct)
+  if (joined && is_news && e.kind != storage::room_kind::direct)
     entry.read = std::max(entry.read, e.seq); // what was said before is not unread
   auto batch = std::make_shared<storage::batch>(user_.shard());
   batch->put(user_, e.room, entry);
   if (!joined)
     batch->erase_activity(user_, e.room);
-  commit(std::move(batch), c, [this, e, joined, applied] {
-    for (const auto& device : connections_)
-      tell(device.to, listed{e.room, {e.epoch, e.seq - 1}, joined, room_count_, device.id});
+  commit(std::move(batch), c, [this, e, joined, is_news, applied] {
+    if (is_news)
+      for (const auto& device : connections_)
+        tell(device.to, listed{e.room, {e.epoch, e.seq - 1}, joined, room_count_, device.id});
     applied();
   });
 }

@@ -43,13 +43,18 @@ frame make_frame(Write write) {
 }
 
 void append(std::string& out, const std::vector<storage::message_fold::reaction>& reactions) {
-  object all(out);
+  out += '{';
   for (const auto& r : reactions) {
-    object o(all.key(r.emoji));
+    if (&r != &reactions.front())
+      out += ',';
+    append_string(out, r.emoji); // a client's word: not a name to be written as it is
+    out += ':';
+    object o(out);
     o.integer("count", r.count);
     if (r.mine)
       o.flag("mine", true);
   }
+  out += '}';
 }
 
 /// `fold`: how the message stands, where that is known and not as it was sent.
@@ -71,6 +76,8 @@ void append(std::string& out, const room_id& room, const storage::event& e,
   if (e.kind == event_kind::reaction) {
     o.text("emoji", e.text);
     o.flag("on", e.on);
+  } else if (e.kind == event_kind::topic || e.kind == event_kind::room) {
+    o.text("title", e.text);
   } else if (const auto& text = edited ? fold->text : e.text; !text.empty() && !revoked) {
     o.text("text", text);
   }
@@ -92,6 +99,15 @@ void append(std::string& out, const room_id& room, const storage::event& e,
     o.text("user", e.user.str());
     o.text("change", to_string(e.change));
     o.text("role", to_string(e.role));
+    if (e.more->until != 0)
+      o.integer("until", e.more->until);
+    if (!e.more->reason.empty())
+      o.text("reason", e.more->reason);
+  }
+  if (e.kind == event_kind::room) {
+    o.text("kind", to_string(e.more->settings.kind));
+    o.integer("history_days", e.more->settings.history_days);
+    o.integer("slow_ms", e.more->settings.slow_ms);
   }
 }
 
@@ -103,6 +119,14 @@ void append_fields(object& o, const ok::room_summary& x) {
   o.text("role", to_string(x.role));
   o.text("kind", to_string(x.kind));
   o.flag("subscribed", x.subscribed);
+}
+
+/// Whether it holds, and until when where that is known.
+void append_sentence(object& o, std::string_view what, std::string_view until, int64_t ms) {
+  if (ms != 0)
+    o.flag(what, true);
+  if (ms != 0 && ms != INT64_MAX)
+    o.integer(until, ms);
 }
 
 void append(std::string& out, const ok::resumption& x) {
@@ -181,6 +205,27 @@ struct ok_writer {
 
   void operator()(const ok::left& x) const { object(out).integer("seq", x.seq); }
 
+  void operator()(const ok::changed& x) const { object(out).integer("seq", x.seq); }
+
+  void operator()(const ok::room& x) const {
+    object o(out);
+    o.text("room", x.room.str());
+    o.text("epoch", x.what.epoch);
+    o.integer("seq", x.seq);
+    o.text("kind", to_string(x.what.kind));
+    o.text("title", x.what.title);
+    o.text("topic", x.what.topic);
+    append_array(o.key("pins"), x.what.pins, [this](uint64_t seq) { out.append(std::to_string(seq)); });
+    o.integer("history_days", x.what.history_days);
+    o.integer("slow_ms", x.what.slow_ms);
+    o.integer("first", x.what.first);
+    o.integer("created", x.what.created);
+    if (!x.what.creator.empty())
+      o.text("creator", x.what.creator.str());
+    o.text("role", to_string(x.role));
+    o.integer("member_count", x.member_count);
+  }
+
   void operator()(const ok::sent& x) const {
     object o(out);
     o.text("room", x.room.str());
@@ -219,6 +264,8 @@ struct ok_writer {
       m.text("user", member.user.str());
       m.text("role", to_string(member.role));
       m.flag("online", member.online);
+      append_sentence(m, "muted", "muted_until", member.muted_until);
+      append_sentence(m, "banned", "banned_until", member.banned_until);
     });
     if (!x.next.empty())
       o.text("next", x.next);

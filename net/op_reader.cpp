@@ -16,6 +16,8 @@ constexpr size_t key_bytes_max = 64;
 constexpr size_t epoch_bytes_max = 64;
 constexpr size_t emoji_bytes_max = 64; // families and flags are sequences of many code points
 constexpr uint32_t history_days_max = 36'500;
+constexpr uint32_t slow_ms_max = 86'400'000;
+constexpr size_t reason_bytes_max = 256;
 
 bool is_control(unsigned char c) noexcept { return c < 0x20 || c == 0x7f; }
 
@@ -151,6 +153,30 @@ public:
     return result;
   }
 
+  /// Of one line, for people.
+  std::string line(std::string_view field, size_t bytes_max) {
+    auto text = string(find(field), field, bytes_max);
+    if (std::any_of(text.begin(), text.end(), is_control))
+      refuse(errc::bad_request, field, "must hold no control characters");
+    return text;
+  }
+
+  std::optional<storage::room_kind> room_kind() {
+    auto given = find("kind");
+    if (!given)
+      return std::nullopt;
+    using enum storage::room_kind;
+    for (auto kind : {public_, private_, announce})
+      if (given.text() == to_string(kind))
+        return kind;
+    refuse(errc::bad_request, "kind", "must be \"public\", \"private\" or \"announce\"");
+    return std::nullopt;
+  }
+
+  uint32_t history_days() {
+    return static_cast<uint32_t>(integer(find("history_days"), "history_days", 0, history_days_max));
+  }
+
   std::string device() {
     auto text = string(find("device"), "device", 4 * device_characters_max);
     if (characters(text) > device_characters_max)
@@ -227,20 +253,9 @@ op::any read_create(field_reader& in) {
   x.room = in.room();
   if (x.room.is_direct())
     in.refuse(errc::bad_request, "room", "a direct room exists without being created");
-  if (auto kind = in.find("kind")) {
-    if (kind.text() == "public")
-      x.kind = storage::room_kind::public_;
-    else if (kind.text() == "private")
-      x.kind = storage::room_kind::private_;
-    else if (kind.text() == "announce")
-      x.kind = storage::room_kind::announce;
-    else
-      in.refuse(errc::bad_request, "kind", "must be \"public\", \"private\" or \"announce\"");
-  }
-  x.title = in.string(in.find("title"), "title", title_bytes_max);
-  if (std::any_of(x.title.begin(), x.title.end(), is_control))
-    in.refuse(errc::bad_request, "title", "must hold no control characters");
-  x.history_days = static_cast<uint32_t>(in.integer(in.find("history_days"), "history_days", 0, history_days_max));
+  x.kind = in.room_kind().value_or(x.kind);
+  x.title = in.line("title", title_bytes_max);
+  x.history_days = in.history_days();
   return x;
 }
 
@@ -319,6 +334,56 @@ op::any read_react(field_reader& in) {
   return x;
 }
 
+template <op::moderate::act What>
+op::any read_moderate(field_reader& in) {
+  using act = op::moderate::act;
+  op::moderate x;
+  x.what = What;
+  x.room = in.room();
+  x.user = in.id<user_id>(in.required("user"), "user");
+  x.reason = in.line("reason", reason_bytes_max);
+  if constexpr (What == act::ban || What == act::mute)
+    x.until = static_cast<int64_t>(in.integer(in.find("until"), "until", 1));
+  if constexpr (What == act::role) {
+    using enum storage::member_role;
+    auto given = in.required("role");
+    for (auto role : {guest, member, moderator, owner})
+      if (given && given.text() == to_string(role))
+        x.role = role;
+    if (x.role == none)
+      in.refuse(errc::bad_request, "role", "must be \"guest\", \"member\", \"moderator\" or \"owner\"");
+  }
+  return x;
+}
+
+op::any read_topic(field_reader& in) {
+  op::topic x;
+  x.room = in.room();
+  in.required("title");
+  x.title = in.line("title", title_bytes_max);
+  return x;
+}
+
+template <bool On>
+op::any read_pin(field_reader& in) {
+  return op::pin{in.room(), in.target(), On};
+}
+
+op::any read_room(field_reader& in) {
+  op::configure x;
+  x.room = in.room();
+  if (in.find("delete"))
+    in.refuse(errc::unsupported, "delete", "not served by this server");
+  if (in.find("title"))
+    x.title = in.line("title", title_bytes_max);
+  x.kind = in.room_kind();
+  if (in.find("history_days"))
+    x.history_days = in.history_days();
+  if (auto slow = in.find("slow_ms"))
+    x.slow_ms = static_cast<uint32_t>(in.integer(slow, "slow_ms", 0, slow_ms_max));
+  return x;
+}
+
 op::any read_history(field_reader& in) {
   op::history x;
   x.room = in.room();
@@ -356,6 +421,7 @@ op::any read_members(field_reader& in) {
   x.room = in.room();
   x.after = in.id<user_id>(in.find("after"), "after").str();
   x.limit = in.page(x.limit, in.bounds.members_page, "limits.members_page");
+  x.banned = in.flag(in.find("banned"), "banned");
   return x;
 }
 
@@ -366,7 +432,7 @@ op::any read_rooms(field_reader& in) {
   return x;
 }
 
-constexpr std::array<std::pair<std::string_view, op::any (*)(field_reader&)>, 17> readers{{
+constexpr std::array<std::pair<std::string_view, op::any (*)(field_reader&)>, 28> readers{{
     {"send", read_send},
     {"react", read_react},
     {"edit", read_edit},
@@ -384,6 +450,17 @@ constexpr std::array<std::pair<std::string_view, op::any (*)(field_reader&)>, 17
     {"create", read_create},
     {"members", read_members},
     {"rooms", read_rooms},
+    {"room", read_room},
+    {"topic", read_topic},
+    {"pin", read_pin<true>},
+    {"unpin", read_pin<false>},
+    {"invite", read_moderate<op::moderate::act::invite>},
+    {"kick", read_moderate<op::moderate::act::kick>},
+    {"ban", read_moderate<op::moderate::act::ban>},
+    {"unban", read_moderate<op::moderate::act::unban>},
+    {"mute", read_moderate<op::moderate::act::mute>},
+    {"unmute", read_moderate<op::moderate::act::unmute>},
+    {"role", read_moderate<op::moderate::act::role>},
 }};
 
 auto find_reader(std::string_view op) noexcept {

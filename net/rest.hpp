@@ -98,6 +98,19 @@ private:
   void edit(const call_ptr& c);
   void revoke(const call_ptr& c);
   void react(const call_ptr& c);
+  void show_room(const call_ptr& c);
+  void configure_room(const call_ptr& c);
+  void set_topic(const call_ptr& c);
+  void pin(const call_ptr& c);
+  void unpin(const call_ptr& c);
+  void invite(const call_ptr& c);
+  void set_role(const call_ptr& c);
+  void kick(const call_ptr& c);
+  void list_bans(const call_ptr& c);
+  void ban(const call_ptr& c);
+  void unban(const call_ptr& c);
+  void mute(const call_ptr& c);
+  void unmute(const call_ptr& c);
 
   const std::vector<std::string> allowed_origins_;
   const std::chrono::seconds token_life_;

@@ -35,6 +35,14 @@ outcome<json::document> with_room(outcome<json::document> fields, const call_ptr
   return fields;
 }
 
+/// Likewise with the user of the path.
+outcome<json::document> with_user(outcome<json::document> fields, const call_ptr& c) {
+  fields = with_room(std::move(fields), c);
+  if (fields)
+    fields->set("user", c->parts.at(1));
+  return fields;
+}
+
 /// Likewise with the message of the path. What is no number stays text, and is refused by whoever reads it.
 outcome<json::document> with_target(outcome<json::document> fields, const call_ptr& c) {
   fields = with_room(std::move(fields), c);
@@ -237,6 +245,41 @@ void rest::list_members(const call_ptr& c) { ask(c, "members", with_room(c->quer
 void rest::join(const call_ptr& c) { ask(c, "join", with_room(c->query({}), c)); }
 
 void rest::leave(const call_ptr& c) { ask(c, "leave", with_room(c->query({}), c)); }
+
+void rest::show_room(const call_ptr& c) { ask(c, "room", with_room(c->query({}), c)); }
+
+void rest::configure_room(const call_ptr& c) { ask(c, "room", with_room(c->body(presence::required), c)); }
+
+void rest::set_topic(const call_ptr& c) { ask(c, "topic", with_room(c->body(presence::required), c)); }
+
+void rest::pin(const call_ptr& c) { ask(c, "pin", with_target(c->query({}), c)); }
+
+void rest::unpin(const call_ptr& c) { ask(c, "unpin", with_target(c->query({}), c)); }
+
+// -- members ----------------------------------------------------------------------------------------------------------
+
+void rest::invite(const call_ptr& c) { ask(c, "invite", with_user(c->body(presence::optional), c)); }
+
+void rest::set_role(const call_ptr& c) { ask(c, "role", with_user(c->body(presence::required), c)); }
+
+void rest::kick(const call_ptr& c) { ask(c, "kick", with_user(c->query({{"reason"}}), c)); }
+
+void rest::list_bans(const call_ptr& c) {
+  auto fields = with_room(c->query({{"after"}, {"limit", true}}), c);
+  if (fields)
+    fields->set_flag("banned", true);
+  ask(c, "members", fields);
+}
+
+void rest::ban(const call_ptr& c) { ask(c, "ban", with_user(c->body(presence::optional), c)); }
+
+void rest::unban(const call_ptr& c) { ask(c, "unban", with_user(c->query({{"reason"}}), c)); }
+
+void rest::mute(const call_ptr& c) { ask(c, "mute", with_user(c->body(presence::optional), c)); }
+
+void rest::unmute(const call_ptr& c) { ask(c, "unmute", with_user(c->query({{"reason"}}), c)); }
+
+// -- messages ---------------------------------------------------------------------------------------------------------
 
 void rest::send(const call_ptr& c) { ask_keyed(c, "send", with_room(c->body(presence::required), c), 201); }
 

@@ -105,6 +105,8 @@ std::string encode(const event& x) {
     put_text(out, x.user.str());
     put_enum(out, x.change);
     put_enum(out, x.role);
+    put_text(out, x.more->reason);
+    put_time(out, x.more->until);
     break;
   case event_kind::topic:
     put_text(out, x.text);
@@ -112,6 +114,12 @@ std::string encode(const event& x) {
   case event_kind::pinned:
   case event_kind::unpinned:
     put_varint(out, x.target);
+    break;
+  case event_kind::room:
+    put_text(out, x.text);
+    put_enum(out, x.more->settings.kind);
+    put_varint(out, x.more->settings.history_days);
+    put_varint(out, x.more->settings.slow_ms);
     break;
   }
   return out;
@@ -121,7 +129,7 @@ template <>
 outcome<event> decode<event>(std::string_view bytes) {
   record_reader in(bytes, "event", event_version);
   event x;
-  x.kind = in.one_of(event_kind::message, event_kind::unpinned);
+  x.kind = in.one_of(event_kind::message, event_kind::room);
   x.seq = in.varint();
   x.ts = in.time();
   x.from = in.user_or_none();
@@ -153,6 +161,10 @@ outcome<event> decode<event>(std::string_view bytes) {
     x.user = in.user_or_none();
     x.change = in.change();
     x.role = in.role();
+    if (auto reason = in.string(); !reason.empty())
+      x.more.edit().reason = std::move(reason);
+    if (auto until = in.time(); until != 0)
+      x.more.edit().until = until;
     break;
   case event_kind::topic:
     x.text = in.string();
@@ -160,6 +172,12 @@ outcome<event> decode<event>(std::string_view bytes) {
   case event_kind::pinned:
   case event_kind::unpinned:
     x.target = in.varint();
+    break;
+  case event_kind::room:
+    x.text = in.string();
+    x.more.edit().settings.kind = in.kind();
+    x.more.edit().settings.history_days = in.varint32();
+    x.more.edit().settings.slow_ms = in.varint32();
     break;
   }
   return in.finish(std::move(x));
@@ -199,6 +217,8 @@ std::string_view to_string(event_kind x) noexcept {
     return "pinned";
   case event_kind::unpinned:
     return "unpinned";
+  case event_kind::room:
+    return "room";
   }
   return "unknown";
 }
@@ -211,6 +231,20 @@ std::string_view to_string(member_change x) noexcept {
     return "joined";
   case member_change::left:
     return "left";
+  case member_change::invited:
+    return "invited";
+  case member_change::kicked:
+    return "kicked";
+  case member_change::banned:
+    return "banned";
+  case member_change::unbanned:
+    return "unbanned";
+  case member_change::muted:
+    return "muted";
+  case member_change::unmuted:
+    return "unmuted";
+  case member_change::role:
+    return "role";
   }
   return "unknown";
 }

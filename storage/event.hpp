@@ -11,6 +11,7 @@
 
 namespace greenroom::storage {
 
+enum class room_kind : uint8_t { public_ = 1, private_ = 2, announce = 3, direct = 4 };
 enum class member_role : uint8_t { none = 0, guest = 1, member = 2, moderator = 3, owner = 4 };
 enum class event_kind : uint8_t {
   message = 1,
@@ -21,19 +22,46 @@ enum class event_kind : uint8_t {
   topic = 6,
   pinned = 7,
   unpinned = 8,
+  room = 9, // its settings were changed
 };
-enum class member_change : uint8_t { none = 0, joined = 1, left = 2 };
+enum class member_change : uint8_t {
+  none = 0,
+  joined = 1,
+  left = 2,
+  invited = 3,
+  kicked = 4,
+  banned = 5,
+  unbanned = 6,
+  muted = 7,
+  unmuted = 8,
+  role = 9, // got another role
+};
+/// Whether somebody who listened hears nothing more afterwards.
+constexpr bool ends_listening(member_change x) noexcept {
+  return x == member_change::left || x == member_change::kicked || x == member_change::banned;
+}
 
 /// The protocol's words: none, guest, ...; message, edited, ...; joined, left.
 std::string_view to_string(member_role) noexcept;
 std::string_view to_string(event_kind) noexcept;
 std::string_view to_string(member_change) noexcept;
 
-/// What few messages have.
+/// What a room event says: all of it as it is from then on.
+struct room_settings {
+  room_kind kind = room_kind::public_;
+  uint32_t history_days = 0;
+  uint32_t slow_ms = 0;
+  friend bool operator==(const room_settings&, const room_settings&) = default;
+};
+
+/// What few events have.
 struct event_extras {
   std::string data;      // a JSON object as compact text, or empty
   uint64_t reply_to = 0; // seq of another message; 0: of none
   std::vector<std::string> attachments;
+  std::string reason;     // member: why, in the words of who did it
+  int64_t until = 0;      // member: when a ban or mute ends, ms since 1970 UTC; 0: never
+  room_settings settings; // room; its title is the text
   friend bool operator==(const event_extras&, const event_extras&) = default;
 };
 
@@ -51,8 +79,8 @@ struct event {
   user_id from;
   user_id user;            // member: whom it is about
   std::string key;         // message, edited, revoked, reaction: the client's idempotency key
-  std::string text;        // message, edited: UTF-8; reaction: the emoji; topic: the topic
-  rare<event_extras> more; // message
+  std::string text;        // message, edited: UTF-8; reaction: the emoji; topic: the topic; room: the title
+  rare<event_extras> more; // message; member: reason and until; room: settings
 
   friend bool operator==(const event&, const event&) = default;
 };

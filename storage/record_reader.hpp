@@ -51,7 +51,7 @@ public:
 
   room_kind kind() noexcept { return one_of(room_kind::public_, room_kind::direct); }
   member_role role() noexcept { return one_of(member_role::none, member_role::owner); }
-  member_change change() noexcept { return one_of(member_change::none, member_change::left); }
+  member_change change() noexcept { return one_of(member_change::none, member_change::role); }
   int64_t time() noexcept { return static_cast<int64_t>(varint()); }
   std::string string() { return std::string(text()); }
   /// A count of things that take a byte each at least: one beyond that is a lie, and must not reserve memory.

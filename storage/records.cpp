@@ -5,6 +5,12 @@
 #include <sodium.h>
 
 namespace greenroom::storage {
+namespace {
+
+/// Of rooms and members, which have had fields added.
+constexpr uint8_t changed_version = 2;
+
+} // namespace
 
 std::string_view to_string(room_kind x) noexcept {
   switch (x) {
@@ -37,7 +43,7 @@ key_hash hash_of(const user_id& user, std::string_view key) {
 
 // -- room -------------------------------------------------------------------------------------------------------------
 std::string encode(const room_record& x) {
-  auto out = start_record(64 + x.title.size());
+  auto out = start_record(64 + x.title.size() + x.topic.size(), changed_version);
   put_text(out, x.epoch);
   put_enum(out, x.kind);
   put_text(out, x.title);
@@ -45,12 +51,17 @@ std::string encode(const room_record& x) {
   put_time(out, x.created);
   put_varint(out, x.history_days);
   put_varint(out, x.first);
+  put_text(out, x.topic);
+  put_varint(out, x.slow_ms);
+  put_varint(out, x.pins.size());
+  for (auto seq : x.pins)
+    put_varint(out, seq);
   return out;
 }
 
 template <>
 outcome<room_record> decode<room_record>(std::string_view bytes) {
-  record_reader in(bytes, "room");
+  record_reader in(bytes, "room", changed_version);
   room_record x;
   x.epoch = in.string();
   x.kind = in.kind();
@@ -59,23 +70,37 @@ outcome<room_record> decode<room_record>(std::string_view bytes) {
   x.created = in.time();
   x.history_days = in.varint32();
   x.first = in.varint();
+  if (in.version() > 1) {
+    x.topic = in.string();
+    x.slow_ms = in.varint32();
+    for (auto n = in.count(); in.good() && n > 0; --n)
+      x.pins.push_back(in.varint());
+  }
   return in.finish(std::move(x));
 }
 
 // -- member -----------------------------------------------------------------------------------------------------------
 std::string encode(const member_record& x) {
-  auto out = start_record(12);
+  auto out = start_record(32, changed_version);
   put_enum(out, x.role);
   put_varint(out, x.since);
+  put_varint(out, x.changed);
+  put_time(out, x.banned_until);
+  put_time(out, x.muted_until);
   return out;
 }
 
 template <>
 outcome<member_record> decode<member_record>(std::string_view bytes) {
-  record_reader in(bytes, "member");
+  record_reader in(bytes, "member", changed_version);
   member_record x;
   x.role = in.role();
   x.since = in.varint();
+  if (in.version() > 1) {
+    x.changed = in.varint();
+    x.banned_until = in.time();
+    x.muted_until = in.time();
+  }
   return in.finish(std::move(x));
 }
 

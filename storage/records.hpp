@@ -14,14 +14,14 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace greenroom::storage {
 
-enum class room_kind : uint8_t { public_ = 1, private_ = 2, announce = 3, direct = 4 };
 /// The protocol's words: public, private, announce, direct.
 std::string_view to_string(room_kind) noexcept;
 
-/// A room as it was created; what changes with every event is not here but follows from the log.
+/// A room's settings; what changes with every event is not here but follows from the log.
 struct room_record {
   std::string epoch; // opaque, drawn when the room is created (again)
   room_kind kind = room_kind::public_;
@@ -30,12 +30,18 @@ struct room_record {
   int64_t created = 0;       // ms since 1970 UTC
   uint32_t history_days = 0; // 0: for ever
   uint64_t first = 1;        // lowest seq that is kept
+  std::string topic;
+  uint32_t slow_ms = 0;       // a member sends once in this time; 0: as often as limits allow
+  std::vector<uint64_t> pins; // seqs of messages, the one pinned last at the end
   friend bool operator==(const room_record&, const room_record&) = default;
 };
 
 struct member_record {
-  member_role role = member_role::none; // none: was a member once
-  uint64_t since = 0;                   // seq of the member event that said so
+  member_role role = member_role::none; // none: was a member once, or is banned
+  uint64_t since = 0;                   // seq of the member event since which it is in the room, or is not
+  uint64_t changed = 0;                 // seq of the last member event about it; 0: `since`
+  int64_t banned_until = 0;             // ms since 1970 UTC; INT64_MAX: for ever; 0: not banned
+  int64_t muted_until = 0;              // likewise
   friend bool operator==(const member_record&, const member_record&) = default;
 };
 

@@ -25,6 +25,12 @@ std::string describe(const storage::event& e) {
     return where + e.from.str() + " revokes" + of;
   case storage::event_kind::reaction:
     return where + e.from.str() + (e.on ? " +" : " -") + e.text + of;
+  case storage::event_kind::topic:
+  case storage::event_kind::room:
+    return where + e.from.str() + " calls it " + e.text;
+  case storage::event_kind::pinned:
+  case storage::event_kind::unpinned:
+    return where + e.from.str() + " " + std::string(to_string(e.kind)) + of;
   default:
     return where + e.from.str() + (e.revoked ? " (revoked)" : ": " + e.text);
   }
@@ -92,6 +98,8 @@ frame readable::answer(std::optional<int64_t> re, const greenroom::answer& what)
                    std::to_string(x.member_count) + (x.recovered ? *x.recovered ? " recovered" : " lost" : "");
           },
           [](const ok::left& x) { return "left #" + std::to_string(x.seq); },
+          [](const ok::changed& x) { return "changed #" + std::to_string(x.seq); },
+          [](const ok::room& x) { return "room " + x.what.title + " #" + std::to_string(x.seq); },
           [](const ok::sent& x) {
             return "sent " + x.room.str() + "#" + std::to_string(x.seq) + (x.duplicate ? " duplicate" : "");
           },
@@ -109,7 +117,8 @@ frame readable::answer(std::optional<int64_t> re, const greenroom::answer& what)
           [](const ok::members& x) {
             std::string s = "members";
             for (const auto& m : x.list)
-              s += " " + m.user.str() + (m.online ? "*" : "");
+              s += " " + m.user.str() + (m.online ? "*" : "") + (m.muted_until ? " muted" : "") +
+                   (m.banned_until ? " banned" : "");
             return s + (x.next.empty() ? "" : " next=" + x.next);
           },
           [](const ok::rooms& x) {

@@ -130,7 +130,9 @@ TEST_CASE("golden events", "[codec]") {
   auto e = message();
   CHECK(payload(encode.event(room("general"), e)) ==
         R"({"ev":"message","room":"general","seq":58,"ts":1764000001456,"from":"bob","key":"b-17","text":"hi"})");
-  e.more.edit() = {R"({"a":[1]})", 4, {"a1", "a2"}};
+  e.more.edit().data = R"({"a":[1]})";
+  e.more.edit().reply_to = 4;
+  e.more.edit().attachments = {"a1", "a2"};
   CHECK(payload(encode.event(room("general"), e)) ==
         R"({"ev":"message","room":"general","seq":58,"ts":1764000001456,"from":"bob","key":"b-17","text":"hi",)"
         R"("data":{"a":[1]},"reply_to":4,"attachments":["a1","a2"]})");
@@ -250,6 +252,8 @@ TEST_CASE("golden events that change a message, and messages as they stand", "[c
       head +
           R"(,"text":"ho","data":{},"edited":60,"edited_ts":2,"reactions":{"+1":{"count":2,"mine":true},"x":{"count":1}})" +
           tail);
+  CHECK(stands({58, 0, 0, "", false, {{"\":{}}\\", 1, false}}}) ==
+        head + R"(,"text":"hi","data":{},"reactions":{"\":{}}\\":{"count":1}})" + tail);
   CHECK(stands({58, 0, 0, "", true, {}}) == head + R"(,"revoked":true)" + tail);
   CHECK(stands({59, 60, 2, "another's", false, {}}) == head + R"(,"text":"hi","data":{})" + tail);
 }

@@ -11,7 +11,7 @@ from collections import deque
 from .waiting import LIMIT_S
 from .websocket import Closed, WebSocket
 
-DURABLE = {"message", "edited", "revoked", "reaction", "member", "topic", "pinned", "unpinned"}
+DURABLE = {"message", "edited", "revoked", "reaction", "member", "topic", "pinned", "unpinned", "room"}
 
 
 class RequestError(Exception):
@@ -200,7 +200,7 @@ class Client:
             assert e["seq"] == at["seq"] + 1, f"{self.name}: after seq {at['seq']} came {e}"
         if at:
             at["seq"] = e["seq"]
-        if e["ev"] == "member" and e["change"] == "left" and e["user"] == self.user:
+        if e["ev"] == "member" and e["change"] in ("left", "kicked", "banned") and e["user"] == self.user:
             self.positions.pop(e["room"], None)  # the last that is heard of it
 
 

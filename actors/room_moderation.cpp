@@ -1,0 +1,112 @@
+// What is done to somebody in a room by somebody else: invite, kick, ban, mute and their opposites, and roles. None of
+// it carries a key: repeated, it is told by how the other one stands, and gets the answer that it got.
+#include "actors/house.hpp"
+#include "actors/room.hpp"
+
+#include <algorithm>
+
+namespace greenroom::room {
+namespace {
+
+using act = op::moderate::act;
+using storage::member_change;
+using storage::member_role;
+
+action needed(act what) {
+  return what == act::invite ? action::invite : what == act::role ? action::appoint : action::moderate;
+}
+
+} // namespace
+
+void room_actor::moderate(const command_ptr& c, const op::moderate& x) {
+  if (auto why = refusal(c->from.user, needed(x.what))) {
+    c->from.answer(std::move(*why));
+    return;
+  }
+  const auto i = members_.find(x.user);
+  const bool known = i != members_.end();
+  auto seat = known ? i->second : storage::member_record{};
+  const bool in_it = seat.role != member_role::none;
+  const auto now = house_.now_ms();
+  const bool banned = seat.banned_until > now;
+  const auto until = x.until != 0 ? x.until : INT64_MAX;
+  auto refuse_it = [&](errc code, const char* why) { c->from.refuse(code, why); };
+  auto as_it_is = [&] { repeat(c, seat.changed != 0 ? seat.changed : seat.since); };
+
+  if (needed(x.what) == action::moderate) {
+    if (x.user == c->from.user)
+      return refuse_it(errc::bad_request, "user: yourself");
+    if (seat.role >= role_of(c->from.user))
+      return refuse_it(errc::forbidden, "user: has no lower role than you");
+  }
+  if (x.until != 0 && x.until <= now)
+    return refuse_it(errc::bad_request, "until: has passed");
+  if (!in_it &&
+      (x.what == act::mute || x.what == act::unmute || x.what == act::role || (x.what == act::kick && !known)))
+    return refuse_it(errc::not_found, "user: not a member");
+
+  switch (x.what) {
+  case act::invite: {
+    if (in_it)
+      return as_it_is();
+    if (banned)
+      return refuse_it(errc::conflict, "user: banned; unban comes first");
+    if (auto bound = house_.limits_now()->members_per_room; member_count_ >= bound)
+      return c->from.refuse(errc::too_large, "limits.members_per_room: " + std::to_string(bound));
+    seat.role = member_role::member;
+    return change_member(c, x.user, member_change::invited, seat, {x.reason, 0});
+  }
+  case act::kick:
+    if (!in_it)
+      return as_it_is();
+    seat.role = member_role::none;
+    return change_member(c, x.user, member_change::kicked, seat, {x.reason, 0});
+  case act::ban:
+    if (banned && seat.banned_until == until)
+      return as_it_is();
+    seat.role = member_role::none;
+    seat.banned_until = until;
+    return change_member(c, x.user, member_change::banned, seat, {x.reason, x.until});
+  case act::unban:
+    if (!banned)
+      return known ? as_it_is() : refuse_it(errc::not_found, "user: not banned");
+    seat.banned_until = 0;
+    return change_member(c, x.user, member_change::unbanned, seat, {x.reason, 0});
+  case act::mute:
+    if (seat.muted_until > now && seat.muted_until == until)
+      return as_it_is();
+    seat.muted_until = until;
+    return change_member(c, x.user, member_change::muted, seat, {x.reason, x.until});
+  case act::unmute:
+    if (seat.muted_until <= now)
+      return as_it_is();
+    seat.muted_until = 0;
+    return change_member(c, x.user, member_change::unmuted, seat, {x.reason, 0});
+  case act::role: {
+    if (seat.role == x.role)
+      return as_it_is();
+    auto owners = std::count_if(members_.begin(), members_.end(),
+                                [](const auto& m) { return m.second.role == member_role::owner; });
+    if (seat.role == member_role::owner && owners == 1)
+      return refuse_it(errc::conflict, "role: the room would have no owner");
+    seat.role = x.role;
+    return change_member(c, x.user, member_change::role, seat, {x.reason, 0});
+  }
+  }
+}
+
+/// Slow mode holds for members; those who moderate are not slowed down.
+std::optional<failure> room_actor::too_soon(const user_id& user) const {
+  if (!record_ || record_->slow_ms == 0 || role_of(user) >= member_role::moderator)
+    return std::nullopt;
+  auto i = spoke_.find(user);
+  if (i == spoke_.end())
+    return std::nullopt;
+  const auto left = i->second + record_->slow_ms - house_.steady_ms();
+  if (left <= 0)
+    return std::nullopt;
+  return failure{errc::rate_limited, "room: one message in " + std::to_string(record_->slow_ms) + " ms (slow_ms)",
+                 static_cast<uint32_t>(left)};
+}
+
+} // namespace greenroom::room

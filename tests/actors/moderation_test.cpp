@@ -1,0 +1,158 @@
+// What is done to members and to the room by those who may: what is answered, who hears it, what holds afterwards.
+#include "tests/actors/scene.hpp"
+
+#include <algorithm>
+
+using namespace greenroom;
+using greenroom::testing::fault;
+using greenroom::testing::person;
+using greenroom::testing::scene;
+using act = op::moderate::act;
+using lines = std::vector<std::string>;
+using storage::member_role;
+using storage::room_kind;
+
+namespace {
+
+op::moderate doing(const scene& s, act what, const char* whom, int64_t until = 0,
+                   member_role role = member_role::none) {
+  return {s.room("lobby"), what, user_id::trusted(whom), until, role, {}};
+}
+
+/// ada made the lobby, bob joined it.
+struct lobby : scene {
+  lobby() : ada(enter("ada")), bob(enter("bob", 1)) {
+    ada.hello().create("lobby");
+    bob.hello().join("lobby");
+    ada.heard(), bob.heard();
+  }
+  person ada, bob;
+};
+
+} // namespace
+
+TEST_CASE("who is kicked gets that last, and is on nobody's list any more", "[moderation]") {
+  lobby s;
+  auto phone = s.enter("bob");
+  phone.hello();
+  phone.heard();
+  s.ada.ask(10, doing(s, act::kick, "bob")).say("lobby", "gone?");
+  CHECK(s.bob.heard() == lines{"lobby#3 bob kicked"});
+  CHECK(phone.heard() == lines{"lobby#3 bob kicked"});
+  CHECK(s.ada.heard() == lines{"10 changed #3", "lobby#3 bob kicked", "11 sent lobby#4", "lobby#4 ada: gone?"});
+  s.bob.ask(20, op::rooms{});
+  CHECK(s.bob.heard() == lines{"20 rooms"});
+  s.ada.ask(12, doing(s, act::kick, "bob")).ask(13, doing(s, act::kick, "eve"));
+  CHECK(s.ada.heard() == lines{"12 changed #3", "13 not_found"});
+  s.bob.join("lobby");
+  CHECK(s.bob.heard().front().starts_with("21 joined #5"));
+}
+
+TEST_CASE("a ban holds on resume, after a restart, and until its time", "[moderation]") {
+  lobby s;
+  auto epoch = s.epoch_of("lobby");
+  s.ada.ask(10, doing(s, act::ban, "bob", s.clock + 60'000)).ask(11, doing(s, act::ban, "eve"));
+  s.bob.hang_up();
+  s.ada.hang_up();
+  s.restart();
+  auto bob = s.enter("bob"), eve = s.enter("eve");
+  op::hello hello;
+  hello.resume = {{s.room("lobby"), position{epoch, 2}}};
+  bob.hello({}, hello);
+  CHECK(bob.heard() == lines{"1 hello bob lobby=banned"});
+  bob.join("lobby").say("lobby", "hi").ask(9, op::history{s.room("lobby")});
+  CHECK(bob.heard() == lines{"2 banned", "3 banned", "9 banned"});
+  eve.hello().join("lobby");
+  s.pass(std::chrono::seconds(61));
+  bob.join("lobby");
+  eve.join("lobby");
+  CHECK(bob.heard().front().starts_with("10 joined"));
+  CHECK(eve.heard().back() == "3 banned");
+}
+
+TEST_CASE("what was sent before a ban is answered again under its key", "[moderation]") {
+  lobby s;
+  s.bob.say("lobby", "hi", "k");
+  s.ada.ask(10, doing(s, act::ban, "bob"));
+  s.bob.heard();
+  s.bob.say("lobby", "hi", "k").say("lobby", "ho", "k2");
+  CHECK(s.bob.heard() == lines{"4 sent lobby#3 duplicate", "5 banned"});
+}
+
+TEST_CASE("what could not be stored was done to nobody", "[moderation]") {
+  lobby s;
+  s.disk.fail_at(1, fault::no_space);
+  s.ada.ask(10, doing(s, act::kick, "bob"));
+  CHECK(s.ada.heard() == lines{"10 unavailable"});
+  s.disk.heal();
+  s.pass(std::chrono::seconds(2));
+  s.bob.say("lobby", "still here");
+  CHECK(s.bob.heard() == lines{"3 sent lobby#3", "lobby#3 bob: still here"});
+}
+
+TEST_CASE("a new role takes effect with its answer, and nobody is told of a new room", "[moderation]") {
+  lobby s;
+  s.bob.ask(10, op::unsubscribe{s.room("lobby")});
+  s.ada.ask(10, doing(s, act::role, "bob", 0, member_role::moderator));
+  CHECK(s.ada.heard() == lines{"10 changed #3", "lobby#3 bob role"});
+  s.ada.say("lobby", "hear?");
+  CHECK(s.bob.heard() == lines{"10 ok"}); // it did not want to listen, and a role does not change that
+  s.bob.ask(11, doing(s, act::invite, "eve"));
+  CHECK(s.bob.heard() == lines{"11 changed #5"});
+  s.ada.ask(12, doing(s, act::role, "ada", 0, member_role::guest));
+  CHECK(s.ada.heard().back() == "12 conflict");
+}
+
+TEST_CASE("a mute is left with by nobody", "[moderation]") {
+  lobby s;
+  s.ada.ask(10, doing(s, act::mute, "bob"));
+  s.bob.ask(10, op::leave{s.room("lobby")}).join("lobby").say("lobby", "ha");
+  CHECK(s.bob.heard().back() == "12 muted");
+  s.ada.ask(11, doing(s, act::unmute, "bob"));
+  s.bob.heard();
+  s.bob.say("lobby", "thanks");
+  CHECK(s.bob.heard().front() == "13 sent lobby#7");
+}
+
+TEST_CASE("commands of one connection take effect in their order, whatever they are", "[moderation]") {
+  lobby s;
+  s.ada.ask_later(10, doing(s, act::mute, "bob")).ask_later(11, doing(s, act::unmute, "bob"));
+  s.ada.ask_later(12, op::topic{s.room("lobby"), "cats"}).ask_later(13, op::topic{s.room("lobby"), "cats"});
+  s.ada.ask_later(14, doing(s, act::kick, "bob")).ask_later(15, doing(s, act::kick, "bob"));
+  s.ada.ask_later(16, op::configure{s.room("lobby"), {}, {}, {}, {}});
+  s.run();
+  auto heard = s.ada.heard();
+  lines answers;
+  for (const auto& line : heard)
+    if (!line.starts_with("lobby"))
+      answers.push_back(line);
+  std::sort(answers.begin(), answers.end());
+  CHECK(answers == lines{"10 changed #3", "11 changed #4", "12 changed #5", "13 changed #6", "14 changed #6",
+                         "15 changed #6", "16 room  #6"});
+}
+
+TEST_CASE("pins are of messages that are there, and bounded", "[moderation]") {
+  lobby s;
+  s.ada.say("lobby", "one").say("lobby", "two");
+  s.ada.heard(), s.bob.heard();
+  auto pin = [&](uint64_t target, bool on = true) { return op::pin{s.room("lobby"), target, on}; };
+  s.ada.ask(10, pin(3)).ask(11, pin(3)).ask(12, pin(1)).ask(13, pin(9)).ask(14, pin(4, false));
+  CHECK(s.ada.heard() == lines{"10 changed #5", "lobby#5 ada pinned #3", "11 changed #5", "12 bad_request",
+                               "13 not_found", "14 changed #5"});
+  s.bob.ask(10, pin(4));
+  CHECK(s.bob.heard().back() == "10 forbidden");
+  s.ada.ask(15, op::revoke{s.room("lobby"), 3, "v"}).ask(16, pin(3));
+  CHECK(s.ada.heard().back() == "16 not_found");
+}
+
+TEST_CASE("who only listened hears no room that is not public any more; members go on without a gap", "[moderation]") {
+  lobby s;
+  auto eve = s.enter("eve");
+  eve.hello().ask(2, op::subscribe{s.room("lobby"), {}});
+  eve.heard();
+  s.ada.ask_later(10, op::configure{s.room("lobby"), {}, room_kind::private_, {}, {}});
+  s.ada.say_later("lobby", "among us");
+  s.run();
+  CHECK(eve.heard() == lines{"lobby#3 ada calls it "});
+  CHECK(s.bob.heard() == lines{"lobby#3 ada calls it ", "lobby#4 ada: among us"});
+}
