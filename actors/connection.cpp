@@ -11,6 +11,7 @@ constexpr uint64_t care_ms = 1'000;
 constexpr uint8_t pull_waits = 10;     // in care_ms
 constexpr int64_t warning_ms = 60'000; // `expiring` comes that long before the token ends
 constexpr int64_t flood_window_ms = 10'000;
+constexpr size_t once_characters = 16;
 
 class actor_client : public client {
 public:
@@ -248,8 +249,10 @@ void connection_actor::take_off(const client_request& r) {
 template <class Operation>
 void connection_actor::ask_room(const client_request& r, const room_id& room, Operation what) {
   take_off(r);
-  auto c = std::make_shared<const room::command>(
+  auto c = std::make_shared<room::command>(
       room::command{room, as_caller(r.id ? static_cast<uint64_t>(*r.id) : 0), std::move(what)});
+  if (room::changes_room(*c))
+    c->once = house_.random_text(once_characters);
   tell(house_.shard_of(room), room::ask{std::move(c)});
 }
 

@@ -102,11 +102,13 @@ private:
     bool cancelled = false;                      // unsubscribed meanwhile
     bool joins = false;                          // the user's rooms become one more
     std::optional<position> from = std::nullopt; // where our own begin, to be tried again
+    bool goes_on = false;                        // as op::subscribe says
   };
   /// A room that could not be listened to when it should have been; tried again until it can.
   struct missed {
     room_id room;
     std::optional<position> from;
+    bool goes_on = false;
   };
   /// A room that hello asks about.
   struct visit {
@@ -175,15 +177,15 @@ private:
   subscription* find(const room_id& room);
   void drop(subscription& s);
   bool hand_over(uint64_t relay, const storage::event& e, const frame& bytes);
-  void follow(const room_id& room, std::optional<position> from, bool named);
-  void subscribe(const room_id& room, std::optional<position> from, uint64_t ticket);
+  void follow(const room_id& room, std::optional<position> from, bool named, bool goes_on = false);
+  void subscribe(const room_id& room, std::optional<position> from, uint64_t ticket, bool goes_on = false);
   std::optional<approach> arrive(uint64_t ticket);
   void pull(subscription& s);
   bool outbox_is_high() const;
   void stick(subscription& s);
   void mark_named(const room_id& room);
   void forget_unwanted(const room_id& room);
-  void miss(const room_id& room, std::optional<position> from);
+  void miss(const room_id& room, std::optional<position> from, bool goes_on = false);
   void follow_missed();
   void listen_late(const stands& x);
 

@@ -13,7 +13,8 @@ enum class action : uint8_t {
   see,       // listen, read history, list members
   join,      // without an invitation
   send,      // and edit one's own messages
-  react,     // and show that one types, and how far one has read
+  react,     // and show that one types
+  take_back, // one's own messages
   revoke,    // others' messages
   invite,    //
   moderate,  // kick, ban, mute those of a lower role, and undo it
@@ -24,22 +25,24 @@ enum class action : uint8_t {
 
 namespace detail {
 
-using storage::member_role;
+using enum storage::member_role;
+inline constexpr auto anybody = none;
 /// No role is enough.
-inline constexpr auto nobody = static_cast<member_role>(0xff);
+inline constexpr auto nobody = static_cast<storage::member_role>(0xff);
 
 /// The least role, by action and kind of room: public, private, announce, direct. In a direct room both are members.
-inline constexpr std::array<std::array<member_role, 4>, 10> least_role{{
-    {member_role::none, member_role::guest, member_role::guest, member_role::member},              // see
-    {member_role::none, nobody, member_role::none, member_role::member},                           // join
-    {member_role::member, member_role::member, member_role::moderator, member_role::member},       // send
-    {member_role::guest, member_role::guest, member_role::guest, member_role::member},             // react
-    {member_role::moderator, member_role::moderator, member_role::moderator, nobody},              // revoke
-    {member_role::member, member_role::moderator, member_role::moderator, nobody},                 // invite
-    {member_role::moderator, member_role::moderator, member_role::moderator, nobody},              // moderate
-    {member_role::owner, member_role::owner, member_role::owner, nobody},                          // appoint
-    {member_role::moderator, member_role::moderator, member_role::moderator, member_role::member}, // pin
-    {member_role::owner, member_role::owner, member_role::owner, nobody},                          // configure
+inline constexpr std::array<std::array<storage::member_role, 4>, 11> least_role{{
+    {anybody, guest, guest, member},           // see
+    {anybody, nobody, anybody, member},        // join
+    {member, member, moderator, member},       // send
+    {guest, guest, guest, member},             // react
+    {guest, guest, guest, member},             // take_back
+    {moderator, moderator, moderator, nobody}, // revoke
+    {member, moderator, moderator, nobody},    // invite
+    {moderator, moderator, moderator, nobody}, // moderate
+    {owner, owner, owner, nobody},             // appoint
+    {moderator, moderator, moderator, member}, // pin
+    {owner, owner, owner, nobody},             // configure
 }};
 
 } // namespace detail

@@ -6,6 +6,7 @@ namespace greenroom::requester {
 namespace {
 
 constexpr uint64_t sweep_ms = 1'000;
+constexpr size_t once_characters = 16;
 constexpr size_t guest_characters = 16; // 80 bits: two guests never meet
 
 bool is_one_more_room(const std::variant<op::any, account::any>& what) {
@@ -62,7 +63,9 @@ void requester_actor::go(uint64_t ticket, open_call& c) {
 void requester_actor::go(uint64_t ticket, open_call& c, const op::any& what) {
   const auto& who = c.what->who.user;
   auto ask_room = [&](const room_id& room, auto x) {
-    auto command = std::make_shared<const room::command>(room::command{room, as_caller(ticket, who), std::move(x)});
+    auto command = std::make_shared<room::command>(room::command{room, as_caller(ticket, who), std::move(x)});
+    if (room::changes_room(*command))
+      command->once = house_.random_text(once_characters);
     tell(house_.shard_of(room), room::ask{std::move(command)});
   };
   std::visit(overloaded{

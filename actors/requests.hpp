@@ -72,6 +72,8 @@ struct leave {
 struct subscribe {
   room_id room;
   std::optional<position> resume;
+  bool goes_on =
+      false; // not from a client: after an event that ends it for some, a connection asks whether it may go on
 };
 struct unsubscribe {
   room_id room;

@@ -1,6 +1,7 @@
 #include "actors/room.hpp"
 
 #include "actors/house.hpp"
+#include "actors/permissions.hpp"
 
 #include <algorithm>
 
@@ -16,12 +17,6 @@ using storage::room_kind;
 bool waits_for_list(const command& c) {
   return std::holds_alternative<op::create>(c.what) || std::holds_alternative<op::join>(c.what) ||
          std::holds_alternative<op::leave>(c.what);
-}
-
-bool changes_room(const command& c) {
-  const auto* settings = std::get_if<op::configure>(&c.what);
-  return (settings != nullptr && settings->changes()) || std::holds_alternative<op::moderate>(c.what) ||
-         std::holds_alternative<op::topic>(c.what) || std::holds_alternative<op::pin>(c.what);
 }
 
 bool only_looks(const command& c) {
@@ -56,8 +51,8 @@ void room_actor::receive(const room_loaded& x) {
     auto why = fail(errc::unavailable, "the store takes no writes at present: " + x.what->error().message);
     for (const auto& c : std::exchange(waiting_, {})) {
       // What was committed before the failure stays true: looking goes on.
-      if (head_ > 0 && only_looks(*c))
-        perform(c);
+      if (head_ > 0 && only_looks(*c) && !void_)
+        carry_out(c);
       else
         refuse(*c, why);
     }
@@ -65,6 +60,7 @@ void room_actor::receive(const room_loaded& x) {
     return;
   }
   phase_ = phase::serving;
+  void_ = false;
   record_.reset();
   members_.clear();
   member_count_ = 0;
@@ -73,6 +69,7 @@ void room_actor::receive(const room_loaded& x) {
   drawn_ = head_ = announced_ = told_ = 0;
   if (const auto& image = **x.what) {
     record_ = image->record;
+    shown_ = image->record;
     drawn_ = head_ = announced_ = told_ = image->head;
     last_ts_ = head_ts_ = image->head_ts;
     for (const auto& [user, member] : image->members) {
@@ -131,6 +128,10 @@ bool room_actor::stale() const noexcept { return era_ != house_.era_of(room_.sha
 /// A write failed. Nothing that was admitted is acknowledged, and the room must be read anew.
 void room_actor::fail_pending() {
   auto why = fail(errc::unavailable, "the store takes no writes at present; nothing was acknowledged");
+  void_ = void_ || seats_are_unsettled();
+  spoke_.clear();
+  for (const auto& [seq, page] : std::exchange(held_pages_, {}))
+    refuse(*page.cause, why);
   for (const auto& p : std::exchange(pending_, {})) {
     for (const auto& c : p.causes)
       refuse(*c, why);
@@ -172,7 +173,7 @@ void room_actor::ask_to_retire() {
 void room_actor::try_to_end() {
   if (!retiring_ || phase_ == phase::loading || phase_ == phase::looking_up)
     return; // the answer of a reader is under way
-  if (!pending_.empty() || !awaiting_effects_.empty() || !reading_.empty() || !waiting_.empty())
+  if (!pending_.empty() || !awaiting_effects_.empty() || !reading_.empty() || !waiting_.empty() || !held_pages_.empty())
     return;
   tell(shard_, retired{room_, this->id()});
   retiring_ = false;
@@ -239,13 +240,34 @@ void room_actor::perform(const command_ptr& c) {
     refuse(*c, fail(errc::unavailable, "storage.queue: too many writes wait for the disk"));
     return;
   }
-  // A page or a read position takes account of what was sent before it, so it waits until that is durable.
+  // A page or a read position takes account of what was sent before it, so it waits until that is durable. And nobody
+  // is let in by a decision that may yet turn out never to have been made.
   bool looks_back = std::holds_alternative<op::history>(c->what) || std::holds_alternative<op::read>(c->what) ||
                     (std::holds_alternative<op::configure>(c->what) && !changes_room(*c));
-  if (looks_back && !pending_.empty()) {
+  bool comes_in = std::holds_alternative<op::subscribe>(c->what) || std::holds_alternative<peek>(c->what);
+  if ((looks_back && !pending_.empty()) || (comes_in && seats_are_unsettled())) {
     pending_.back().followers.push_back(c);
     return;
   }
+  // What is repeated after a failover, without a key of its client's, may have been done.
+  if (changes_room(*c) && c->from.retried) {
+    phase_ = phase::looking_up;
+    looked_up_ = c;
+    tell(house_.reader_of(room_.shard()), reader::find_key{room_, key_of(*c), self()});
+    return;
+  }
+  carry_out(c);
+}
+
+/// Whether anything on its way to the disk changes who may see the room.
+bool room_actor::seats_are_unsettled() const {
+  return std::any_of(pending_.begin(), pending_.end(), [](const pending& p) {
+    return p.what && (p.what->kind == event_kind::member || p.what->kind == event_kind::room);
+  });
+}
+
+/// Does what is asked; it has waited for all that it has to wait for.
+void room_actor::carry_out(const command_ptr& c) {
   auto dispatch = [&](const auto& x) {
     using op_type = std::decay_t<decltype(x)>;
     if constexpr (std::is_same_v<op_type, op::create>)
@@ -287,7 +309,7 @@ void room_actor::send(const command_ptr& c, const op::send& x) {
     c->from.answer(*refusal(c->from.user, action::send));
     return;
   }
-  auto key = storage::hash_of(c->from.user, x.key);
+  auto key = key_of(*c);
   auto known = house_.store.find_key(room_, key, storage::read_tier::cached);
   if (known && known->first == storage::lookup::would_block) {
     phase_ = phase::looking_up;
@@ -303,13 +325,22 @@ void room_actor::receive(const key_found& x) {
   if (phase_ != phase::looking_up)
     return;
   phase_ = phase::serving;
-  send_with(c, std::get<op::send>(c->what), x.what);
+  if (const auto* send = std::get_if<op::send>(&c->what))
+    send_with(c, *send, x.what);
+  else if (!x.what)
+    refuse(*c, fail(errc::unavailable, "the store can't be read at present"));
+  else if (auto i = keys_in_flight_.find(key_of(*c)); i != keys_in_flight_.end())
+    i->second->causes.push_back(c);
+  else if (x.what->first == storage::lookup::found)
+    finish(c, x.what->second.seq);
+  else
+    carry_out(c);
+  std::erase_if(changing_, [](const auto& i) { return i.second.in_flight == 0; });
   go_on();
 }
 
 void room_actor::send_with(const command_ptr& c, const op::send& x, const known_key& known) {
-  const keyed what{event_kind::message, storage::hash_of(c->from.user, x.key),
-                   content_of(x.text, x.data, std::to_string(x.reply_to))};
+  const keyed what{event_kind::message, key_of(*c), content_of(x.text, x.data, std::to_string(x.reply_to))};
   if (settle_by_key(c, what, known))
     return;
   auto why = refusal(c->from.user, action::send);
@@ -322,8 +353,11 @@ void room_actor::send_with(const command_ptr& c, const op::send& x, const known_
     return;
   }
   auto batch = std::make_shared<storage::batch>(room_.shard());
-  if (!present())
+  pending p;
+  if (!present()) {
     establish_direct(*batch);
+    p.record = record_;
+  }
   auto e = next_event(event_kind::message, c->from.user);
   e.key = x.key;
   e.text = x.text;
@@ -331,13 +365,6 @@ void room_actor::send_with(const command_ptr& c, const op::send& x, const known_
     e.more.edit().data = x.data;
   if (x.reply_to != 0)
     e.more.edit().reply_to = x.reply_to;
-  pending p;
-  p.causes = {c};
-  p.key = what;
-  p.seq = e.seq;
-  p.ts = e.ts;
-  batch->put(room_, e);
-  batch->put(room_, what.key, storage::key_record{static_cast<uint8_t>(what.kind), e.seq, e.ts, what.content});
   if (room_.is_direct() && e.seq == 1) {
     // The first word wakes both users; they attach their connections to the relay like those of any room.
     auto [a, b] = room_.peers();
@@ -346,11 +373,24 @@ void room_actor::send_with(const command_ptr& c, const op::send& x, const known_
       batch->put(p.effects.back());
     }
   }
-  p.what = std::make_shared<const storage::event>(std::move(e));
   house_.metrics.sends.add();
   if (record_->slow_ms != 0)
     spoke_[c->from.user] = house_.steady_ms();
-  commit(std::move(batch), std::move(p));
+  commit_keyed(c, what, std::move(batch), std::move(e), std::move(p));
+}
+
+/// Slow mode holds for members; those who moderate are not slowed down.
+std::optional<failure> room_actor::too_soon(const user_id& user) const {
+  if (!record_ || record_->slow_ms == 0 || role_of(user) >= member_role::moderator)
+    return std::nullopt;
+  auto i = spoke_.find(user);
+  if (i == spoke_.end())
+    return std::nullopt;
+  const auto left = i->second + record_->slow_ms - house_.steady_ms();
+  if (left <= 0)
+    return std::nullopt;
+  return failure{errc::rate_limited, "room: one message in " + std::to_string(record_->slow_ms) + " ms (slow_ms)",
+                 static_cast<uint32_t>(left)};
 }
 
 /// True if the key was used before: then the command has been answered, or waits for the first one's result.
@@ -391,6 +431,31 @@ storage::event room_actor::next_event(event_kind kind, const user_id& from) {
   return e;
 }
 
+/// With its key in the same batch, if it has one. Without an event, `p.seq` says what the key stands for.
+void room_actor::commit_keyed(const command_ptr& c, const std::optional<keyed>& what,
+                              std::shared_ptr<storage::batch> batch, std::optional<storage::event> e, pending p) {
+  p.causes = {c};
+  p.key = what;
+  if (e) {
+    p.seq = e->seq;
+    p.ts = e->ts;
+    batch->put(room_, *e);
+    p.what = std::make_shared<const storage::event>(std::move(*e));
+  }
+  if (what)
+    batch->put(room_, what->key, storage::key_record{static_cast<uint8_t>(what->kind), p.seq, p.ts, what->content});
+  commit(std::move(batch), std::move(p));
+}
+
+/// Nothing has to change. The answer is durable like any other, so that a repetition gets it, too, whatever has been
+/// changed since.
+void room_actor::stands_already(const command_ptr& c, uint64_t seq) {
+  pending p;
+  p.seq = seq;
+  commit_keyed(c, once_of(*c, event_kind::room), std::make_shared<storage::batch>(room_.shard()), std::nullopt,
+               std::move(p));
+}
+
 void room_actor::commit(std::shared_ptr<const storage::batch> batch, pending p) {
   p.token = ++next_token_;
   pending_.push_back(std::move(p));
@@ -413,7 +478,8 @@ void room_actor::receive(const committed& x) {
     keys_in_flight_.erase(p.key->key);
   succeed(p, x.copies);
   for (const auto& c : p.followers)
-    perform(c);
+    carry_out(c);
+  answer_held_pages();
   if (!pending_.empty())
     return;
   if (phase_ == phase::settling)
@@ -424,6 +490,8 @@ void room_actor::receive(const committed& x) {
 void room_actor::succeed(pending& p, uint32_t copies) {
   if (!p.effects.empty())
     tell(shard_, effects{std::move(p.effects)});
+  if (p.record)
+    shown_ = std::move(*p.record);
   for (const auto& e : p.blanked)
     replace_in_ring(e);
   if (p.what) {
@@ -433,21 +501,19 @@ void room_actor::succeed(pending& p, uint32_t copies) {
   }
   if (p.target != 0)
     change_landed(p.target);
-  if (p.key) {
+  const auto& first = *p.causes.front();
+  if (has_key(first)) {
     bool duplicate = false;
     for (const auto& c : p.causes) {
       c->from.answer(ok::any{ok::sent{room_, record_->epoch, p.seq, p.ts, duplicate, copies, copies}});
       house_.metrics.acks.add();
       duplicate = true;
     }
-  } else if (p.what && waits_for_list(*p.causes.front())) {
+  } else if (p.what && waits_for_list(first)) {
     awaiting_effects_[p.what->seq] = std::move(p.causes);
-  } else if (p.what) {
+  } else {
     for (const auto& c : p.causes)
-      finish(c, p.what->seq);
-  } else { // a direct room has been made for its first listener
-    for (const auto& c : p.causes)
-      finish(c, 0);
+      finish(c, p.what ? p.what->seq : p.seq);
   }
 }
 

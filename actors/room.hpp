@@ -18,7 +18,6 @@
 #pragma once
 
 #include "actors/audience.hpp"
-#include "actors/permissions.hpp"
 #include "actors/reader.hpp"
 #include "actors/storage_actor.hpp"
 
@@ -30,6 +29,10 @@
 #include <unordered_map>
 #include <variant>
 #include <vector>
+
+namespace greenroom {
+enum class action : uint8_t; // permissions.hpp
+}
 
 namespace greenroom::room {
 
@@ -69,6 +72,7 @@ struct command {
                op::topic, op::pin, op::configure, op::history, op::read, op::typing, op::members, pull, peek, receipt,
                watch>
       what;
+  std::string once = {}; // where changes_room(): drawn by whoever asks, so that a repetition is known as one
 };
 using command_ptr = std::shared_ptr<const command>;
 
@@ -76,6 +80,13 @@ using command_ptr = std::shared_ptr<const command>;
 inline bool has_key(const command& c) {
   return std::holds_alternative<op::send>(c.what) || std::holds_alternative<op::edit>(c.what) ||
          std::holds_alternative<op::revoke>(c.what) || std::holds_alternative<op::react>(c.what);
+}
+
+/// A command that changes the room without a key of its client's.
+inline bool changes_room(const command& c) {
+  const auto* settings = std::get_if<op::configure>(&c.what);
+  return (settings != nullptr && settings->changes()) || std::holds_alternative<op::moderate>(c.what) ||
+         std::holds_alternative<op::topic>(c.what) || std::holds_alternative<op::pin>(c.what);
 }
 
 /// A command that will attach its connection to the relay on its node, or be refused by way of it.
@@ -153,6 +164,10 @@ struct sentence {
   int64_t until = 0; // ms since 1970 UTC; 0: for ever
 };
 
+/// Under which a repetition of the command is found; zeros where it has none. What a client has no key for stands under
+/// a byte that is in no client's key.
+storage::key_hash key_of(const command& c);
+
 class room_actor : public hosted_actor<room_actor, handle> {
 public:
   room_actor(caf::actor_config& cfg, house& in, host& on, room_id room, keeper shard,
@@ -188,15 +203,16 @@ private:
   /// Admitted, on its way to the disk.
   struct pending {
     uint64_t token = 0;
-    event_ptr what;                     // null: a direct room is made, or a reaction changes nothing
+    event_ptr what;                     // null: a direct room is made, or nothing has to change
     std::vector<command_ptr> causes;    // the first one, and those who asked the same meanwhile
-    std::vector<command_ptr> followers; // look back on it, so they wait for it
+    std::vector<command_ptr> followers; // look back on it, so they wait for it; they only look
     std::vector<storage::effect_record> effects;
     std::optional<keyed> key;
     uint64_t seq = 0; // what the key stands for: of `what`, or of an earlier event where it changes nothing
     int64_t ts = 0;
-    uint64_t target = 0;            // the message that is changed
-    std::vector<event_ptr> blanked; // events that have lost their content with it
+    uint64_t target = 0;                        // the message that is changed
+    std::vector<event_ptr> blanked;             // events that have lost their content with it
+    std::optional<storage::room_record> record; // the room's settings with it, where it changes them
   };
   /// A message with changes on their way to the disk: how it stands with them.
   struct changing {
@@ -204,12 +220,21 @@ private:
     std::map<user_id, storage::own_reactions> own; // of those who have just reacted
     uint32_t in_flight = 0;
   };
+  /// For what has no key of its client's; none where nobody has drawn one.
+  static std::optional<keyed> once_of(const command& c, storage::event_kind kind) {
+    return c.once.empty() ? std::nullopt : std::optional<keyed>({kind, key_of(c), 0});
+  }
   using known_key = outcome<std::pair<storage::lookup, storage::key_record>>;
 
   /// A page that is being read: for whom, and the head when it was asked for.
   struct reading {
     command_ptr cause;
     uint64_t as_of = 0;
+  };
+  /// A page that shows what is on the disk and not yet known here to be.
+  struct held_page {
+    command_ptr cause;
+    ok::page what;
   };
 
   // Life.
@@ -218,6 +243,7 @@ private:
   void go_on();
   bool stale() const noexcept;
   void fail_pending();
+  bool seats_are_unsettled() const;
   void ask_to_retire();
   void try_to_end();
   void ask_for_tick();
@@ -226,6 +252,7 @@ private:
   // Commands. In room.cpp: sends; in room_changes.cpp: what changes messages; in room_members.cpp: membership; in
   // room_moderation.cpp: what is done to others; in room_settings.cpp: to the room; in room_reads.cpp: those that look.
   void perform(const command_ptr& c);
+  void carry_out(const command_ptr& c);
   void create(const command_ptr& c, const op::create& x);
   void join(const command_ptr& c, const op::join& x);
   void leave(const command_ptr& c, const op::leave& x);
@@ -238,6 +265,7 @@ private:
   void change_with(const command_ptr& c, const op::react& x, const storage::target_image& target);
   void change_with(const command_ptr& c, const op::pin& x, const storage::target_image& target);
   void moderate(const command_ptr& c, const op::moderate& x);
+  size_t bans(int64_t now) const;
   void topic(const command_ptr& c, const op::topic& x);
   void configure(const command_ptr& c, const op::configure& x);
   void subscribe(const command_ptr& c, const op::subscribe& x);
@@ -258,14 +286,14 @@ private:
   bool is_stranger(const user_id& user) const;
   std::optional<failure> too_soon(const user_id& user) const;
   bool settle_by_key(const command_ptr& c, const keyed& what, const known_key& known);
-  standing stand(const user_id& user, const std::optional<position>& resume) const;
-  void let_in(const caller& from, const std::optional<position>& resume, std::optional<uint64_t> at = std::nullopt);
+  standing stand(const user_id& user, const std::optional<position>& resume, bool goes_on = false) const;
+  void let_in(const caller& from, const std::optional<position>& resume, std::optional<uint64_t> at = std::nullopt,
+              bool goes_on = false);
   void refuse_listener(const caller& from, failure why);
   void refuse(const command& c, const failure& why);
   void change_member(const command_ptr& c, const user_id& user, storage::member_change change,
                      storage::member_record next, sentence why = {},
                      std::optional<storage::room_record> created = std::nullopt);
-  void stands_already(const command_ptr& c);
   void change_settings(const command_ptr& c, storage::room_record next, storage::event e);
   storage::room_record draw_record(storage::room_kind kind, const user_id& creator) const;
   void establish_direct(storage::batch& batch);
@@ -273,8 +301,11 @@ private:
                                    storage::member_role role) const;
   storage::event next_event(storage::event_kind kind, const user_id& from);
   void commit(std::shared_ptr<const storage::batch> batch, pending p);
-  void commit_change(const command_ptr& c, const keyed& what, std::shared_ptr<storage::batch> batch,
-                     std::optional<storage::event> e, pending p);
+  void commit_keyed(const command_ptr& c, const std::optional<keyed>& what, std::shared_ptr<storage::batch> batch,
+                    std::optional<storage::event> e, pending p);
+  void commit_change(const command_ptr& c, uint64_t target, const keyed& what, std::shared_ptr<storage::batch> batch,
+                     storage::event e, pending p);
+  void stands_already(const command_ptr& c, uint64_t seq);
   void change_landed(uint64_t target);
   void replace_in_ring(const event_ptr& e);
   void succeed(pending& p, uint32_t copies);
@@ -282,6 +313,7 @@ private:
   void finish(const command_ptr& c, uint64_t seq);
   void finish_awaiting();
   void publish(const event_ptr& e);
+  void answer_held_pages();
   void read_from_store(const command_ptr& c, reader::read_page page);
   bool from_ring(uint64_t after, uint32_t limit, uint32_t bytes, std::vector<event_ptr>& into) const;
   bool changed_in_ring(uint64_t after, uint64_t last) const;
@@ -294,9 +326,11 @@ private:
   bool asked_to_retire_ = false;
   bool retiring_ = false;
   bool reminded_ = false;
+  bool void_ = false; // a failed write held changes of who may see the room: nobody is let in before it is read anew
   uint64_t era_ = 0;
 
   std::optional<storage::room_record> record_;        // as admitted, that is, maybe not yet durable
+  storage::room_record shown_;                        // as committed
   std::map<user_id, storage::member_record> members_; // those who left included, with role none
   uint64_t member_count_ = 0;
   uint64_t drawn_ = 0;  // last seq given out
@@ -318,6 +352,7 @@ private:
   // Durable, but answered only when the users' own lists know: so a client that was told `joined` finds the room there.
   std::map<uint64_t, std::vector<command_ptr>> awaiting_effects_; // by seq
   std::unordered_map<uint64_t, reading> reading_;                 // by token
+  std::multimap<uint64_t, held_page> held_pages_;                 // by the seq that has to be committed
   std::list<command_ptr> waiting_;                                // in every phase but serving
   command_ptr looked_up_;
   std::map<user_id, int64_t> typing_; // until when, ms

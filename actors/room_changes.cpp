@@ -1,6 +1,7 @@
 // What changes a message after it was sent: edit, revoke and react. Each is an event in the log; how the message stands
 // after it is kept beside the log (storage/changes.hpp), in the same batch.
 #include "actors/house.hpp"
+#include "actors/permissions.hpp"
 #include "actors/room.hpp"
 
 #include <algorithm>
@@ -22,20 +23,9 @@ uint64_t digest(const op::react& x) { return content_of(std::to_string(x.target)
 
 // An edit is said like a message; to take one's own word back, it is enough to be there.
 action needed(const op::edit&) { return action::send; }
-action needed(const op::revoke&) { return action::react; }
+action needed(const op::revoke&) { return action::take_back; }
 action needed(const op::react&) { return action::react; }
 action needed(const op::pin&) { return action::pin; }
-
-/// Zeros, which no key's hash is, where the command has none.
-storage::key_hash key_of(const command& c) {
-  return std::visit(
-      [&](const auto& x) {
-        if constexpr (requires { x.key; })
-          return storage::hash_of(c.from.user, x.key);
-        return storage::key_hash{};
-      },
-      c.what);
-}
 
 /// Without what it said; its place in a thread stays.
 event_ptr blank(storage::event e) {
@@ -63,6 +53,17 @@ void count(storage::message_state& state, const std::string& emoji, bool on) {
 
 } // namespace
 
+storage::key_hash key_of(const command& c) {
+  return std::visit(
+      [&](const auto& x) {
+        if constexpr (requires { x.key; })
+          return storage::hash_of(c.from.user, x.key);
+        else
+          return c.once.empty() ? storage::key_hash{} : storage::hash_of(c.from.user, '\x01' + c.once);
+      },
+      c.what);
+}
+
 template <class Operation>
 void room_actor::change(const command_ptr& c, const Operation& x) {
   constexpr bool revokes = std::is_same_v<Operation, op::revoke>;
@@ -70,7 +71,14 @@ void room_actor::change(const command_ptr& c, const Operation& x) {
     c->from.answer(*refusal(c->from.user, needed(x)));
     return;
   }
-  if (revokes && changing_.contains(x.target)) {
+  if constexpr (requires { x.key; }) { // what is on its way answers its repetition, too
+    const keyed what{kind_of(x), key_of(*c), digest(x)};
+    if (keys_in_flight_.contains(what.key)) {
+      settle_by_key(c, what, std::pair{storage::lookup::absent, storage::key_record{}});
+      return;
+    }
+  }
+  if (auto i = changing_.find(x.target); revokes && i != changing_.end() && i->second.in_flight > 0) {
     // The texts of all edits go with the message, so they must be where they can be read.
     waiting_.push_front(c);
     phase_ = phase::settling;
@@ -152,7 +160,7 @@ void room_actor::change_with(const command_ptr& c, const op::edit& x, const stor
   auto batch = std::make_shared<storage::batch>(room_.shard());
   batch->put(room_, x.target, state);
   changing_[x.target].state = std::move(state);
-  commit_change(c, {kind_of(x), key_of(*c), digest(x)}, std::move(batch), std::move(e), {});
+  commit_change(c, x.target, {kind_of(x), key_of(*c), digest(x)}, std::move(batch), std::move(e), {});
 }
 
 void room_actor::change_with(const command_ptr& c, const op::revoke& x, const storage::target_image& target) {
@@ -174,9 +182,11 @@ void room_actor::change_with(const command_ptr& c, const op::revoke& x, const st
     p.blanked.push_back(blank(edit));
   for (const auto& blanked : p.blanked)
     batch->put(room_, *blanked);
-  if (std::erase(record_->pins, x.target) > 0)
+  if (std::erase(record_->pins, x.target) > 0) {
     batch->put(room_, *record_);
-  commit_change(c, {kind_of(x), key_of(*c), digest(x)}, std::move(batch), std::move(e), std::move(p));
+    p.record = record_;
+  }
+  commit_change(c, x.target, {kind_of(x), key_of(*c), digest(x)}, std::move(batch), std::move(e), std::move(p));
 }
 
 void room_actor::change_with(const command_ptr& c, const op::react& x, const storage::target_image& target) {
@@ -190,8 +200,7 @@ void room_actor::change_with(const command_ptr& c, const op::react& x, const sto
     pending p;
     p.seq = own.changed != 0 ? own.changed : x.target;
     p.ts = own.changed != 0 ? own.ts : target.what->ts;
-    changing_[x.target].state = std::move(state);
-    commit_change(c, what, std::move(batch), std::nullopt, std::move(p));
+    commit_keyed(c, what, std::move(batch), std::nullopt, std::move(p));
     return;
   }
   bool is_new =
@@ -217,31 +226,16 @@ void room_actor::change_with(const command_ptr& c, const op::react& x, const sto
   auto& on_the_way = changing_[x.target];
   on_the_way.state = std::move(state);
   on_the_way.own[c->from.user] = std::move(own);
-  commit_change(c, what, std::move(batch), std::move(e), {});
+  commit_change(c, x.target, what, std::move(batch), std::move(e), {});
 }
 
-/// REQUIRES: changing_ has the message as it will stand. Without an event, `p` says what the key stands for.
-void room_actor::commit_change(const command_ptr& c, const keyed& what, std::shared_ptr<storage::batch> batch,
-                               std::optional<storage::event> e, pending p) {
-  p.causes = {c};
-  p.key = what;
-  p.target = std::visit(
-      [](const auto& x) -> uint64_t {
-        if constexpr (requires { x.target; })
-          return x.target;
-        return 0;
-      },
-      c->what);
-  ++changing_[p.target].in_flight;
-  if (e) {
-    p.seq = e->seq;
-    p.ts = e->ts;
-    batch->put(room_, *e);
-    p.what = std::make_shared<const storage::event>(std::move(*e));
-    house_.metrics.changes.add();
-  }
-  batch->put(room_, what.key, storage::key_record{static_cast<uint8_t>(what.kind), p.seq, p.ts, what.content});
-  commit(std::move(batch), std::move(p));
+/// REQUIRES: changing_ has the message as it will stand.
+void room_actor::commit_change(const command_ptr& c, uint64_t target, const keyed& what,
+                               std::shared_ptr<storage::batch> batch, storage::event e, pending p) {
+  ++changing_[target].in_flight;
+  p.target = target;
+  house_.metrics.changes.add();
+  commit_keyed(c, what, std::move(batch), std::move(e), std::move(p));
 }
 
 /// A change is durable. While another one is being looked up, what it may have read is older than this.

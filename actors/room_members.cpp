@@ -1,5 +1,6 @@
 // How a room comes into being, and who sits in it: create, join and leave, each with its effect on the user's own list.
 #include "actors/house.hpp"
+#include "actors/permissions.hpp"
 #include "actors/room.hpp"
 
 #include <algorithm>
@@ -31,9 +32,9 @@ void room_actor::create(const command_ptr& c, const op::create& x) {
     c->from.refuse(errc::bad_request, "room: a direct room exists without being created");
     return;
   }
-  bool own = present() && record_->creator == c->from.user && record_->kind == x.kind && record_->title == x.title &&
-             record_->history_days == x.history_days &&
-             (c->from.retried || house_.now_ms() - record_->created < repetition_ms);
+  bool as_made = present() && record_->kind == x.kind && record_->title == x.title &&
+                 record_->history_days == x.history_days && house_.now_ms() - record_->created < repetition_ms;
+  bool own = present() && record_->creator == c->from.user && (c->from.retried || as_made);
   if (own) {
     repeat(c, 1);
     return;
@@ -112,6 +113,7 @@ void room_actor::repeat(const command_ptr& c, uint64_t seq) {
 void room_actor::change_member(const command_ptr& c, const user_id& user, member_change change,
                                storage::member_record next, sentence why, std::optional<storage::room_record> created) {
   auto batch = std::make_shared<storage::batch>(room_.shard());
+  const bool was_created = created.has_value();
   if (created) {
     record_ = std::move(created);
     batch->put(room_, *record_);
@@ -132,16 +134,15 @@ void room_actor::change_member(const command_ptr& c, const user_id& user, member
   next.changed = e.seq;
   member_count_ += (is ? 1 : 0) - (was ? 1 : 0);
   pending p;
-  p.causes = {c};
+  if (was_created)
+    p.record = record_;
   if (seat.role != next.role) {
     p.effects = {effect_on(user, e, change, next.role)};
     batch->put(p.effects.front());
   }
   seat = next;
-  batch->put(room_, e);
   batch->put(room_, user, seat);
-  p.what = std::make_shared<const storage::event>(std::move(e));
-  commit(std::move(batch), std::move(p));
+  commit_keyed(c, once_of(*c, event_kind::member), std::move(batch), std::move(e), std::move(p));
 }
 
 // -- after the commit ------------------------------------------------------------------------------------------------
@@ -173,8 +174,10 @@ void room_actor::finish(const command_ptr& c, uint64_t seq) {
            std::holds_alternative<op::pin>(c->what))
     c->from.answer(ok::any{ok::changed{seq}});
   else if (std::holds_alternative<op::configure>(c->what))
-    c->from.answer(ok::any{ok::room{room_, seq, role_of(c->from.user), member_count_, *record_}});
-  else if (const auto* j = std::get_if<op::join>(&c->what))
+    c->from.answer(ok::any{ok::room{room_, seq, role_of(c->from.user), member_count_, shown_}});
+  else if (const auto* j = std::get_if<op::join>(&c->what); j && role_of(c->from.user) == member_role::none)
+    refuse_listener(c->from, fail(errc::not_member, "room: you have been removed since"));
+  else if (j)
     let_in(c->from, j->resume, seq);
   else if (const auto* s = std::get_if<op::subscribe>(&c->what))
     let_in(c->from, s->resume);

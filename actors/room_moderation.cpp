@@ -1,6 +1,7 @@
 // What is done to somebody in a room by somebody else: invite, kick, ban, mute and their opposites, and roles. None of
 // it carries a key: repeated, it is told by how the other one stands, and gets the answer that it got.
 #include "actors/house.hpp"
+#include "actors/permissions.hpp"
 #include "actors/room.hpp"
 
 #include <algorithm>
@@ -18,6 +19,12 @@ action needed(act what) {
 
 } // namespace
 
+/// How many are kept out at present.
+size_t room_actor::bans(int64_t now) const {
+  return static_cast<size_t>(
+      std::count_if(members_.begin(), members_.end(), [now](const auto& m) { return m.second.banned_until > now; }));
+}
+
 void room_actor::moderate(const command_ptr& c, const op::moderate& x) {
   if (auto why = refusal(c->from.user, needed(x.what))) {
     c->from.answer(std::move(*why));
@@ -31,7 +38,7 @@ void room_actor::moderate(const command_ptr& c, const op::moderate& x) {
   const bool banned = seat.banned_until > now;
   const auto until = x.until != 0 ? x.until : INT64_MAX;
   auto refuse_it = [&](errc code, const char* why) { c->from.refuse(code, why); };
-  auto as_it_is = [&] { repeat(c, seat.changed != 0 ? seat.changed : seat.since); };
+  auto as_it_is = [&] { stands_already(c, seat.changed != 0 ? seat.changed : seat.since); };
 
   if (needed(x.what) == action::moderate) {
     if (x.user == c->from.user)
@@ -64,6 +71,8 @@ void room_actor::moderate(const command_ptr& c, const op::moderate& x) {
   case act::ban:
     if (banned && seat.banned_until == until)
       return as_it_is();
+    if (auto bound = house_.limits_now()->bans_per_room; !banned && bans(now) >= bound)
+      return c->from.refuse(errc::too_large, "limits.bans_per_room: " + std::to_string(bound));
     seat.role = member_role::none;
     seat.banned_until = until;
     return change_member(c, x.user, member_change::banned, seat, {x.reason, x.until});
@@ -93,20 +102,6 @@ void room_actor::moderate(const command_ptr& c, const op::moderate& x) {
     return change_member(c, x.user, member_change::role, seat, {x.reason, 0});
   }
   }
-}
-
-/// Slow mode holds for members; those who moderate are not slowed down.
-std::optional<failure> room_actor::too_soon(const user_id& user) const {
-  if (!record_ || record_->slow_ms == 0 || role_of(user) >= member_role::moderator)
-    return std::nullopt;
-  auto i = spoke_.find(user);
-  if (i == spoke_.end())
-    return std::nullopt;
-  const auto left = i->second + record_->slow_ms - house_.steady_ms();
-  if (left <= 0)
-    return std::nullopt;
-  return failure{errc::rate_limited, "room: one message in " + std::to_string(record_->slow_ms) + " ms (slow_ms)",
-                 static_cast<uint32_t>(left)};
 }
 
 } // namespace greenroom::room

@@ -1,5 +1,6 @@
 // The half of the room that only looks: subscriptions, pages, pulls, read positions, typing, members.
 #include "actors/house.hpp"
+#include "actors/permissions.hpp"
 #include "actors/room.hpp"
 
 #include <algorithm>
@@ -54,7 +55,7 @@ std::optional<failure> room_actor::refusal(const user_id& user, action what) con
   return std::nullopt;
 }
 
-standing room_actor::stand(const user_id& user, const std::optional<position>& resume) const {
+standing room_actor::stand(const user_id& user, const std::optional<position>& resume, bool goes_on) const {
   standing s;
   s.role = role_of(user);
   s.head = head_;
@@ -70,7 +71,8 @@ standing room_actor::stand(const user_id& user, const std::optional<position>& r
   }
   if (resume) {
     s.recovered = present() && resume->epoch == record_->epoch && resume->seq <= head_ &&
-                  resume->seq + 1 >= record_->first && head_ - resume->seq <= house_.limits_now()->resume_events;
+                  resume->seq + 1 >= record_->first &&
+                  (goes_on || head_ - resume->seq <= house_.limits_now()->resume_events);
     if (*s.recovered)
       s.cursor = resume->seq;
   }
@@ -78,8 +80,9 @@ standing room_actor::stand(const user_id& user, const std::optional<position>& r
 }
 
 /// `at`: the caller's own event, after which its stream begins whatever has been said since.
-void room_actor::let_in(const caller& from, const std::optional<position>& resume, std::optional<uint64_t> at) {
-  auto s = stand(from.user, resume);
+void room_actor::let_in(const caller& from, const std::optional<position>& resume, std::optional<uint64_t> at,
+                        bool goes_on) {
+  auto s = stand(from.user, resume, goes_on);
   if (at && !resume)
     s.cursor = *at;
   if (from.connection != 0)
@@ -100,17 +103,22 @@ void room_actor::subscribe(const command_ptr& c, const op::subscribe& x) {
     refuse_listener(c->from, std::move(*why));
     return;
   }
+  if (x.goes_on && role_of(c->from.user) == member_role::none) {
+    refuse_listener(c->from, fail(errc::not_member, "room: you are not a member"));
+    return;
+  }
   if (!present()) {
     // Positions need an epoch that lasts: a direct room is made durable for its first listener.
     auto batch = std::make_shared<storage::batch>(room_.shard());
     establish_direct(*batch);
     pending p;
     p.causes = {c};
+    p.record = record_;
     commit(std::move(batch), std::move(p));
   } else if (drawn_ == 0 && !pending_.empty()) {
     pending_.front().causes.push_back(c); // it is being made
   } else {
-    let_in(c->from, x.resume);
+    let_in(c->from, x.resume, std::nullopt, x.goes_on);
   }
 }
 
@@ -254,20 +262,27 @@ void room_actor::receive(const page_read& x) {
       for (const auto& e : found->events)
         page.events.push_back(std::make_shared<const storage::event>(e));
     tell(p->to, std::move(page)); // empty on failure: the connection asks again
+    try_to_end();
     return;
   }
   if (!found) {
     c->from.answer(found.error());
+    try_to_end();
     return;
   }
-  if (found->folded > head_) {
-    // It shows a change that is on the disk and not yet known here to be. Whoever reads on at `as_of` must get what
-    // follows, so the page waits for it.
-    perform(c);
-    return;
-  }
-  c->from.answer(ok::any{ok::page{room_, record_->epoch, found->events, found->folds, found->more, record_->first,
-                                  std::max(as_of, found->folded)}});
+  held_page page{c,
+                 {room_, record_->epoch, found->events, found->folds, found->more, record_->first,
+                  std::max(as_of, found->folded)}};
+  held_pages_.emplace(page.what.as_of, std::move(page));
+  answer_held_pages();
+  try_to_end();
+}
+
+/// A page may show a change that is on the disk and not yet known here to be. Whoever goes on at its `as_of` must get
+/// what follows, so it waits for that.
+void room_actor::answer_held_pages() {
+  for (auto i = held_pages_.begin(); i != held_pages_.end() && i->first <= head_; i = held_pages_.erase(i))
+    i->second.cause->from.answer(ok::any{std::move(i->second.what)});
 }
 
 void room_actor::read(const command_ptr& c, const op::read& x) {

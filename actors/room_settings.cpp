@@ -1,5 +1,6 @@
 // What is done to the room itself: its topic, its pins, its settings.
 #include "actors/house.hpp"
+#include "actors/permissions.hpp"
 #include "actors/room.hpp"
 
 #include <algorithm>
@@ -15,21 +16,20 @@ using storage::event_kind;
 void room_actor::change_settings(const command_ptr& c, storage::room_record next, storage::event e) {
   record_ = std::move(next);
   auto batch = std::make_shared<storage::batch>(room_.shard());
-  batch->put(room_, e);
   batch->put(room_, *record_);
   pending p;
-  p.causes = {c};
-  p.what = std::make_shared<const storage::event>(std::move(e));
-  commit(std::move(batch), std::move(p));
+  p.record = record_;
+  const auto kind = e.kind;
+  commit_keyed(c, once_of(*c, kind), std::move(batch), std::move(e), std::move(p));
 }
 
 void room_actor::topic(const command_ptr& c, const op::topic& x) {
   if (auto why = refusal(c->from.user, action::pin)) {
     c->from.answer(std::move(*why));
-  } else if (!present()) {
+  } else if (drawn_ == 0) { // the first event of a direct room wakes both users, and a message is what does it
     c->from.refuse(errc::not_found, "room: nothing has been said in it");
   } else if (record_->topic == x.title) {
-    stands_already(c);
+    stands_already(c, drawn_);
   } else {
     auto next = *record_;
     next.topic = x.title;
@@ -42,7 +42,7 @@ void room_actor::topic(const command_ptr& c, const op::topic& x) {
 void room_actor::change_with(const command_ptr& c, const op::pin& x, const storage::target_image&) {
   const bool was = std::find(record_->pins.begin(), record_->pins.end(), x.target) != record_->pins.end();
   if (was == x.on) {
-    stands_already(c);
+    stands_already(c, drawn_);
     return;
   }
   if (auto bound = house_.limits_now()->pins_per_room; x.on && record_->pins.size() >= bound) {
@@ -68,27 +68,24 @@ void room_actor::configure(const command_ptr& c, const op::configure& x) {
     c->from.refuse(errc::not_found, "room: nothing has been said in it");
     return;
   }
+  if (!x.changes()) {
+    finish(c, head_);
+    return;
+  }
   auto next = *record_;
   next.title = x.title.value_or(next.title);
   next.kind = x.kind.value_or(next.kind);
   next.history_days = x.history_days.value_or(next.history_days);
   next.slow_ms = x.slow_ms.value_or(next.slow_ms);
   if (next == *record_) {
-    stands_already(c);
+    stands_already(c, drawn_);
     return;
   }
   auto e = next_event(event_kind::room, c->from.user);
   e.text = next.title;
+  e.on = record_->kind == storage::room_kind::public_ && next.kind != storage::room_kind::public_;
   e.more.edit().settings = {next.kind, next.history_days, next.slow_ms};
   change_settings(c, std::move(next), std::move(e));
-}
-
-/// What was asked for is so already, or will be as soon as what is under way is durable.
-void room_actor::stands_already(const command_ptr& c) {
-  if (pending_.empty())
-    finish(c, head_);
-  else
-    pending_.back().followers.push_back(c);
 }
 
 } // namespace greenroom::room

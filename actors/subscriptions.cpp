@@ -18,14 +18,14 @@ connection_actor::subscription* connection_actor::find(const room_id& room) {
   return i == subscriptions_.end() ? nullptr : &*i;
 }
 
-void connection_actor::follow(const room_id& room, std::optional<position> from, bool named) {
-  approaches_.push_back({++own_ticket_, room, named, false, false, from});
-  subscribe(room, std::move(from), own_ticket_);
+void connection_actor::follow(const room_id& room, std::optional<position> from, bool named, bool goes_on) {
+  approaches_.push_back({++own_ticket_, room, named, false, false, from, goes_on});
+  subscribe(room, std::move(from), own_ticket_, goes_on);
 }
 
-void connection_actor::subscribe(const room_id& room, std::optional<position> from, uint64_t ticket) {
+void connection_actor::subscribe(const room_id& room, std::optional<position> from, uint64_t ticket, bool goes_on) {
   auto c = std::make_shared<const room::command>(
-      room::command{room, as_caller(ticket), op::subscribe{room, std::move(from)}});
+      room::command{room, as_caller(ticket), op::subscribe{room, std::move(from), goes_on}});
   tell(house_.shard_of(room), room::ask{std::move(c)});
 }
 
@@ -38,16 +38,16 @@ std::optional<connection_actor::approach> connection_actor::arrive(uint64_t tick
   return a;
 }
 
-void connection_actor::miss(const room_id& room, std::optional<position> from) {
+void connection_actor::miss(const room_id& room, std::optional<position> from, bool goes_on) {
   if (missed_.size() < house_.limits_now()->subscriptions)
-    missed_.push_back({room, std::move(from)});
+    missed_.push_back({room, std::move(from), goes_on});
   look_after_soon();
 }
 
 void connection_actor::follow_missed() {
   for (auto& m : std::exchange(missed_, {}))
     if (!find(m.room))
-      follow(m.room, std::move(m.from), false);
+      follow(m.room, std::move(m.from), m.goes_on, m.goes_on);
 }
 
 /// The connection listens by an admission that it no longer waits for. If it waits for another one of that room, this
@@ -105,7 +105,7 @@ void connection_actor::receive(const stands& x) {
     }
   }
   if (wanted && !asked && is_transient(x.where))
-    miss(a->room, a->from);
+    miss(a->room, a->from, a->goes_on);
   if (s && phase_ == phase::live && s->behind())
     pull(*s);
   next_requests();
@@ -226,16 +226,16 @@ bool connection_actor::hand_over(uint64_t relay, const storage::event& e, const 
   write(bytes, delivery::reliable);
   if (phase_ == phase::over)
     return false;
-  if (e.kind == storage::event_kind::member && storage::ends_listening(e.change) && e.user == who_->user) {
-    drop(*s); // one's own leaving is the last that is heard of a room
-    return false;
-  }
-  if (e.kind == storage::event_kind::room && e.more->settings.kind != storage::room_kind::public_) {
-    // Who is no member may not listen any more; the room knows who is.
+  // One's own leaving is the last that is heard of a room, and who is no member hears none that is not public any more.
+  // But the event may be an old one: only the room knows how things stand now.
+  const bool own_end =
+      e.kind == storage::event_kind::member && storage::ends_listening(e.change) && e.user == who_->user;
+  const bool closed = e.kind == storage::event_kind::room && e.on;
+  if (own_end || closed) {
     const position here_on{s->face->epoch, e.seq};
     const auto room = s->face->room;
     drop(*s);
-    follow(room, here_on, true);
+    follow(room, here_on, true, true);
     return false;
   }
   return true;

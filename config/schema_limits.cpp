@@ -41,6 +41,8 @@ const field table[] = {
      "Too low: people are refused with too_large. Too high: pages of history grow."},
     {LIMIT(pins_per_room), "messages", 0, 1'000, "Messages that may be pinned in a room at the same time. 0: none.",
      "Too high: every look at the room lists them."},
+    {LIMIT(bans_per_room), "users", 0, 1'000'000, "Users who may be banned from one room at the same time. 0: none.",
+     "Too low: a room can't defend itself. Too high: memory per room."},
     {LIMIT(bad_frames), "frames", 0, 1'000'000,
      "Frames of a connection that may be no JSON object; one more closes it with 3400. 0: the first one does.",
      "Too high: garbage costs more."},

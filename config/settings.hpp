@@ -21,6 +21,7 @@ struct limits {
   uint32_t edits_per_message = 100;
   uint32_t reactions_per_message = 32; // different emojis
   uint32_t pins_per_room = 50;
+  uint32_t bans_per_room = 10'000;
   uint32_t json_depth = 16;
   uint32_t header_bytes = 16'384;
   uint32_t body_bytes = 262'144;

@@ -253,6 +253,31 @@ std::optional<std::string_view> bearer_token(std::string_view authorization) {
   return trim(authorization.substr(scheme.size()));
 }
 
+bool is_utf8(std::string_view text) noexcept {
+  for (size_t i = 0; i < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[i]);
+    const size_t length = lead < 0x80                   ? 1
+                          : lead >= 0xc2 && lead < 0xe0 ? 2
+                          : lead >= 0xe0 && lead < 0xf0 ? 3
+                          : lead >= 0xf0 && lead < 0xf5 ? 4
+                                                        : 0;
+    if (length == 0 || length > text.size() - i)
+      return false;
+    uint32_t point = length == 1 ? lead : lead & (0xffu >> (length + 1));
+    for (size_t k = 1; k < length; ++k) {
+      const auto c = static_cast<unsigned char>(text[i + k]);
+      if ((c & 0xc0) != 0x80)
+        return false;
+      point = point << 6 | (c & 0x3fu);
+    }
+    constexpr uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    if (point < least[length] || (point >= 0xd800 && point < 0xe000) || point > 0x10ffff)
+      return false;
+    i += length;
+  }
+  return true;
+}
+
 bool ends_within_code_point(std::string_view text) noexcept {
   for (size_t back = 1; back <= std::min<size_t>(3, text.size()); ++back) {
     const auto c = static_cast<unsigned char>(text[text.size() - back]);

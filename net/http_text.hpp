@@ -38,6 +38,9 @@ std::optional<http_response> refuse_upgrade(const http_request& r, const std::ve
 /// The token of an `Authorization: Bearer` header (RFC 6750 section 2.1); nullopt for any other header.
 std::optional<std::string_view> bearer_token(std::string_view authorization);
 
+/// Whether the text is UTF-8 (RFC 3629): no overlong forms, no surrogates, nothing above U+10FFFF.
+bool is_utf8(std::string_view text) noexcept;
+
 /// Whether the text, valid UTF-8 up to there, ends within a code point.
 bool ends_within_code_point(std::string_view text) noexcept;
 

@@ -1,5 +1,6 @@
 #include "net/rest_call.hpp"
 
+#include "net/http_text.hpp"
 #include "net/json.hpp"
 
 #include <spdlog/spdlog.h>
@@ -97,6 +98,8 @@ outcome<void> rest_call::decode_parts(const std::vector<std::string_view>& encod
     auto decoded = decode_segment(part);
     if (!decoded)
       return fail(errc::bad_request, "path: a broken percent escape");
+    if (!is_utf8(*decoded))
+      return fail(errc::bad_request, "path: must be UTF-8");
     parts.push_back(std::move(*decoded));
   }
   return {};
@@ -122,6 +125,8 @@ outcome<json::document> rest_call::query(std::initializer_list<query_field> fiel
     auto field = std::find_if(fields.begin(), fields.end(), [&](const query_field& f) { return f.name == name; });
     if (field == fields.end())
       continue; // unknown ones are ignored, as unknown fields of a body are
+    if (!is_utf8(value))
+      return fail(errc::bad_request, name + ": must be UTF-8");
     if (out.find(name))
       return fail(errc::bad_request, name + ": given more than once");
     uint64_t number = 0;

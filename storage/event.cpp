@@ -120,6 +120,7 @@ std::string encode(const event& x) {
     put_enum(out, x.more->settings.kind);
     put_varint(out, x.more->settings.history_days);
     put_varint(out, x.more->settings.slow_ms);
+    put_flag(out, x.on);
     break;
   }
   return out;
@@ -178,6 +179,7 @@ outcome<event> decode<event>(std::string_view bytes) {
     x.more.edit().settings.kind = in.kind();
     x.more.edit().settings.history_days = in.varint32();
     x.more.edit().settings.slow_ms = in.varint32();
+    x.on = in.flag();
     break;
   }
   return in.finish(std::move(x));

@@ -69,8 +69,8 @@ struct event_extras {
 /// loses its content. A field that its kind does not name is not stored.
 struct event {
   event_kind kind = event_kind::message;
-  bool revoked = false;                       // message, edited: its text and more are gone
-  bool on = false;                            // reaction: set, not taken back
+  bool revoked = false; // message, edited: its text and more are gone
+  bool on = false;      // reaction: set, not taken back; room: from here on it is not public any more
   member_change change = member_change::none; // member
   member_role role = member_role::none;       // member
   uint64_t seq = 0;

@@ -6,6 +6,7 @@
 #include <rocksdb/snapshot.h>
 
 #include <algorithm>
+#include <deque>
 
 namespace greenroom::storage {
 namespace {
@@ -245,6 +246,7 @@ outcome<void> store::fold(const room_id& room, const user_id& reader, event_page
   rocksdb::ManagedSnapshot moment(&***db); // counts and one's own must agree
   range states(**db, keys::family::state, keys::prefix(room, keys::tag::state), moment.snapshot());
   size_t used = 0;
+  std::deque<size_t> sizes; // of the folds
   for (states->Seek(keys::state(room, first)); states->Valid(); states->Next()) {
     const auto seq = keys::seq_of(states.rest());
     if (seq > last)
@@ -252,7 +254,8 @@ outcome<void> store::fold(const room_id& room, const user_id& reader, event_page
     auto state = decode<message_state>(states.value());
     if (!state)
       return state.error();
-    used += states.value().size();
+    sizes.push_back(states.value().size());
+    used += sizes.back();
     page.folded = std::max(page.folded, state->changed);
     message_fold f{seq, state->edited, state->edited_ts, std::move(state->text), state->revoked != 0, {}};
     for (auto& [emoji, count] : state->reactions)
@@ -284,14 +287,23 @@ outcome<void> store::fold(const room_id& room, const user_id& reader, event_page
   if (auto good = own.status(); !good)
     return good.error();
 
-  for (const auto& e : page.events)
+  // What was revoked between the two looks at the store is told by none of its edits either.
+  for (auto& e : page.events) {
+    auto of = std::lower_bound(page.folds.begin(), page.folds.end(), e.target,
+                               [](const message_fold& x, uint64_t seq) { return x.seq < seq; });
+    if (e.kind == event_kind::edited && of != page.folds.end() && of->seq == e.target && of->revoked) {
+      e.text.clear();
+      e.revoked = true;
+    }
     used += size_of(e);
+  }
   while (used > bytes && page.events.size() > 1) {
     const auto& gone = newest_first ? page.events.front() : page.events.back();
     used -= size_of(gone);
-    if (auto& of_it = newest_first ? page.folds.front() : page.folds.back(); of_it.seq == gone.seq) {
-      used -= std::min(used, of_it.text.size());
+    if (const auto& of_it = newest_first ? page.folds.front() : page.folds.back(); of_it.seq == gone.seq) {
+      used -= newest_first ? sizes.front() : sizes.back();
       page.folds.erase(newest_first ? page.folds.begin() : page.folds.end() - 1);
+      sizes.erase(newest_first ? sizes.begin() : sizes.end() - 1);
     }
     page.events.erase(newest_first ? page.events.begin() : page.events.end() - 1);
     page.more = true;

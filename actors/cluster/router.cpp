@@ -16,6 +16,8 @@ constexpr uint32_t node_of_connection(uint64_t connection) { return static_cast<
 constexpr uint64_t with_node(uint64_t connection, uint32_t node) { return connection | (uint64_t{node} << node_bits); }
 
 bool reads(const room::command& c) {
+  if (std::holds_alternative<op::configure>(c.what))
+    return !room::changes_room(c);
   return std::holds_alternative<op::history>(c.what) || std::holds_alternative<op::members>(c.what) ||
          std::holds_alternative<room::pull>(c.what) || std::holds_alternative<room::peek>(c.what);
 }

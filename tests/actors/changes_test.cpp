@@ -182,6 +182,24 @@ TEST_CASE("reactions are counted by emoji, one for each user", "[changes]") {
   }
 }
 
+TEST_CASE("a revocation waits for changes that are on their way, and for nothing else", "[changes]") {
+  lobby s([](settings& c) { c.rooms.ring_events = 1; });
+  // A message whose change lands while another command is looked up.
+  s.ada.ask_later(10, edit(s, 3, "two", "e1")).ask_later(11, react(s, 3, "+1", true, "r1"));
+  s.ada.say_later("lobby", "between", "k").ask_later(22, revoke(s, 3, "v")).ask_later(23, revoke(s, 3, "v"));
+  s.run();
+  lines answers;
+  for (const auto& line : s.ada.heard())
+    if (!line.starts_with("lobby"))
+      answers.push_back(line);
+  REQUIRE(answers.size() == 5);
+  CAPTURE(answers);
+  CHECK(std::count_if(answers.begin(), answers.end(), [](const auto& a) { return a.ends_with("duplicate"); }) == 1);
+  CHECK_FALSE(is_told(s, "two"));
+  s.ada.say("lobby", "still served");
+  CHECK(s.ada.heard().front().find("sent") != std::string::npos);
+}
+
 TEST_CASE("edits and kinds of reactions of one message are bounded", "[changes]") {
   lobby s([](settings& c) {
     c.limits.edits_per_message = 2;

@@ -127,8 +127,84 @@ TEST_CASE("commands of one connection take effect in their order, whatever they 
     if (!line.starts_with("lobby"))
       answers.push_back(line);
   std::sort(answers.begin(), answers.end());
-  CHECK(answers == lines{"10 changed #3", "11 changed #4", "12 changed #5", "13 changed #6", "14 changed #6",
+  CHECK(answers == lines{"10 changed #3", "11 changed #4", "12 changed #5", "13 changed #5", "14 changed #6",
                          "15 changed #6", "16 room  #6"});
+}
+
+TEST_CASE("what is done again while it is on its way is answered when it is done, and does not undo what came between",
+          "[moderation]") {
+  lobby s;
+  s.ada.say("lobby", "one");
+  s.ada.heard(), s.bob.heard();
+  auto topic = [&](const char* title) { return op::topic{s.room("lobby"), title}; };
+  s.ada.ask_later(20, topic("cats")).ask_later(21, topic("cats")).ask_later(22, topic("dogs"));
+  s.ada.ask_later(23, op::pin{s.room("lobby"), 3, true}).ask_later(24, op::pin{s.room("lobby"), 3, true});
+  s.bob.ask_later(20, op::edit{s.room("lobby"), 3, "e", "not mine", {}});
+  s.ada.ask_later(25, op::pin{s.room("lobby"), 3, true}).ask_later(26, op::pin{s.room("lobby"), 3, false});
+  s.run();
+  lines answers;
+  for (const auto& line : s.ada.heard())
+    if (!line.starts_with("lobby"))
+      answers.push_back(line);
+  std::sort(answers.begin(), answers.end());
+  CHECK(answers == lines{"20 changed #4", "21 changed #4", "22 changed #5", "23 changed #6", "24 changed #6",
+                         "25 changed #6", "26 changed #7"});
+  auto heard = s.bob.heard();
+  CHECK(std::count(heard.begin(), heard.end(), "20 forbidden") == 1);
+  CHECK(heard.back() == "lobby#7 ada unpinned #3");
+}
+
+TEST_CASE("who was removed and is in again goes on listening, however late the removal is heard", "[moderation]") {
+  lobby s;
+  auto epoch = s.epoch_of("lobby");
+  s.bob.hang_up();
+  s.ada.ask(10, doing(s, act::kick, "bob")).ask(11, doing(s, act::invite, "bob")).say("lobby", "welcome back");
+  auto bob = s.enter("bob");
+  op::hello hello;
+  hello.resume = {{s.room("lobby"), position{epoch, 2}}};
+  bob.hello({}, hello);
+  s.ada.say("lobby", "hear me?");
+  CHECK(bob.heard() == lines{"1 hello bob lobby#5 lobby=recovered", "lobby#3 bob kicked", "lobby#4 bob invited",
+                             "lobby#5 ada: welcome back", "lobby#6 ada: hear me?"});
+  SECTION("and who left by himself and came back as well") {
+    bob.ask(10, op::leave{s.room("lobby")}).join("lobby");
+    bob.heard();
+    s.ada.say("lobby", "again");
+    CHECK(bob.heard() == lines{"lobby#9 ada: again"});
+  }
+  SECTION("but not who left a room that everybody may listen to") {
+    bob.ask(10, op::leave{s.room("lobby")});
+    bob.heard();
+    s.ada.say("lobby", "gone?");
+    CHECK(bob.heard().empty());
+  }
+}
+
+TEST_CASE("who was muted may still take back what he said", "[moderation]") {
+  lobby s;
+  s.bob.say("lobby", "oops");
+  s.ada.ask(10, doing(s, act::mute, "bob"));
+  s.bob.heard();
+  s.bob.ask(20, op::edit{s.room("lobby"), 3, "e", "well", {}}).ask(21, op::revoke{s.room("lobby"), 3, "v"});
+  CHECK(s.bob.heard() == lines{"20 muted", "21 sent lobby#5", "lobby#5 bob revokes #3"});
+}
+
+TEST_CASE("nobody is let in by a decision that was never made", "[moderation]") {
+  scene s;
+  auto ada = s.enter("ada"), eve = s.enter("eve");
+  ada.hello().create("lobby", room_kind::private_);
+  eve.hello();
+  ada.heard(), eve.heard();
+  s.disk.fail_at(1, fault::no_space);
+  ada.ask_later(10, op::configure{s.room("lobby"), {}, room_kind::public_, {}, {}});
+  eve.ask_later(10, op::subscribe{s.room("lobby"), {}});
+  s.run();
+  s.disk.heal();
+  s.pass(std::chrono::seconds(3));
+  ada.say("lobby", "among us");
+  auto heard = eve.heard();
+  REQUIRE(heard.size() == 1);
+  CHECK((heard[0] == "10 unavailable" || heard[0] == "10 not_member"));
 }
 
 TEST_CASE("pins are of messages that are there, and bounded", "[moderation]") {
