@@ -8,6 +8,7 @@ is not repeated by it). GREENROOM_KILLS sets how often, 100 without it.
 import os
 import random
 import time
+from collections import Counter
 
 import pytest
 from support.checker import Ack, Record, check
@@ -54,7 +55,7 @@ def set_up(server, record, seed, window):
     ]
     # The first direct message was sent outside of the play.
     record.sent[("sender0", direct)].insert(0, "sender0-first")
-    return play, {**{room: "owner" for room in ROOMS}, direct: "member"}, first
+    return play, {**{room: ("owner", "sender0") for room in ROOMS}, direct: ("member", "sender0")}, first
 
 
 def test_nothing_acknowledged_is_lost_when_the_server_is_killed(make_server, seed):
@@ -92,7 +93,9 @@ def test_nothing_acknowledged_is_lost_when_the_server_is_killed(make_server, see
     record.acks.append(Ack(first["room"], "sender0", "sender0-first", "hello", first["epoch"], first["seq"], first["ts"]))
     problems = check(record, logs, epochs)
     duplicates = sum(p.duplicates for p in play.players if isinstance(p, Sender))
+    kept = Counter(e["ev"] for log in logs.values() for e in log)
     print(f"{KILLS} kills, {len(record.acks)} acknowledged, {duplicates} answered as duplicates, "
+          f"{len(record.refusals)} refused for good, kept: {dict(kept)}, "
           f"{sum(len(e) for s in record.seen.values() for e in s.values())} events seen, "
           f"{sum(p.connections for p in play.players)} connections")
     assert not problems, "\n".join(problems[:20])

@@ -125,6 +125,8 @@ class Answers:
     def kill(self):
         pass
 
+    hello = {"node": "n1"}
+
 
 def broken(player, server):
     server.player = player
@@ -134,10 +136,10 @@ def broken(player, server):
 
 
 @pytest.mark.parametrize("page,is_good", [
-    ({"events": [{"seq": 4, "key": "k"}], "as_of": 4}, True),
+    ({"events": [{"ev": "message", "seq": 4, "key": "k"}], "as_of": 4}, True),
     ({"events": [], "as_of": 3}, False),
-    ({"events": [{"seq": 4, "key": "other"}], "as_of": 4}, False),
-    ({"events": [{"seq": 4, "key": "k"}], "as_of": 3}, False),
+    ({"events": [{"ev": "message", "seq": 4, "key": "other"}], "as_of": 4}, False),
+    ({"events": [{"ev": "message", "seq": 4, "key": "k"}], "as_of": 3}, False),
 ])
 def test_a_read_that_lacks_what_was_acknowledged_before_is_found(page, is_good):
     record = Record(acks=[Ack("r", "a", "k", "text", "e", 4, 10)])
