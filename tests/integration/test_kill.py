@@ -12,6 +12,7 @@ from collections import Counter
 
 import pytest
 from support.checker import Ack, Record, check
+from support.fault_players import Latecomer, Reader, Repeater
 from support.kill import Play, Sender, Subscriber
 
 KILLS = int(os.environ.get("GREENROOM_KILLS", "100"))
@@ -52,7 +53,12 @@ def set_up(server, record, seed, window):
         Subscriber(server, record, "listener", seed, positions=positions, subscribe=ROOMS),
         Subscriber(server, record, "latecomer", seed, positions={r: {**p, "seq": 0} for r, p in positions.items()},
                    subscribe=ROOMS),
+        Reader(server, record, "reader", seed),
+        Reader(server, record, "sender0", f"{seed}/reads"),  # who sees own reactions
+        Repeater(server, record, "sender1", f"{seed}/repeats"),
+        Latecomer(server, record, "newcomer", seed, positions=positions),
     ]
+    play.players[-1].pause_s = 10  # it keeps whole logs
     # The first direct message was sent outside of the play.
     record.sent[("sender0", direct)].insert(0, "sender0-first")
     return play, {**{room: ("owner", "sender0") for room in ROOMS}, direct: ("member", "sender0")}, first

@@ -23,8 +23,8 @@ class Author:
                     "emoji": self.chance.choice(EMOJIS), "on": self.chance.random() < 0.65, "key": key}
         if op in ("edit", "revoke") and mine:
             seq = self.chance.choice(list(mine)[-LATEST:])
-            change = {"op": op, "room": room, "target": seq, "key": key}
-            return change if op == "revoke" else {**change, "text": f"{self.user} edits {seq} by {n}", **self._base(seq, mine[seq])}
+            words = {"text": f"{self.user} edits {seq} by {n}", **self._base(seq, mine[seq])} if op == "edit" else {}
+            return {"op": op, "room": room, "target": seq, "key": key, **words}
         text = f"{self.user} says {n}"
         data = {"data": {"as": [text]}} if self.chance.random() < 0.2 else {}
         return {"op": "send", **target, "key": key, "text": text, **data}

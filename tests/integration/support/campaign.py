@@ -6,7 +6,7 @@ import time
 from collections import Counter
 
 from .checker import Record, check
-from .fault_players import Guest, Latecomer, Reader
+from .fault_players import Guest, Latecomer, Reader, Repeater
 from .kill import Play, Sender, Subscriber
 from .nemesis import draw_plan
 from .stores import check_claims, claims, compare, digest
@@ -114,6 +114,7 @@ class Campaign:
 
             sender = player(Sender, "sender", rooms=rooms, direct=[self._user("member", node.name)], window=4)
             sender.refusals_are_certain, sender.pause_s = False, PACE_S
+            player(Repeater, "sender")
             player(Subscriber, "member", positions={r: positions[r] for r in rooms}, subscribe="all")
             player(Subscriber, "listener", positions=positions, subscribe=[*rooms, door])
         player(Reader, "reader")
@@ -221,6 +222,7 @@ class Campaign:
         self.totals["answered as duplicates"] += sum(p.duplicates for p in play.players if isinstance(p, Sender))
         self.totals["events seen"] += sum(len(e) for s in record.seen.values() for e in s.values())
         self.totals["reads"] += sum(getattr(p, "reads", 0) for p in play.players)
+        self.totals["repeats"] += sum(getattr(p, "repeats", 0) for p in play.players)
         self.totals["visits"] += sum(getattr(p, "visits", 0) for p in play.players)
         self.totals["resumes from seq 0"] += len(record.left) + len(record.resumed)
         self.totals["pages"] += len(record.pages)

@@ -1,11 +1,14 @@
-"""More players, for a cluster with faults in it: one that reads what was acknowledged before it asked, one that resumes from the
-beginning, and one that comes and goes. What they find wrong is in record.broken, or is found later in what they note there."""
+"""More players, for servers with faults in them: one that reads what was acknowledged before it asked, one that resumes from the
+beginning, one that asks for what was done, and one that comes and goes. What they find wrong is in record.broken, or is found
+later in what they note there."""
 
 import time
+from dataclasses import replace
 
 from .checker import Page
 from .client import DURABLE, RequestError, TooLong
 from .kill import DOWN, Player, breaks_silence, is_passing
+from .waiting import LIMIT_S
 
 
 class Reader(Player):
@@ -34,7 +37,7 @@ class Reader(Player):
                         client.kill()
                     client = self.connect(subscribe="none")
                 revoked = frozenset(self.record.revoked)
-                page = client.answer(client.post("history", room=ack.room, after=after, limit=20), self.patience_s)
+                page = client.answer(client.post("history", room=ack.room, after=after, limit=20), self.patience_s or LIMIT_S)
                 self.reads += 1
                 self._look(ack, about, page, revoked)
                 self.record.pages.append(
@@ -73,7 +76,7 @@ class Latecomer(Player):
 
     def play(self):
         while not self.finish.is_set() and not self.stops.is_set():
-            time.sleep(self.pause_s)  # the pace of this latecomer, not a wait for something
+            self.finish.wait(self.pause_s)  # the pace of this latecomer
             room = self.chance.choice(list(self.positions))
             revoked = frozenset(self.record.revoked)
             known = max((a.seq for a in self.record.acks[-50:] if a.room == room), default=0)
@@ -93,7 +96,7 @@ class Latecomer(Player):
             self._note(room, events, revoked)
 
     def _listen(self, client, head, events):
-        deadline = time.monotonic() + self.patience_s
+        deadline = time.monotonic() + (self.patience_s or LIMIT_S)
         while not events or events[-1]["seq"] < head:
             client._pump(deadline, "the log")
             events += [e for e in client.events if e["ev"] in DURABLE]
@@ -107,6 +110,54 @@ class Latecomer(Player):
         for e in events:
             if breaks_silence(e, room, revoked):
                 self.record.broken.append(f"{room}: {name} was told what had been revoked: {e}")
+
+
+class Repeater(Player):
+    """Asks once more, as the same user and under the same key, for what was acknowledged, whatever came after: it gets the first
+    answer, as a duplicate. With other content it gets a conflict."""
+
+    pause_s = 0.1
+
+    def __init__(self, *args, **how):
+        super().__init__(*args, **how)
+        self.repeats = 0
+
+    def play(self):
+        client = None
+        while not self.finish.is_set() and not self.stops.is_set():
+            self.finish.wait(self.pause_s)  # the pace of this repeater
+            acks = [a for a in self.record.acks[-200:] if a.user == self.user and a.asked]
+            if not acks:
+                continue
+            ack = self.chance.choice(acks)
+            is_same = self.chance.random() < 0.7
+            try:
+                client = client or self.connect(subscribe="none")
+                request = ack.asked if is_same else altered(ack.asked)
+                self._note(ack, is_same, client.answer(client.post(**request), self.patience_s or LIMIT_S))
+            except RequestError as e:
+                if is_same and not is_passing(e) or not is_same and e.code not in ("conflict", "unavailable"):
+                    how = "the same" if is_same else "other"
+                    self.record.broken.append(f"{ack.room}: asked again, with {how} content: {ack}: {e}")
+            except (*DOWN, TooLong):
+                client.kill() if client else None
+                client = None
+        if client:
+            client.kill()
+
+    def _note(self, ack, is_same, ok):
+        self.repeats += 1
+        if not is_same or not ok.get("duplicate"):
+            self.record.broken.append(f"{ack.room}: no duplicate, or of other content: {ack} was acknowledged, then {ok}")
+        answered = {"epoch": ok["epoch"], "seq": ok["seq"], "ts": ok["ts"]}
+        self.record.acks.append(replace(ack, **answered))
+
+
+def altered(asked):
+    """Another request under the same key."""
+    if asked["op"] == "react":
+        return {**asked, "on": not asked["on"]}
+    return {**asked, "target": asked["target"] + 1} if asked["op"] == "revoke" else {**asked, "text": asked["text"] + "!"}
 
 
 class Guest(Player):

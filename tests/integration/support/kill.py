@@ -272,10 +272,10 @@ class Play:
 
     def end(self, rooms):
         """Everybody finishes; returns (logs, epochs) of `rooms`: room -> the users who read it, from every node."""
-        senders = [p for p in self.players if isinstance(p, Sender)]
-        for p in senders:
+        askers = [p for p in self.players if not isinstance(p, Subscriber)]
+        for p in askers:
             p.finish.set()
-        until(lambda: self.check_players() or not any(p.thread.is_alive() for p in senders), "every request was answered",
+        until(lambda: self.check_players() or not any(p.thread.is_alive() for p in askers), "every request was answered",
               LIMIT_S * 2)
         logs, epochs = {}, {}
         for room, readers in rooms.items():
