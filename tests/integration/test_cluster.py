@@ -286,7 +286,7 @@ def test_nothing_acknowledged_is_lost_when_nodes_are_killed(cluster):
             until(lambda: play.check_players() or play.answered() > before + 20, "acknowledged without the node", 60)
             node.start()
             cluster.wait_replicated()
-        logs, epochs = play.end({room: "owner" for room in ROOMS})
+        logs, epochs = play.end({room: ("owner", "sender0") for room in ROOMS})
     finally:
         for p in play.players:
             p.finish.set()

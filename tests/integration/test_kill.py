@@ -8,9 +8,11 @@ is not repeated by it). GREENROOM_KILLS sets how often, 100 without it.
 import os
 import random
 import time
+from collections import Counter
 
 import pytest
 from support.checker import Ack, Record, check
+from support.fault_players import Latecomer, Reader, Repeater
 from support.kill import Play, Sender, Subscriber
 
 KILLS = int(os.environ.get("GREENROOM_KILLS", "100"))
@@ -51,10 +53,15 @@ def set_up(server, record, seed, window):
         Subscriber(server, record, "listener", seed, positions=positions, subscribe=ROOMS),
         Subscriber(server, record, "latecomer", seed, positions={r: {**p, "seq": 0} for r, p in positions.items()},
                    subscribe=ROOMS),
+        Reader(server, record, "reader", seed),
+        Reader(server, record, "sender0", f"{seed}/reads"),  # who sees own reactions
+        Repeater(server, record, "sender1", f"{seed}/repeats"),
+        Latecomer(server, record, "newcomer", seed, positions=positions),
     ]
+    play.players[-1].pause_s = 10  # it keeps whole logs
     # The first direct message was sent outside of the play.
     record.sent[("sender0", direct)].insert(0, "sender0-first")
-    return play, {**{room: "owner" for room in ROOMS}, direct: "member"}, first
+    return play, {**{room: ("owner", "sender0") for room in ROOMS}, direct: ("member", "sender0")}, first
 
 
 def test_nothing_acknowledged_is_lost_when_the_server_is_killed(make_server, seed):
@@ -92,7 +99,9 @@ def test_nothing_acknowledged_is_lost_when_the_server_is_killed(make_server, see
     record.acks.append(Ack(first["room"], "sender0", "sender0-first", "hello", first["epoch"], first["seq"], first["ts"]))
     problems = check(record, logs, epochs)
     duplicates = sum(p.duplicates for p in play.players if isinstance(p, Sender))
+    kept = Counter(e["ev"] for log in logs.values() for e in log)
     print(f"{KILLS} kills, {len(record.acks)} acknowledged, {duplicates} answered as duplicates, "
+          f"{len(record.refusals)} refused for good, kept: {dict(kept)}, "
           f"{sum(len(e) for s in record.seen.values() for e in s.values())} events seen, "
           f"{sum(p.connections for p in play.players)} connections")
     assert not problems, "\n".join(problems[:20])

@@ -7,8 +7,6 @@ import socket
 
 import pytest
 from support import proving_ground
-from support.checker import Ack, Record
-from support.fault_players import Guest, Reader
 from support.nemesis import AT_ONCE, FAULTS, Drain, draw_plan, leaves_a_chance
 from support.network import Loopback, listener
 from support.proving_ground import DrainOrder
@@ -100,61 +98,6 @@ def test_an_epoch_that_was_served_twice_is_found():
     assert by_another == ["shard 7: epoch 4 was served by n1, process 1 and by n2, process 1"]
     after_a_restart = check_claims(claims("n1", n1 + "what=serving shard=7 epoch=4\n"))
     assert after_a_restart == ["shard 7: epoch 4 was served by n1, process 1 and by n1, process 2"]
-
-
-class Answers:
-    """Stands in for a server and for the client at it: answers what it is told to, then ends its player."""
-
-    def __init__(self, **answers):
-        self.answers, self.player = answers, None
-
-    def token(self, *_, **__):
-        return ""
-
-    def open(self, *_, **__):
-        return self
-
-    def post(self, op, **_):
-        return op
-
-    def answer(self, op, *_):
-        if op == "leave" or op == "history":
-            self.player.finish.set()
-        return self.answers.get(op, {})
-
-    def kill(self):
-        pass
-
-
-def broken(player, server):
-    server.player = player
-    player.patience_s, player.pause_s = 5, 0.01
-    player.play()
-    return player.record.broken
-
-
-@pytest.mark.parametrize("page,is_good", [
-    ({"events": [{"seq": 4, "key": "k"}], "as_of": 4}, True),
-    ({"events": [], "as_of": 3}, False),
-    ({"events": [{"seq": 4, "key": "other"}], "as_of": 4}, False),
-    ({"events": [{"seq": 4, "key": "k"}], "as_of": 3}, False),
-])
-def test_a_read_that_lacks_what_was_acknowledged_before_is_found(page, is_good):
-    record = Record(acks=[Ack("r", "a", "k", "text", "e", 4, 10)])
-    server = Answers(history=page)
-    assert (broken(Reader(server, record, "reader", "seed"), server) == []) == is_good
-
-
-@pytest.mark.parametrize("members,found", [
-    ([[{"user": "guest"}], []], 0), ([[], []], 1), ([[{"user": "guest"}], [{"user": "guest"}]], 1),
-])
-def test_members_that_do_not_fit_an_acknowledged_join_or_leave_are_found(members, found):
-    class Door(Answers):
-        def answer(self, op, *_):
-            return {"members": members.pop(0)} if op == "members" else super().answer(op)
-
-    server = Door()
-    assert len(broken(Guest(server, Record(), "guest", "seed", room="r"), server)) == found
 
 
 # -- plans -------------------------------------------------------------------------------------------------------------

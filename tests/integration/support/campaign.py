@@ -6,7 +6,7 @@ import time
 from collections import Counter
 
 from .checker import Record, check
-from .fault_players import Guest, Reader
+from .fault_players import Guest, Latecomer, Reader, Repeater
 from .kill import Play, Sender, Subscriber
 from .nemesis import draw_plan
 from .stores import check_claims, claims, compare, digest
@@ -42,7 +42,7 @@ class Campaign:
         self.ground, self.seed, self.say = ground, seed, say
         self.began = time.monotonic()
         self.round = 0
-        self.history = {}  # room -> (its log, epoch) as of the round that used it
+        self.history = {}  # room -> (what history told whom of it, epoch) as of the round that used it
         self.faults, self.totals = Counter(), Counter()
 
     def note(self, text):
@@ -77,12 +77,13 @@ class Campaign:
                 p.thread.join(LIMIT_S)
         problems = check(record, logs, epochs)
         problems += self._check_history()
-        self.history.update({room: (logs[room], epochs[room], readers[room]) for room in logs})
+        told = {p.room: p for p in record.pages if p.is_whole}
+        self.history.update({room: (told[room].events, epochs[room], told[room].user) for room in logs})
         problems += self._compare_stores()
         self._count(record, play, logs)
         if problems:
             raise Violation(f"round {self.round}: " + "\n".join(problems[:30]))
-        self.note(f"round {self.round}: {len(record.acks)} sends acknowledged, all of them kept once; stores alike")
+        self.note(f"round {self.round}: {len(record.acks)} sends and changes acknowledged, all of them kept once; stores alike")
 
     # -- a round -------------------------------------------------------------------------------------------------------
     def _set_up(self):
@@ -113,14 +114,17 @@ class Campaign:
 
             sender = player(Sender, "sender", rooms=rooms, direct=[self._user("member", node.name)], window=4)
             sender.refusals_are_certain, sender.pause_s = False, PACE_S
+            player(Repeater, "sender")
             player(Subscriber, "member", positions={r: positions[r] for r in rooms}, subscribe="all")
             player(Subscriber, "listener", positions=positions, subscribe=[*rooms, door])
         player(Reader, "reader")
+        player(Reader, "sender")  # who sees own reactions, from connections beside the sender's
+        player(Latecomer, "latecomer", positions={r: positions[r] for r in rooms})
         player(Guest, "guest", room=door)
-        readers = {room: "owner" for room in positions}
+        readers = {room: ("owner", self._user("sender", names[0])) for room in positions}
         for n in names:
             pair = sorted([self._user("sender", n), self._user("member", n)])
-            readers[f"@{'+'.join(pair)}"] = pair[0]
+            readers[f"@{'+'.join(pair)}"] = pair
         return record, play, readers
 
     def _user(self, who, node):
@@ -168,10 +172,10 @@ class Campaign:
     def _check_history(self):
         """The rooms of earlier rounds are what they were."""
         problems = []
-        for room, (log, epoch, reader) in self.history.items():
+        for room, (told, epoch, reader) in self.history.items():
             now, page = self.ground.history(self.ground.token(reader), room)
-            if now != log or page["epoch"] != epoch:
-                problems.append(f"{room}: was {len(log)} events of epoch {epoch} in its round, is {len(now)} of {page['epoch']}")
+            if now != told or page["epoch"] != epoch:
+                problems.append(f"{room}: was {len(told)} events of epoch {epoch} in its round, is {len(now)} of {page['epoch']}")
         return problems
 
     def _compare_stores(self):
@@ -208,14 +212,23 @@ class Campaign:
         until(lambda: letters() >= goal, "heartbeats arrive", PROGRESS_S, 0.05)
 
     def _count(self, record, play, logs):
-        kept = {(e["from"], room, e.get("key")) for room, log in logs.items() for e in log if e["ev"] == "message"}
-        self.totals["sends acknowledged"] += len(record.acks)
-        self.totals["sends refused"] += sum(p.refused for p in play.players if isinstance(p, Sender))
+        kept = Counter(e["ev"] for log in logs.values() for e in log)
+        made = {(e["from"], room, e["key"]) for room, log in logs.items() for e in log if "key" in e}
+        self.totals["sends and changes acknowledged"] += len(record.acks)
+        self.totals["reactions that changed nothing"] += sum((a.user, a.room, a.key) not in made for a in record.acks)
+        self.totals["changes refused for good"] += len(record.refusals)
+        self.totals["with a conflict"] += sum(r.code == "conflict" for r in record.refusals)
+        self.totals["unavailable"] += sum(p.refused for p in play.players if isinstance(p, Sender))
         self.totals["answered as duplicates"] += sum(p.duplicates for p in play.players if isinstance(p, Sender))
         self.totals["events seen"] += sum(len(e) for s in record.seen.values() for e in s.values())
         self.totals["reads"] += sum(getattr(p, "reads", 0) for p in play.players)
+        self.totals["repeats"] += sum(getattr(p, "repeats", 0) for p in play.players)
         self.totals["visits"] += sum(getattr(p, "visits", 0) for p in play.players)
-        self.totals["messages kept"] += len(kept)
+        self.totals["resumes from seq 0"] += len(record.left) + len(record.resumed)
+        self.totals["pages"] += len(record.pages)
+        self.totals["messages kept"] += kept["message"]
+        for kind in ("edited", "revoked", "reaction"):
+            self.totals[f"{kind} kept"] += kept[kind]
 
     def summary(self):
         lines = [f"{sum(self.faults.values())} faults: " + ", ".join(f"{k} {n}" for k, n in sorted(self.faults.items()))]

@@ -1,15 +1,20 @@
-"""Judges what a run left behind: what was acknowledged, what is in the log, what each subscriber saw.
+"""Judges what a run left behind: what was acknowledged, what is in the log, what each subscriber saw. What has become of
+messages since they were sent is judged in changes.py.
 
 Knows no sockets. Answers a list of sentences, empty when nothing is wrong; test_checker.py shows that it finds each kind
 of mistake.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass, field
+
+from .changes import check_changes, check_idle, check_pages, check_refusals, check_resumed, check_silence
+from .story import Story, blank, event_of, shown_by, whole
 
 
 @dataclass
 class Ack:
-    """A send that was answered with ok."""
+    """A request that was answered with ok."""
 
     room: str
     user: str
@@ -18,6 +23,36 @@ class Ack:
     epoch: str
     seq: int
     ts: int
+    asked: dict = field(default_factory=dict)  # the request, without its id; empty: a send of that text
+
+    def event(self):
+        """What the log must show at its seq."""
+        return event_of(self.asked or {"op": "send", "key": self.key, "text": self.text})
+
+
+@dataclass
+class Refusal:
+    """A change that was refused for good, and not sent again."""
+
+    room: str
+    user: str
+    key: str
+    asked: dict
+    code: str
+
+
+@dataclass
+class Page:
+    """What history told."""
+
+    room: str
+    user: str
+    node: str
+    after: int
+    at_least: int  # a seq that was known before it was asked for
+    as_of: int
+    events: list
+    is_whole: bool = False  # when nothing was said any more, and to the end
 
 
 @dataclass
@@ -35,18 +70,36 @@ class Record:
     seen: dict = field(default_factory=dict)
     # subscriber -> room -> the position it started from
     start: dict = field(default_factory=dict)
+    # subscribers that did not stay to the end
+    left: set = field(default_factory=set)
+    # (room, user, key) -> the request, without its id, whatever became of it
+    asked: dict = field(default_factory=dict)
+    # changes that were refused for good
+    refusals: list = field(default_factory=list)
+    # room -> seqs of messages that were acknowledged; (room, seq) of those whose revocation was
+    said: dict = field(default_factory=lambda: defaultdict(list))
+    revoked: set = field(default_factory=set)
+    # what history told, as Pages; (who, room, events) of resumes from seq 0 at the end
+    pages: list = field(default_factory=list)
+    resumed: list = field(default_factory=list)
 
 
 def check(record, logs, epochs):
-    """`logs`: room -> all events, oldest first; `epochs`: room -> epoch. Returns what is wrong."""
+    """`logs`: room -> all events as a resume tells them, oldest first; `epochs`: room -> epoch. Returns what is wrong."""
     problems = list(record.broken)
+    stories = {room: Story(log, record.asked) for room, log in logs.items()}
     for room, log in logs.items():
         problems += check_log(room, log)
-    problems += check_acks(record, logs, epochs)
+        problems += check_changes(room, log, stories[room], record.asked)
+    problems += check_acks(record, logs, epochs, stories)
     problems += check_order(record, logs)
     for name, rooms in record.seen.items():
         for room, events in rooms.items():
-            problems += check_seen(name, room, events, record.start[name][room], logs[room])
+            problems += check_seen(name, room, events, record, logs[room])
+    problems += check_refusals(record, stories)
+    problems += check_pages(record, stories)
+    problems += check_resumed(record, logs)
+    problems += check_silence(record, logs, stories)
     return problems
 
 
@@ -61,17 +114,18 @@ def check_log(room, log):
             problems.append(f"{room}: time runs backwards at seq {b['seq']}")
     keys = {}
     for event in log:
-        if event["ev"] == "message":
+        if "key" in event:
             first = keys.setdefault((event["from"], event["key"]), event["seq"])
             if first != event["seq"]:
                 problems.append(f"{room}: twice: key {event['key']} of {event['from']} at seq {first} and {event['seq']}")
     return problems
 
 
-def check_acks(record, logs, epochs):
+def check_acks(record, logs, epochs, stories):
     problems = []
     answered = {}
     by_seq = {room: {e["seq"]: e for e in log} for room, log in logs.items()}
+    by_key = {(room, e["from"], e["key"]) for room, log in logs.items() for e in log if "key" in e}
     for a in record.acks:
         first = answered.setdefault((a.room, a.user, a.key), a)
         if (first.seq, first.ts) != (a.seq, a.ts):
@@ -81,7 +135,9 @@ def check_acks(record, logs, epochs):
         event = by_seq[a.room].get(a.seq)
         if event is None:
             problems.append(f"{a.room}: lost: seq {a.seq} (key {a.key} of {a.user}) was acknowledged")
-        elif (event.get("key"), event["from"], event.get("text"), event["ts"]) != (a.key, a.user, a.text, a.ts):
+        elif a.asked.get("op") == "react" and (a.room, a.user, a.key) not in by_key:
+            problems += check_idle(a, stories[a.room])
+        elif (event["from"], event["ts"]) != (a.user, a.ts) or shown_by(event) not in (a.event(), blank(a.event())):
             problems.append(f"{a.room}: seq {a.seq} was acknowledged as {a}, the log has {event}")
     for (user, room), keys in record.sent.items():
         missing = [k for k in keys if (room, user, k) not in answered]
@@ -91,17 +147,18 @@ def check_acks(record, logs, epochs):
 
 
 def check_order(record, logs):
+    """Of sends and changes alike: what one connection asks of one room is done in that order."""
     problems = []
     for room, log in logs.items():
         last = {}
         orders = {user: {k: i for i, k in enumerate(keys)} for (user, r), keys in record.sent.items() if r == room}
         for event in log:
-            if event["ev"] != "message" or event["from"] not in orders:
+            if "key" not in event or event["from"] not in orders:
                 continue
             user = event["from"]
             at = orders[user].get(event["key"])
             if at is None:
-                problems.append(f"{room}: seq {event['seq']}: key {event['key']} was never sent by {user}")
+                problems.append(f"{room}: seq {event['seq']}: key {event['key']} was never sent by {user}, or refused")
             elif (user, room, event["key"]) in record.uncertain:
                 continue
             elif at < last.get(user, -1):
@@ -111,17 +168,18 @@ def check_order(record, logs):
     return problems
 
 
-def check_seen(name, room, events, start, log):
-    """A subscriber that started after seq `start` saw exactly the rest of the log."""
-    problems = []
+def check_seen(name, room, events, record, log):
+    """A subscriber that started after seq `start` saw exactly the rest of the log; but for what has been revoked since, which it
+    may have seen as it was sent."""
+    problems, start = [], record.start[name][room]
     for at, event in enumerate(events, start + 1):
         if event["seq"] != at:
             kind = "repeat or reordering" if event["seq"] < at else "gap"
             return problems + [f"{room}: {name}: {kind}: saw seq {event['seq']} where {at} should follow"]
         if at > len(log):
             return problems + [f"{room}: {name} saw seq {at}, which the log does not have"]
-        if event != log[at - 1]:
+        if event not in (log[at - 1], whole(log[at - 1], record.asked)):
             problems.append(f"{room}: {name} saw {event}, the log has {log[at - 1]}")
-    if start + len(events) != len(log):
+    if start + len(events) != len(log) and name not in record.left:
         problems.append(f"{room}: {name} saw up to seq {start + len(events)} of {len(log)}")
     return problems

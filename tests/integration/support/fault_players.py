@@ -1,14 +1,19 @@
-"""More players, for a cluster with faults in it: one that reads what was acknowledged before it asked, and one that comes
-and goes. What they find wrong is in record.broken."""
+"""More players, for servers with faults in them: one that reads what was acknowledged before it asked, one that resumes from the
+beginning, one that asks for what was done, and one that comes and goes. What they find wrong is in record.broken, or is found
+later in what they note there."""
 
 import time
+from dataclasses import replace
 
-from .client import RequestError, TooLong
-from .kill import DOWN, Player, is_passing
+from .checker import Page
+from .client import DURABLE, RequestError, TooLong
+from .kill import DOWN, Player, breaks_silence, is_passing
+from .waiting import LIMIT_S
 
 
 class Reader(Player):
-    """Asks, on whichever node, for the last send that was acknowledged before: a read must show it."""
+    """Asks, on whichever node, for something that was acknowledged before, or for the message that it changed: a read must show
+    it. The pages are kept, to be compared with what the log says in the end."""
 
     pause_s = 0.2
 
@@ -20,19 +25,23 @@ class Reader(Player):
         client = None
         while not self.finish.is_set() and not self.stops.is_set():
             time.sleep(self.pause_s)  # the pace of this reader, not a wait for something
-            acks = [a for a in self.record.acks[-20:] if not a.room.startswith("@")]
+            acks = [a for a in self.record.acks[-20:] if self._may_read(a.room)]
             if not acks:
                 continue
             ack = self.chance.choice(acks)
+            about = self.chance.choice([ack.seq, ack.asked.get("target", ack.seq)])
+            after = about - 1 - self.chance.randrange(min(about, 10))
             try:
                 if client is None or self.chance.random() < 0.2:
                     if client:
                         client.kill()
                     client = self.connect(subscribe="none")
-                page = client.answer(client.post("history", room=ack.room, after=ack.seq - 1, limit=1), self.patience_s)
+                revoked = frozenset(self.record.revoked)
+                page = client.answer(client.post("history", room=ack.room, after=after, limit=20), self.patience_s or LIMIT_S)
                 self.reads += 1
-                if not page["events"] or page["events"][0].get("key") != ack.key or page["as_of"] < ack.seq:
-                    self.record.broken.append(f"{ack.room}: a stale read: {ack} was acknowledged, then {page} was read")
+                self._look(ack, about, page, revoked)
+                self.record.pages.append(
+                    Page(ack.room, self.user, client.hello.get("node"), after, ack.seq, page["as_of"], page["events"]))
             except (*DOWN, TooLong, RequestError) as e:
                 if client:
                     client.kill()
@@ -41,6 +50,114 @@ class Reader(Player):
                     raise
         if client:
             client.kill()
+
+    def _may_read(self, room):
+        return not room.startswith("@") or self.user in room[1:].split("+")
+
+    def _look(self, ack, about, page, revoked):
+        event = next((e for e in page["events"] if e["seq"] == about), None)
+        has_own_event = about == ack.seq and ack.asked.get("op") != "react"
+        if not event or has_own_event and event.get("key") != ack.key or page["as_of"] < ack.seq:
+            self.record.broken.append(f"{ack.room}: a stale read: {ack} was acknowledged, then {page} was read")
+        for e in page["events"]:
+            if breaks_silence(e, ack.room, revoked):
+                self.record.broken.append(f"{ack.room}: {self.user} read what had been revoked: {e}")
+
+
+class Latecomer(Player):
+    """Resumes a room from seq 0, over and over, up to the head that is named. Each time it is another subscriber to the judge."""
+
+    pause_s = 1.0
+
+    def __init__(self, *args, positions, **how):
+        super().__init__(*args, **how)
+        self.positions = {r: {**p, "seq": 0} for r, p in positions.items()}
+        self.lives = 0
+
+    def play(self):
+        while not self.finish.is_set() and not self.stops.is_set():
+            self.finish.wait(self.pause_s)  # the pace of this latecomer
+            room = self.chance.choice(list(self.positions))
+            revoked = frozenset(self.record.revoked)
+            known = max((a.seq for a in self.record.acks[-50:] if a.room == room), default=0)
+            client = self.connect(resume={room: self.positions[room]}, subscribe=[room])
+            result = client.hello["resumed"][room]
+            events = []
+            try:
+                if result.get("error", {}).get("code") != "unavailable":
+                    assert result.get("recovered") is True, f"{self.user}: {room} was not recovered: {result}"
+                    self._listen(client, result["seq"], events)
+                    if result["seq"] < known:
+                        self.record.broken.append(f"{room}: a stale resume, {known} was acknowledged, then came {result}")
+            except (*DOWN, TooLong):
+                pass  # as far as it came
+            finally:
+                client.kill()
+            self._note(room, events, revoked)
+
+    def _listen(self, client, head, events):
+        deadline = time.monotonic() + (self.patience_s or LIMIT_S)
+        while not events or events[-1]["seq"] < head:
+            client._pump(deadline, "the log")
+            events += [e for e in client.events if e["ev"] in DURABLE]
+            client.events.clear()
+
+    def _note(self, room, events, revoked):
+        self.lives += 1
+        name = f"{self.user}, time {self.lives}"
+        self.record.left.add(name)
+        self.record.start[name], self.record.seen[name] = {room: 0}, {room: events}
+        for e in events:
+            if breaks_silence(e, room, revoked):
+                self.record.broken.append(f"{room}: {name} was told what had been revoked: {e}")
+
+
+class Repeater(Player):
+    """Asks once more, as the same user and under the same key, for what was acknowledged, whatever came after: it gets the first
+    answer, as a duplicate. With other content it gets a conflict."""
+
+    pause_s = 0.1
+
+    def __init__(self, *args, **how):
+        super().__init__(*args, **how)
+        self.repeats = 0
+
+    def play(self):
+        client = None
+        while not self.finish.is_set() and not self.stops.is_set():
+            self.finish.wait(self.pause_s)  # the pace of this repeater
+            acks = [a for a in self.record.acks[-200:] if a.user == self.user and a.asked]
+            if not acks:
+                continue
+            ack = self.chance.choice(acks)
+            is_same = self.chance.random() < 0.7
+            try:
+                client = client or self.connect(subscribe="none")
+                request = ack.asked if is_same else altered(ack.asked)
+                self._note(ack, is_same, client.answer(client.post(**request), self.patience_s or LIMIT_S))
+            except RequestError as e:
+                if is_same and not is_passing(e) or not is_same and e.code not in ("conflict", "unavailable"):
+                    how = "the same" if is_same else "other"
+                    self.record.broken.append(f"{ack.room}: asked again, with {how} content: {ack}: {e}")
+            except (*DOWN, TooLong):
+                client.kill() if client else None
+                client = None
+        if client:
+            client.kill()
+
+    def _note(self, ack, is_same, ok):
+        self.repeats += 1
+        if not is_same or not ok.get("duplicate"):
+            self.record.broken.append(f"{ack.room}: no duplicate, or of other content: {ack} was acknowledged, then {ok}")
+        answered = {"epoch": ok["epoch"], "seq": ok["seq"], "ts": ok["ts"]}
+        self.record.acks.append(replace(ack, **answered))
+
+
+def altered(asked):
+    """Another request under the same key."""
+    if asked["op"] == "react":
+        return {**asked, "on": not asked["on"]}
+    return {**asked, "target": asked["target"] + 1} if asked["op"] == "revoke" else {**asked, "text": asked["text"] + "!"}
 
 
 class Guest(Player):

@@ -1,4 +1,4 @@
-"""The players of the kill test: senders that never give up a message, and subscribers that come back with their
+"""The players of the kill test: senders that never give up what they ask, and subscribers that come back with their
 positions. Each runs in a thread of its own and notes what it knows in a checker.Record; judging is the checker's."""
 
 import json
@@ -6,7 +6,8 @@ import random
 import threading
 import time
 
-from .checker import Ack
+from .author import Author
+from .checker import Ack, Page, Refusal
 from .client import DURABLE, RequestError, TooLong
 from .waiting import LIMIT_S, until
 from .websocket import Closed, Refused
@@ -70,8 +71,8 @@ class Player:
 
 
 class Sender(Player):
-    """Sends to its rooms in turn, `window` unanswered at most. After a crash it sends everything unanswered again, in the
-    old order and under the old keys. `direct`: users to whom it sends, too."""
+    """Sends to its rooms in turn, and changes what was sent (author.py), `window` unanswered at most. After a crash it asks
+    everything unanswered again, in the old order and under the old keys. `direct`: users to whom it sends, too."""
 
     pause_s = 0.0  # between two sends
     # Whether `unavailable` says that nothing was done. In a cluster it may also be the end of a wait for an answer.
@@ -85,6 +86,7 @@ class Sender(Player):
         self.answered = 0
         self.duplicates = 0
         self.refused = 0
+        self.author = Author(self.user, self.record, self.chance)
         for t in self.targets:
             self.record.sent[(self.user, self.room_of(t))] = []
 
@@ -101,16 +103,18 @@ class Sender(Player):
                     raise Closed(None)
                 if client is None:
                     client = self.connect(subscribe="none")
-                    flight = [client.prepare("send", **u) for u in self.unanswered]
+                    flight = [client.prepare(**u) for u in self.unanswered]
                     if flight:
                         client.post_all(flight)
                 while len(flight) < self.window and not self.finish.is_set():
                     target = self.chance.choice(self.targets)
+                    room = self.room_of(target)
                     n += 1
-                    send = {**target, "key": f"{self.user}-{n}", "text": f"{self.user} says {n}"}
-                    self.unanswered.append(send)
-                    self.record.sent[(self.user, self.room_of(target))].append(send["key"])
-                    flight.append(client.prepare("send", **send))
+                    request = self.author.draw(room, target, n)
+                    self.unanswered.append(request)
+                    self.record.asked[(room, self.user, request["key"])] = request
+                    self.record.sent[(self.user, room)].append(request["key"])
+                    flight.append(client.prepare(**request))
                     client.ws.send_text(json.dumps(flight[-1]))
                     if self.pause_s:
                         time.sleep(self.pause_s)  # the pace of this sender, not a wait for something
@@ -157,24 +161,37 @@ class Sender(Player):
             self.record.uncertain.add((self.user, self.room_of(request), request["key"]))
 
     def _note(self, answer, request):
-        send = next(u for u in self.unanswered if u["key"] == request["key"])
-        self.unanswered.remove(send)
+        asked = next(u for u in self.unanswered if u["key"] == request["key"])
+        self.unanswered.remove(asked)
         room = self.room_of(request)
+        sent = self.record.sent[(self.user, room)]
         if "ok" in answer:
             ok = answer["ok"]
             self.duplicates += "duplicate" in ok
             self.answered += 1
             self.record.acks.append(
-                Ack(room, self.user, send["key"], send["text"], ok["epoch"], ok["seq"], ok["ts"]))
-        else:
-            # It is sent again later, and stands there in the order.
-            assert answer["error"]["code"] == "unavailable", answer
-            self.refused += 1
-            self._doubt(send)
-            self.record.sent[(self.user, room)].remove(send["key"])
-            self.record.sent[(self.user, room)].append(send["key"])
-            self.unanswered.append(send)
-            raise Closed(None)
+                Ack(room, self.user, asked["key"], asked.get("text", ""), ok["epoch"], ok["seq"], ok["ts"], asked))
+            self.author.note(room, asked, ok["seq"])
+            return
+        code = answer["error"]["code"]
+        sent.remove(asked["key"])
+        if asked["op"] != "send" and code in ("conflict", "not_found"):
+            self.answered += 1
+            self.record.refusals.append(Refusal(room, self.user, asked["key"], asked, code))
+            return
+        # It is asked again later, and stands there in the order.
+        assert code == "unavailable", (asked, answer)
+        self.refused += 1
+        self._doubt(asked)
+        sent.append(asked["key"])
+        self.unanswered.append(asked)
+        raise Closed(None)
+
+
+def breaks_silence(event, room, revoked):
+    """Whether it tells what a message said that is among those in `revoked`."""
+    return ((room, event["target"] if event["ev"] == "edited" else event["seq"]) in revoked
+            and event["ev"] in ("message", "edited") and event.get("revoked") is not True)
 
 
 class Subscriber(Player):
@@ -188,9 +205,11 @@ class Subscriber(Player):
         self.record.start[self.user] = {r: p["seq"] for r, p in positions.items()}
         self.record.seen[self.user] = {r: [] for r in positions}
         self.goal = None  # room -> seq, set when everything was said
+        self.revoked = frozenset()  # when this connection began
 
     def play(self):
         while not self._done():
+            self.revoked = frozenset(self.record.revoked)
             client = self.connect(resume=self.positions, subscribe=self.subscribe)
             resumed = client.hello["resumed"]
             if self.patience_s and any(r.get("error", {}).get("code") == "unavailable" for r in resumed.values()):
@@ -223,6 +242,8 @@ class Subscriber(Player):
             if e["ev"] in DURABLE and e["room"] in self.positions:
                 self.record.seen[self.user][e["room"]].append(e)
                 self.positions[e["room"]]["seq"] = e["seq"]
+                if breaks_silence(e, e["room"], self.revoked):
+                    self.record.broken.append(f"{e['room']}: {self.user} was told what had been revoked: {e}")
                 n += 1
         return n
 
@@ -250,16 +271,15 @@ class Play:
         return sum(p.answered for p in self.players if isinstance(p, Sender))
 
     def end(self, rooms):
-        """Everybody finishes; returns (logs, epochs) of `rooms`: room -> the user who reads it."""
-        senders = [p for p in self.players if isinstance(p, Sender)]
-        for p in senders:
+        """Everybody finishes; returns (logs, epochs) of `rooms`: room -> the users who read it, from every node."""
+        askers = [p for p in self.players if not isinstance(p, Subscriber)]
+        for p in askers:
             p.finish.set()
-        until(lambda: self.check_players() or not any(p.thread.is_alive() for p in senders), "every send was answered",
+        until(lambda: self.check_players() or not any(p.thread.is_alive() for p in askers), "every request was answered",
               LIMIT_S * 2)
         logs, epochs = {}, {}
-        for room, reader in rooms.items():
-            logs[room], page = self.server.history(self.server.token(reader), room)
-            epochs[room] = page["epoch"]
+        for room, readers in rooms.items():
+            logs[room], epochs[room] = self._read(room, readers)
         for p in self.players:
             if isinstance(p, Subscriber):
                 p.goal = {r: logs[r][-1]["seq"] for r in p.positions}
@@ -274,3 +294,31 @@ class Play:
                 p.goal = {}
             raise AssertionError(f"{e}; (saw, head) of those who wait: {behind}") from None
         return logs, epochs
+
+    def _read(self, room, readers):
+        """What history and a resume from seq 0 tell, for the record; the latter, and the epoch."""
+        for node in getattr(self.server, "nodes", [self.server]):
+            name = node.settings.get("node.name", "the server")
+            for user in readers:
+                events, page = node.history(self.server.token(user), room)
+                head = events[-1]["seq"]
+                self.record.pages.append(Page(room, user, name, 0, head, page["as_of"], events, is_whole=True))
+            log = self._resume(node, readers[0], room, page["epoch"])
+            self.record.resumed.append((name, room, log))
+        return log, page["epoch"]
+
+    def _resume(self, node, user, room, epoch):
+        """All events as a resume tells them."""
+        deadline = time.monotonic() + LIMIT_S
+        while True:
+            client = node.sign_in(user, token=self.server.token(user), resume={room: {"epoch": epoch, "seq": 0}},
+                                  subscribe=[room])
+            result = client.hello["resumed"][room]
+            if result.get("recovered"):
+                break
+            client.kill()
+            assert result.get("error", {}).get("code") == "unavailable" and time.monotonic() < deadline, (room, result)
+        while client.positions[room]["seq"] < result["seq"]:
+            client._pump(deadline, f"the log of {room}")
+        client.kill()
+        return [e for e in client.events if e["ev"] in DURABLE and e["room"] == room]
