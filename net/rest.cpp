@@ -21,6 +21,8 @@ const rest::route rest::routes[] = {
     {"GET", "/livez", access::open, &rest::livez},
     {"GET", "/readyz", access::open, &rest::readyz},
     {"GET", "/metrics", access::open, &rest::show_metrics},
+    {"GET", "/api/v1/openapi.json", access::open, &rest::show_openapi},
+    {"GET", "/api/v1/asyncapi.json", access::open, &rest::show_asyncapi},
     {"POST", "/api/v1/auth", access::account, &rest::log_in},
     {"POST", "/api/v1/auth/register", access::account, &rest::register_user},
     {"POST", "/api/v1/auth/guest", access::account, &rest::guest},

@@ -80,6 +80,8 @@ private:
   void livez(const call_ptr& c);
   void readyz(const call_ptr& c);
   void show_metrics(const call_ptr& c);
+  void show_openapi(const call_ptr& c);
+  void show_asyncapi(const call_ptr& c);
   void log_in(const call_ptr& c);
   void register_user(const call_ptr& c);
   void guest(const call_ptr& c);

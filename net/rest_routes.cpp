@@ -1,4 +1,5 @@
 // What each route of REST does; which ones there are stands in rest.cpp.
+#include "net/api/documents.hpp"
 #include "net/json.hpp"
 #include "net/metrics.hpp"
 #include "net/op_reader.hpp"
@@ -163,12 +164,12 @@ void rest::sign_in(const call_ptr& c, outcome<account::any> what, unsigned statu
   });
 }
 
-// -- health, figures, front page --------------------------------------------------------------------------------------
+// -- health, figures, documents, front page --------------------------------------------------------------------------
 
 void rest::front_page(const call_ptr& c) {
   c->respond(text_page(200, "Greenroom " GREENROOM_VERSION ", a chat server.\n\n"
                             "/ws        WebSocket, subprotocol greenroom.v1\n"
-                            "/api/v1    REST\n"
+                            "/api/v1    REST: /api/v1/openapi.json, and /api/v1/asyncapi.json for the WebSocket\n"
                             "/livez     whether the process runs\n"
                             "/readyz    whether it serves requests\n"
                             "/metrics   figures for Prometheus\n"));
@@ -191,6 +192,10 @@ void rest::show_metrics(const call_ptr& c) {
   r.content_type = metrics_content_type;
   c->respond(std::move(r));
 }
+
+void rest::show_openapi(const call_ptr& c) { c->respond(200, std::string(openapi_document)); }
+
+void rest::show_asyncapi(const call_ptr& c) { c->respond(200, std::string(asyncapi_document)); }
 
 // -- accounts and sessions --------------------------------------------------------------------------------------------
 

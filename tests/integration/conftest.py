@@ -10,8 +10,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 pytest.register_assert_rewrite("support.client", "support.server", "support.websocket")
+from support import contract, websocket  # noqa: E402
 from support.sanitizers import Reports  # noqa: E402
 from support.server import GREENROOMD, Server  # noqa: E402
+
+websocket.contract = contract  # everything that a test says and hears is held against net/api/
 
 
 @pytest.fixture(scope="session")

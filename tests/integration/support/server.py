@@ -13,7 +13,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from urllib.parse import quote
 
-from . import client, tokens
+from . import client, tokens, websocket
 from .sanitizers import FREES_AT_ONCE
 from .waiting import LIMIT_S, until
 from .websocket import tls_context
@@ -239,7 +239,10 @@ class Server:
             connection = HTTPConnection(self.host, self.port, timeout=limit_s)
         try:
             connection.request(method, path, body, all_headers)
-            return Answer(connection.getresponse())
+            answer = Answer(connection.getresponse())
+            if websocket.contract:
+                websocket.contract.REST.check(method, path, all_headers, body, answer)
+            return answer
         finally:
             connection.close()
 

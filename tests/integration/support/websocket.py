@@ -17,6 +17,8 @@ from .waiting import LIMIT_S
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
+contract = None  # the module contract.py where conftest.py has put it: then everything that is said is held against it
+
 
 class Closed(Exception):
     """The connection has ended. `code` is that of the server's close frame, None where there was none."""
@@ -88,6 +90,7 @@ class WebSocket:
         self.pings = 0
         self.answer_pings = True
         self._buffer = bytearray()  # cutting from its front is cheap
+        self._watch = contract.Watch() if contract else None
         self.sock = open_socket(port, tls, limit_s, receive_buffer, host)
         try:
             self._upgrade(port, path, headers, protocol)
@@ -115,8 +118,13 @@ class WebSocket:
             want = int(self.headers.get("content-length", "0"))
             while len(self._buffer) < want:
                 self._fill(deadline)
-            raise Refused(code, self.headers, bytes(self._buffer[:want]))
+            refused = Refused(code, self.headers, bytes(self._buffer[:want]))
+            if contract:
+                contract.REST.check("GET", path, dict(headers), None, refused)
+            raise refused
         accept = base64.b64encode(hashlib.sha1((key + GUID).encode()).digest()).decode()
+        if contract:
+            contract.REST.check("GET", path, dict(headers), None, Refused(code, self.headers, b""))
         assert self.headers["sec-websocket-accept"] == accept
         assert self.headers.get("sec-websocket-protocol") == protocol
         self.protocol = self.headers.get("sec-websocket-protocol")
@@ -124,6 +132,11 @@ class WebSocket:
     # -- sending -------------------------------------------------------------------------------------------------------
     def send_bytes(self, data):
         """Any bytes at all. Raises Closed where the connection has ended."""
+        if self._watch:
+            self._watch.raw = True
+        self._send(data)
+
+    def _send(self, data):
         if self.sock.fileno() < 0:
             raise Closed(*(self.close_frame or (None, "")))
         try:
@@ -132,10 +145,14 @@ class WebSocket:
             raise Closed(self._close_frame_left()) from None
 
     def send_text(self, text):
-        self.send_bytes(frame(TEXT, text.encode() if isinstance(text, str) else text))
+        if self._watch:
+            self._watch.sent(text)
+        self._send(frame(TEXT, text.encode() if isinstance(text, str) else text))
 
     def send_close(self, code=1000, reason=""):
-        self.send_bytes(frame(CLOSE, struct.pack("!H", code) + reason.encode()))
+        if self._watch:
+            self._watch.said_goodbye = True
+        self._send(frame(CLOSE, struct.pack("!H", code) + reason.encode()))
 
     def kill(self):
         """The client is gone without a word."""
@@ -212,11 +229,11 @@ class WebSocket:
             if opcode == PING:
                 self.pings += 1
                 if self.answer_pings:
-                    self.send_bytes(frame(PONG, data))
+                    self._send(frame(PONG, data))
             elif opcode == CLOSE:
                 self._note_close(data)
                 try:
-                    self.send_bytes(frame(CLOSE, data[:2]))
+                    self._send(frame(CLOSE, data[:2]))
                 except (Closed, OSError):
                     pass
                 self.sock.close()  # the server waits for this, or for its patience to end
@@ -225,13 +242,18 @@ class WebSocket:
                 assert (opcode == TEXT) == (parts is None), "fragments out of order"
                 parts = (parts or b"") + data
                 if fin:
-                    return parts.decode("utf-8")
+                    text = parts.decode("utf-8")
+                    if self._watch:
+                        self._watch.received(text)
+                    return text
             else:
                 assert opcode == PONG, f"opcode {opcode} from the server"
 
     def _note_close(self, data):
         code = struct.unpack("!H", data[:2])[0] if len(data) >= 2 else 1005
         self.close_frame = (code, data[2:].decode("utf-8"))
+        if self._watch:
+            self._watch.closed(code)
 
     def _close_frame_left(self):
         """After a failed write: the code of a close frame that arrived before, or None."""

@@ -1,0 +1,355 @@
+"""Everything that net/api/openapi.json and net/api/asyncapi.json say, done once: each operation with success and with the errors
+that can be provoked, each op with all of its fields. Whether what comes back is what they say is looked at by contract.py, as
+in every test; here it has to be the status or code that was wanted. What has been seen stands in contract.SEEN."""
+
+import threading
+from urllib.parse import quote
+
+from . import tokens
+from .client import RequestError
+from .contract import REST, SOCKET
+from .waiting import until
+
+PASSWORD = "correct horse battery staple"
+AUTH = "/api/v1/auth"
+EMOJI = "\U0001f44d"
+LONG = "x" * 20_000  # over limits.text_bytes
+
+# One good request for each operation that asks the node: (method, path, body, key).
+GOOD = {
+    "log_in": ("POST", AUTH, {"user": "ann", "password": PASSWORD}, None),
+    "register": ("POST", f"{AUTH}/register", {"user": "amy", "password": PASSWORD}, None),
+    "guest": ("POST", f"{AUTH}/guest", {}, None),
+    "refresh": ("POST", f"{AUTH}/refresh", {"refresh_token": "ann:x:y"}, None),
+    "log_out": ("DELETE", AUTH, None, None),
+    "list_sessions": ("GET", "/api/v1/sessions", None, None),
+    "end_session": ("DELETE", "/api/v1/sessions/other", None, None),
+    "chat": ("POST", "/api/v1/chat", {"room": "general"}, None),
+    "list_rooms": ("GET", "/api/v1/rooms", None, None),
+    "create_room": ("POST", "/api/v1/rooms", {"room": "general"}, None),
+    "list_events": ("GET", "/api/v1/rooms/general/events", None, None),
+    "send": ("POST", "/api/v1/rooms/general/messages", {"text": "x"}, "good"),
+    "edit": ("PATCH", "/api/v1/rooms/general/messages/2", {"text": "y"}, "good"),
+    "revoke": ("DELETE", "/api/v1/rooms/general/messages/2", None, "good"),
+    "react": ("PUT", f"/api/v1/rooms/general/messages/2/reactions/{quote(EMOJI)}", None, "good"),
+    "unreact": ("DELETE", f"/api/v1/rooms/general/messages/2/reactions/{quote(EMOJI)}", None, "good"),
+    "list_members": ("GET", "/api/v1/rooms/general/members", None, None),
+    "join": ("POST", "/api/v1/rooms/general/members/me", None, None),
+    "leave": ("DELETE", "/api/v1/rooms/general/members/me", None, None),
+}
+
+
+class Caller:
+    """REST requests of several users to one server."""
+
+    def __init__(self, server):
+        self.server, self.count = server, 0
+
+    def __call__(self, status, method, path, body=None, who="alice", key=None, token=None, **headers):
+        """The JSON of the answer, which must have this status. `who` None: without a token."""
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        if key:
+            headers["Idempotency-Key"] = key
+        if token is None and who:
+            token = self.server.token(who, sid=f"of-{who}")
+        answer = self.server.rest(method, path, body, token, headers)
+        assert answer.status == status, f"{method} {path}: wanted {status}, got {answer}"
+        return answer.json if answer.body[:1] == b"{" else None
+
+    def good(self, operation, status, **how):
+        """The good request for an operation, which gets this status all the same; under a session of its own."""
+        method, path, body, key = GOOD[operation]
+        self.count += 1
+        if "who" not in how:
+            how["token"] = self.server.token("alice", sid=f"good-{self.count}")
+        return self(status, method, path, body, key=key, **how)
+
+
+def needs_token(operation):
+    return operation.get("security", REST.root["security"]) == REST.root["security"]
+
+
+# -- REST ----------------------------------------------------------------------------------------------------------------------
+def accounts(call):
+    call(200, "GET", "/", who=None)
+    call(200, "GET", "/livez", who=None)
+    call(200, "GET", "/readyz", who=None)
+    call(200, "GET", "/metrics", who=None)
+    new = {"user": "ann", "password": PASSWORD, "device": "laptop"}
+    grant = call(201, "POST", f"{AUTH}/register", new, None)
+    call(409, "POST", f"{AUTH}/register", new, None)
+    call(403, "POST", f"{AUTH}/register", {**new, "user": "guest-ann"}, None)
+    call(200, "POST", AUTH, new, None)
+    call(401, "POST", AUTH, {**new, "password": "wrong"}, None)
+    call(201, "POST", f"{AUTH}/guest", {"device": "kiosk"}, None)
+    call(200, "POST", f"{AUTH}/refresh", {"refresh_token": grant["refresh_token"]}, None)
+    call(401, "POST", f"{AUTH}/refresh", {"refresh_token": "ann:no:such"}, None)
+    for path, bad, long in (("", {"user": "ann"}, {**new, "password": "x" * 1025}),
+                            ("/register", {"user": "ann"}, {**new, "password": "x" * 1025}),
+                            ("/guest", {"device": 7}, {"device": "x" * 65}), ("/refresh", {}, {"refresh_token": "x" * 4097})):
+        call(400, "POST", AUTH + path, bad, None)
+        call(413, "POST", AUTH + path, long, None)
+        call(415, "POST", AUTH + path, b"user=ann", None, Content_Type="text/plain")
+    call(200, "GET", "/api/v1/sessions?all=false")
+    call(200, "GET", "/api/v1/sessions?all=true", token=call.server.token("root", admin=True))
+    call(403, "GET", "/api/v1/sessions?all=true")
+    call(400, "GET", "/api/v1/sessions?all=perhaps")
+    other = call(200, "POST", AUTH, new, None)
+    call(204, "DELETE", f"/api/v1/sessions/{other['session']}", token=grant["token"])
+    call(404, "DELETE", "/api/v1/sessions/nobodys", token=grant["token"])
+    call(400, "DELETE", "/api/v1/sessions/%zz", token=grant["token"])
+    call(204, "DELETE", AUTH, token=grant["token"])
+    for _, item in REST.root["paths"].items():
+        for operation in item.values():
+            if needs_token(operation):
+                call.good(operation["operationId"], 401, who=None)
+
+
+def rooms(call):
+    rooms, general, cellar, nowhere = "/api/v1/rooms", "/api/v1/rooms/general", "/api/v1/rooms/cellar", "/api/v1/rooms/nowhere"
+    call(201, "POST", rooms, {"room": "general", "kind": "public", "title": "General", "history_days": 7})
+    call(409, "POST", rooms, {"room": "general"}, "bob")
+    call(201, "POST", rooms, {"room": "cellar", "kind": "private"})
+    call(400, "POST", rooms, {"room": "Not A Room"})
+    call(413, "POST", rooms, {"room": "hall", "title": "x" * 257})
+    call(415, "POST", rooms, b"hall", Content_Type="text/plain")
+
+    send = f"{general}/messages"
+    call(201, "POST", send, {"text": "one", "data": {"n": 1}, "reply_to": 1}, key="k1")  # seq 2
+    call(200, "POST", send, {"text": "one", "data": {"n": 1}, "reply_to": 1}, key="k1")
+    call(409, "POST", send, {"text": "another"}, key="k1")
+    call(400, "POST", send, {"text": "no key"})
+    call(413, "POST", send, {"text": LONG}, key="k2")
+    call(415, "POST", send, b"two", key="k2", Content_Type="text/plain")
+    call(501, "POST", send, {"text": "two", "ephemeral": True}, key="k2")
+    call(403, "POST", send, {"text": "two"}, "bob", "k2")
+    call(404, "POST", f"{nowhere}/messages", {"text": "two"}, key="k2")
+
+    message = f"{send}/2"
+    call(200, "PATCH", message, {"text": "better", "base": 0}, key="e1")
+    call(409, "PATCH", message, {"text": "best", "base": 0}, key="e2")
+    call(400, "PATCH", f"{send}/first", {"text": "best"}, key="e2")
+    call(413, "PATCH", message, {"text": LONG}, key="e2")
+    call(415, "PATCH", message, b"best", key="e2", Content_Type="text/plain")
+    call(404, "PATCH", f"{send}/40", {"text": "best"}, key="e2")
+    call(200, "POST", f"{general}/members/me", who="bob")
+    call(403, "PATCH", message, {"text": "best"}, "bob", "e2")
+    call(403, "DELETE", message, None, "bob", "v2")
+    for method in ("PUT", "DELETE"):
+        reaction = f"{message}/reactions/{quote(EMOJI)}"
+        call(200, method, reaction, key=f"r-{method}")
+        call(409, method, reaction, key="k1")
+        call(400, method, reaction)
+        call(413, method, f"{message}/reactions/{quote(EMOJI * 20)}", key="r2")
+        call(403, method, reaction, None, "eve", "r2")
+        call(404, method, f"{send}/40/reactions/x", key="r2")
+    call(409, "DELETE", message, key="k1")
+    call(400, "DELETE", message)
+    call(413, "DELETE", message, key="k" * 65)
+    call(404, "DELETE", f"{send}/40", key="v1")
+
+    for place in ("before=3", "after=1", "around=2", "at=0", "limit=1"):
+        call(200, "GET", f"{general}/events?{place}")
+        name, number = place.split("=")
+        call(200, "POST", "/api/v1/chat", {"room": "general", name: int(number)})
+    call(200, "DELETE", message, key="v1")
+    call(200, "GET", f"{general}/events")
+    assert call(200, "GET", f"{rooms}/{quote('@alice+zoe', safe='')}/events")["epoch"] == ""
+    call(200, "GET", f"{rooms}?limit=1&after=cellar")
+    call(200, "GET", f"{general}/members?limit=1&after=alice")
+    for path in (f"{rooms}?", f"{general}/events?", f"{general}/members?"):
+        call(400, "GET", f"{path}limit=some")
+        call(413, "GET", f"{path}limit=1000000")
+    for path in ("/events", "/members"):
+        call(403, "GET", cellar + path, who="eve")
+        call(404, "GET", nowhere + path)
+    call(400, "POST", "/api/v1/chat", {})
+    call(413, "POST", "/api/v1/chat", {"room": "general", "limit": 1_000_000})
+    call(415, "POST", "/api/v1/chat", b"general", Content_Type="text/plain")
+    call(403, "POST", "/api/v1/chat", {"room": "cellar"}, "eve")
+    call(404, "POST", "/api/v1/chat", {"room": "nowhere"})
+
+    for method in ("POST", "DELETE"):
+        call(400, method, f"{rooms}/Not%20A%20Room/members/me")
+        call(404, method, f"{nowhere}/members/me")
+    call(403, "POST", f"{cellar}/members/me", who="eve")
+    call(403, "DELETE", f"{cellar}/members/me", who="eve")
+    call(200, "DELETE", f"{general}/members/me", who="bob")
+
+
+def upgrades(call):
+    """Answers at /ws. A WebSocket there and one that is refused for its token are what every client does."""
+    good = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+    call(400, "GET", "/ws", who=None, **{**good, "Sec-WebSocket-Protocol": "another"})
+    call(401, "GET", "/ws", token="nonsense", **good)
+    call(403, "GET", "/ws", who=None, **{**good, "Origin": "https://elsewhere.example"})
+    call(426, "GET", "/ws", who=None)
+    call(426, "GET", "/ws", who=None, **{**good, "Sec-WebSocket-Version": "12"})
+
+
+def outside_of_operations(call):
+    call(404, "GET", "/api/v1/nothing")
+    for template, item in REST.root["paths"].items():
+        path = template.replace("{", "x").replace("}", "")
+        if template != "/ws" and not template.endswith(".json"):  # those are in test_contracts.py
+            call(405, "BREW", path)
+            call(204, "OPTIONS", path)
+        if "get" in item and template in ("/", "/livez", "/api/v1/rooms"):
+            call(200, "HEAD", path)
+
+
+def few_attempts(call):
+    """429. REQUIRES: limits.logins_per_minute_address = 1."""
+    call(401, "POST", AUTH, {"user": "ann", "password": PASSWORD}, None)
+    for operation in ("log_in", "register", "guest"):
+        call.good(operation, 429, who=None)
+
+
+def few_places(call):
+    """413 of join, and no guests. REQUIRES: limits.members_per_room = 2, auth.guests = false."""
+    call.good("guest", 403, who=None)
+    call(201, "POST", "/api/v1/rooms", {"room": "general"})
+    call(200, "POST", "/api/v1/rooms/general/members/me", who="bob")
+    call(413, "POST", "/api/v1/rooms/general/members/me", who="carol")
+
+
+def identity_provider(server, directory):
+    """501: a node that had accounts of its own."""
+    call = Caller(server)
+    grant = call(201, "POST", f"{AUTH}/register", {"user": "ann", "password": PASSWORD}, None)
+    server.stop()
+    _, public = tokens.make_key_pair(directory, "RS256")
+    server.settings.update({"auth.algorithm": "RS256", "auth.public_key_file": str(public)})
+    server.start()
+    for operation in ("log_in", "register", "guest"):
+        call.good(operation, 501, who=None)
+    call(501, "POST", f"{AUTH}/refresh", {"refresh_token": grant["refresh_token"]}, None)
+
+
+def busy(call, dear):
+    """503 of each operation that asks the node. REQUIRES: limits.rest_requests = 1, one I/O thread, and an account `dear`, the
+    hash of whose password takes long: while it is made there is no room for another request."""
+    left = {o["operationId"] for item in REST.root["paths"].values() for o in item.values() if "503" in o["responses"]}
+    left &= set(GOOD)
+
+    def slow_login():
+        call.server.rest("POST", AUTH, {"user": dear, "password": "wrong"})
+
+    def once():
+        login = threading.Thread(target=slow_login)
+        login.start()
+        while login.is_alive() and left:
+            operation = sorted(left)[0]
+            method, path, body, key = GOOD[operation]
+            token = call.server.token("alice", sid=f"busy-{len(left)}")
+            answer = call.server.rest(method, path, body, token, {"Idempotency-Key": key} if key else {})
+            if answer.status == 503:
+                left.discard(operation)
+        login.join()
+        return not left
+
+    until(once, f"503 of {left}")
+
+
+# -- WebSocket -----------------------------------------------------------------------------------------------------------------
+def conversation(server):
+    """Every op with all of its fields, and the errors that are not everybody's."""
+    at_first = server.open("early")
+    for name in SOCKET.ops:
+        if name != "hello":
+            at_first.refused(name, "unauthenticated", **fields_for(name))
+    at_first.leave()
+    alice = server.sign_in("alice", token=server.token("alice"))
+    made = alice.request("create", room="hall", kind="public", title="The hall", history_days=7)
+    alice.request("create", room="cellar", kind="private")
+    alice.request("create", room="news", kind="announce")
+    place = {"epoch": made["epoch"], "seq": 1}
+    bob = server.sign_in("bob", token=server.token("bob"), device="phone", resume={"hall": place}, subscribe=["hall"])
+    bob.request("unsubscribe", room="hall")
+    bob.request("subscribe", room="hall", resume=place)
+    bob.request("unsubscribe", room="hall")
+    bob.request("join", room="hall", resume=place)
+    bob.request("join", room="news")
+    bob.request("refresh", token=server.token("bob"))
+    bob.request("ping")
+    bob.request("typing", room="hall", on=True)
+    alice.event("typing", room="hall")
+    said = bob.request("send", room="hall", key="b1", text="hello", data={"n": 1.5}, reply_to=1)["seq"]
+    bob.request("send", to="alice", key="b1", text="psst")
+    alice.event("subscribed", room="@alice+bob")
+    bob.request("read", room="hall", seq=said)
+    alice.event("read", room="hall")
+    bob.request("edit", room="hall", target=said, key="b2", text="hello all", base=0)
+    bob.request("react", room="hall", target=said, key="b3", emoji=EMOJI, on=True)
+    for where in ({"before": said}, {"after": 0}, {"around": said}, {"at": 0}):
+        bob.request("history", room="hall", limit=10, **where)
+    bob.request("members", room="hall", after="alice", limit=1)
+    bob.request("rooms", after="@alice+bob", limit=1)
+
+    eve = server.sign_in("eve", token=server.token("eve"))
+    for name in ("join", "leave", "subscribe", "send", "edit", "revoke", "react", "history", "read", "typing", "members"):
+        eve.refused(name, "not_found", **{**fields_for(name), "room": "nowhere"})
+        eve.refused(name, "not_member", **{**fields_for(name), "room": "@alice+bob" if name == "join" else "cellar"})
+    eve.refused("create", "exists", room="hall")
+    eve.refused("join", "forbidden", room="cellar")
+    bob.refused("leave", "forbidden", room="@alice+bob")
+    bob.refused("send", "forbidden", room="news", key="b4", text="x")
+    bob.refused("send", "unsupported", room="hall", key="b4", text="x", ephemeral=True)
+    bob.refused("read", "unsupported", room="hall", seq=1, thread=1)
+    alice.refused("edit", "forbidden", room="hall", target=said, key="a1", text="mine now")
+    carol = server.sign_in("carol", token=server.token("carol"))
+    carol.request("join", room="hall")
+    carol.refused("revoke", "forbidden", room="hall", target=said, key="c1")
+    for name in ("send", "edit", "revoke", "react"):
+        bob.refused(name, "conflict", **{**fields_for(name), "room": "hall", "key": "b1", **({} if name == "send" else {"target": said})})
+    for name in SOCKET.ops:
+        if name not in ("ping", "hello"):
+            wrong = {"refresh": {"token": 7}, "rooms": {"limit": 0}}.get(name, {"room": "Not A Room"})
+            alice.refused(name, "bad_request", **{**fields_for(name), **wrong})
+    bob.request("revoke", room="hall", target=said, key="b5")
+    bob.request("history", room="hall")
+    carol.request("leave", room="hall")
+    alice.event("member", room="hall", change="left")  # after all the others
+    for client in (alice, bob, carol, eve):
+        client.leave()
+    short = server.sign_in("dave", token=server.token("dave", 3))
+    short.event("expiring")
+    assert short.closed() == 3501
+
+
+def two_at_once(client, name):
+    """The error codes of an op that is asked twice in one WebSocket message."""
+    requests = [client.prepare(name, **fields_for(name)) for _ in range(2)]
+    client.post_all(requests)
+    codes = []
+    for request in requests:
+        try:
+            client.answer(request["id"])
+        except RequestError as e:
+            codes.append(e.code)
+    return codes
+
+
+def fields_for(name):
+    """Fields with which an op is whole; who may do it in which room is another question."""
+    schema = SOCKET.payloads[f"op.{name}"]
+    values = {"room": "hall", "key": "k", "text": "x", "target": 2, "seq": 1, "on": True, "emoji": EMOJI, "token": "nonsense"}
+    wanted = {**{f: values[f] for f in schema["required"] if f in values}}
+    return {**wanted, "room": "hall", "text": "x"} if name == "send" else wanted
+
+
+def few_sends(server):
+    """rate_limited. REQUIRES: limits.sends_per_s = limits.sends_burst = 1, and limits.connections_per_user = 1."""
+    alice = server.sign_in("alice", token=server.token("alice"))
+    alice.request("create", room="hall")
+    alice.request("send", room="hall", key="first", text="x")
+    for name in ("send", "edit", "revoke", "react"):
+        until(lambda: "rate_limited" in two_at_once(alice, name), f"{name} is refused")
+    try:
+        server.sign_in("alice", token=server.token("alice"))
+    except RequestError as e:
+        assert e.code == "forbidden", e
+    else:
+        raise AssertionError("two connections of one user")
+    alice.leave()
