@@ -50,12 +50,29 @@ std::string line_of(const json& event) {
     return out + from + ": " + (revoked ? "(revoked)" : text) +
            (event.contains("data") ? " " + printable(event["data"].dump()) : "");
   }
-  if (kind == "member")
-    return out + "* " + printable(text_of(event, "user")) + " " + printable(text_of(event, "change"));
+  const auto target = std::to_string(number_of(event, "target"));
+  const auto title = printable(text_of(event, "title"));
+  if (kind == "member") {
+    const auto user = printable(text_of(event, "user"));
+    const auto change = printable(text_of(event, "change"));
+    const auto reason = printable(text_of(event, "reason"));
+    return out + "* " + user + " " + (change == "role" ? "is " + printable(text_of(event, "role")) + " now" : change) +
+           (from == user ? "" : " by " + from) + (reason.empty() ? "" : ": " + reason);
+  }
   if (kind == "edited")
-    return out + from + " edited " + std::to_string(number_of(event, "target")) + ": " + text;
-  const auto target = number_of(event, "target");
-  return out + from + " * " + printable(kind) + (target == 0 ? "" : " " + std::to_string(target));
+    return out + from + " edited " + target + (text.empty() ? "" : ": " + text);
+  if (kind == "revoked")
+    return out + from + " took back " + target;
+  if (kind == "reaction") {
+    const bool on = event.contains("on") && event["on"] == true;
+    return out + from + (on ? " put " : " took ") + printable(text_of(event, "emoji")) + (on ? " on " : " off ") +
+           target;
+  }
+  if (kind == "topic")
+    return out + from + " set the topic: " + title;
+  if (kind == "room")
+    return out + from + " changed the room: " + title + " (" + printable(text_of(event, "kind")) + ")";
+  return out + from + " * " + printable(kind) + (target == "0" ? "" : " " + target);
 }
 
 std::string members_line(const std::string& room, const json& members) {

@@ -303,4 +303,25 @@ TEST_CASE("what others write cannot steer the terminal", "[conversation]") {
   CHECK(printable("Grüße, 世界 🎭") == "Grüße, 世界 🎭");
 }
 
+TEST_CASE("what happens in a room is told in a line for people", "[conversation]") {
+  auto line = [](const char* text) { return line_of(nlohmann::json::parse(text)); };
+  CHECK(line(R"({"ev":"member","room":"r","seq":2,"from":"bob","user":"bob","change":"joined"})") ==
+        "[r 2] * bob joined");
+  CHECK(line(R"({"ev":"member","room":"r","seq":2,"from":"ada","user":"bob","change":"kicked","reason":"spam"})") ==
+        "[r 2] * bob kicked by ada: spam");
+  CHECK(line(R"({"ev":"member","room":"r","seq":2,"from":"ada","user":"bob","change":"role","role":"owner"})") ==
+        "[r 2] * bob is owner now by ada");
+  CHECK(line(R"({"ev":"edited","room":"r","seq":4,"from":"ada","target":3,"text":"x"})") == "[r 4] ada edited 3: x");
+  CHECK(line(R"({"ev":"edited","room":"r","seq":4,"from":"ada","target":3,"revoked":true})") == "[r 4] ada edited 3");
+  CHECK(line(R"({"ev":"revoked","room":"r","seq":5,"from":"ada","target":3})") == "[r 5] ada took back 3");
+  CHECK(line(R"({"ev":"reaction","room":"r","seq":6,"from":"bob","target":3,"emoji":"+1","on":true})") ==
+        "[r 6] bob put +1 on 3");
+  CHECK(line(R"({"ev":"reaction","room":"r","seq":7,"from":"bob","target":3,"emoji":"+1","on":false})") ==
+        "[r 7] bob took +1 off 3");
+  CHECK(line(R"({"ev":"topic","room":"r","seq":8,"from":"ada","title":"cats"})") == "[r 8] ada set the topic: cats");
+  CHECK(line(R"({"ev":"pinned","room":"r","seq":9,"from":"ada","target":3})") == "[r 9] ada * pinned 3");
+  CHECK(line(R"({"ev":"room","room":"r","seq":9,"from":"ada","title":"T","kind":"private"})") ==
+        "[r 9] ada changed the room: T (private)");
+}
+
 } // namespace greenroom::cli
