@@ -311,7 +311,8 @@ void room_actor::send(const command_ptr& c, const op::send& x) {
   }
   auto key = key_of(*c);
   auto known = house_.store.find_key(room_, key, storage::read_tier::cached);
-  if (known && known->first == storage::lookup::would_block) {
+  // What is on its way answers its repetition: the disk, asked now, may not know of it when it has long landed.
+  if (known && known->first == storage::lookup::would_block && !keys_in_flight_.contains(key)) {
     phase_ = phase::looking_up;
     looked_up_ = c;
     tell(house_.reader_of(room_.shard()), reader::find_key{room_, key, self()});
