@@ -288,7 +288,14 @@ void connection_actor::receive(const user::listed& x) {
     greeting_->later.push_back(x);
     return;
   }
-  if (phase_ != phase::live || !follows_all_ || find(x.room))
+  if (phase_ != phase::live)
+    return;
+  if (auto* s = find(x.room); s && !x.again) {
+    // It listened as a stranger and sits in the room now: those who ask see it online when it has come in once more.
+    follow(x.room, position{s->face->epoch, s->cursor}, s->named, true);
+    return;
+  }
+  if (!follows_all_ || find(x.room))
     return;
   if (x.again && std::find(unwanted_.begin(), unwanted_.end(), x.room) != unwanted_.end())
     return;

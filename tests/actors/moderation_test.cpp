@@ -103,6 +103,17 @@ TEST_CASE("a new role takes effect with its answer, and nobody is told of a new 
   CHECK(s.ada.heard().back() == "12 conflict");
 }
 
+TEST_CASE("who listened and is invited is online at once, and hears everything once", "[moderation]") {
+  lobby s;
+  auto eve = s.enter("eve");
+  eve.hello().ask(2, op::subscribe{s.room("lobby"), {}});
+  s.ada.ask(10, doing(s, act::invite, "eve")).say("lobby", "welcome");
+  s.ada.heard();
+  s.ada.ask(20, op::members{s.room("lobby"), {}, 100, false});
+  CHECK(s.ada.heard() == lines{"20 members ada* bob* eve*"});
+  CHECK(eve.heard() == lines{"1 hello eve", "2 joined #2 2/2", "lobby#3 eve invited", "lobby#4 ada: welcome"});
+}
+
 TEST_CASE("a mute is left with by nobody", "[moderation]") {
   lobby s;
   s.ada.ask(10, doing(s, act::mute, "bob"));
