@@ -29,6 +29,7 @@ KEYWORDS = {"$ref", "type", "enum", "const", "properties", "required", "addition
 # Requests that fit the schemas and are a bad_request nevertheless.
 REASONS = re.compile("|".join([
     "id: a request with this id is still in flight", "op: hello was said before", "to: yourself", "target: not a message",
+    "user: yourself", "until: has passed",
     "reply_to: no such event", "seq: beyond the room's last event", "room: a direct room exists without being created",
     "room: exactly one of room and to is required", ".*: a room id is .* with the names in byte order", "password: at least",
     "(before|after|around|at): only one of before, after, around and at may be given",

@@ -14,6 +14,10 @@ PASSWORD = "correct horse battery staple"
 AUTH = "/api/v1/auth"
 EMOJI = "\U0001f44d"
 LONG = "x" * 20_000  # over limits.text_bytes
+FAR = 33_333_333_333_333  # a time
+# What is done to people in a room, and how they stand afterwards.
+MODERATION = ("invite", "kick", "ban", "unban", "mute", "unmute", "role")
+SETTINGS = ("room", "topic", "pin", "unpin")
 
 # One good request for each operation that asks the node: (method, path, body, key).
 GOOD = {
@@ -36,6 +40,19 @@ GOOD = {
     "list_members": ("GET", "/api/v1/rooms/general/members", None, None),
     "join": ("POST", "/api/v1/rooms/general/members/me", None, None),
     "leave": ("DELETE", "/api/v1/rooms/general/members/me", None, None),
+    "show_room": ("GET", "/api/v1/rooms/general", None, None),
+    "configure_room": ("PATCH", "/api/v1/rooms/general", {"title": "General"}, None),
+    "set_topic": ("PUT", "/api/v1/rooms/general/topic", {"title": "Cats"}, None),
+    "pin": ("PUT", "/api/v1/rooms/general/pins/2", None, None),
+    "unpin": ("DELETE", "/api/v1/rooms/general/pins/2", None, None),
+    "invite": ("PUT", "/api/v1/rooms/general/members/zoe", None, None),
+    "set_role": ("PATCH", "/api/v1/rooms/general/members/zoe", {"role": "guest"}, None),
+    "kick": ("DELETE", "/api/v1/rooms/general/members/zoe", None, None),
+    "list_bans": ("GET", "/api/v1/rooms/general/bans", None, None),
+    "ban": ("PUT", "/api/v1/rooms/general/bans/zoe", None, None),
+    "unban": ("DELETE", "/api/v1/rooms/general/bans/zoe", None, None),
+    "mute": ("PUT", "/api/v1/rooms/general/mutes/zoe", None, None),
+    "unmute": ("DELETE", "/api/v1/rooms/general/mutes/zoe", None, None),
 }
 
 
@@ -177,6 +194,76 @@ def rooms(call):
     call(200, "DELETE", f"{general}/members/me", who="bob")
 
 
+def settings(call):
+    """A room of its own, its topic and pins; slow mode."""
+    club, vault, nowhere = "/api/v1/rooms/club", "/api/v1/rooms/vault", "/api/v1/rooms/nowhere"
+    call(201, "POST", "/api/v1/rooms", {"room": "club"})
+    call(201, "POST", "/api/v1/rooms", {"room": "vault", "kind": "private"})
+    call(200, "GET", club, who="eve")
+    call(400, "GET", "/api/v1/rooms/Not%20A%20Room")
+    call(403, "GET", vault, who="eve")
+    call(404, "GET", nowhere)
+    changes = {"title": "The club", "kind": "public", "history_days": 9, "slow_ms": 60_000}
+    call(200, "PATCH", club, changes)
+    call(400, "PATCH", club, {"kind": "direct"})
+    call(501, "PATCH", club, {"delete": True})
+    call(200, "PUT", f"{club}/topic", {"title": "Cats"})
+    call(400, "PUT", f"{club}/topic", {})
+    for method, path, good in (("PATCH", "", changes), ("PUT", "/topic", {"title": "Dogs"})):
+        call(403, method, club + path, good, "eve")
+        call(404, method, nowhere + path, good)
+        call(413, method, club + path, {"title": "x" * 257})
+        call(415, method, club + path, b"Dogs", Content_Type="text/plain")
+
+    call(200, "PUT", f"{club}/members/bob")
+    sent = call(201, "POST", f"{club}/messages", {"text": "one"}, "bob", "s1")["seq"]
+    call(429, "POST", f"{club}/messages", {"text": "two"}, "bob", "s2")
+    for method in ("PUT", "DELETE"):
+        call(200, method, f"{club}/pins/{sent}")
+        call(400, method, f"{club}/pins/1")
+        call(400, method, f"{club}/pins/first")
+        call(403, method, f"{club}/pins/{sent}", None, "bob")
+        call(404, method, f"{club}/pins/40")
+
+
+def moderation(call):
+    """Who is in a room, in which role, banned and muted. REQUIRES: settings()."""
+    club, nowhere = "/api/v1/rooms/club", "/api/v1/rooms/nowhere"
+    zoe, reason = {"reason": "knows about cats"}, "?reason=enough"
+    call(200, "PUT", f"{club}/members/zoe", zoe)
+    call(200, "PATCH", f"{club}/members/zoe", {"role": "guest", **zoe})
+    call(400, "PATCH", f"{club}/members/zoe", {"role": "none"})
+    call(409, "PATCH", f"{club}/members/alice", {"role": "member"})
+    call(200, "PUT", f"{club}/mutes/zoe", {"until": FAR, **zoe})
+    call(200, "GET", f"{club}/members")
+    call(403, "PUT", f"{club}/messages/2/reactions/x", None, "zoe", "z1")
+    call(200, "DELETE", f"{club}/mutes/zoe{reason}")
+    call(200, "DELETE", f"{club}/members/zoe{reason}")
+    call(200, "PUT", f"{club}/bans/zoe", {"until": FAR, **zoe})
+    call(403, "GET", club, who="zoe")
+    call(409, "PUT", f"{club}/members/zoe")
+    call(200, "GET", f"{club}/bans?limit=1&after=bob")
+    call(200, "DELETE", f"{club}/bans/zoe{reason}")
+    for method, path in (("PUT", "members"), ("PATCH", "members"), ("DELETE", "members"), ("PUT", "bans"), ("DELETE", "bans"),
+                         ("PUT", "mutes"), ("DELETE", "mutes")):
+        body = {"role": "member"} if method == "PATCH" else None
+        call(400, method, f"{club}/{path}/Not%20A%20User", body)
+        call(403, method, f"{club}/{path}/alice", body, "eve")
+        call(404, method, f"{nowhere}/{path}/zoe", body)
+        if method == "DELETE":
+            call(413, method, f"{club}/{path}/bob?reason={'x' * 257}")
+        else:
+            call(413, method, f"{club}/{path}/bob", {**(body or {}), "reason": "x" * 257})
+            call(415, method, f"{club}/{path}/bob", b"enough", Content_Type="text/plain")
+    for method, path in (("DELETE", "members"), ("PUT", "bans"), ("DELETE", "bans"), ("PUT", "mutes"), ("DELETE", "mutes")):
+        call(400, method, f"{club}/{path}/alice")  # oneself
+    call(400, "PUT", f"{club}/bans/zoe", {"until": 5})
+    for status, query in ((400, "limit=some"), (413, "limit=1000000")):
+        call(status, "GET", f"{club}/bans?{query}")
+    call(403, "GET", f"{club}/bans", who="bob")
+    call(404, "GET", f"{nowhere}/bans")
+
+
 def upgrades(call):
     """Answers at /ws. A WebSocket there and one that is refused for its token are what every client does."""
     good = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
@@ -207,11 +294,13 @@ def few_attempts(call):
 
 
 def few_places(call):
-    """413 of join, and no guests. REQUIRES: limits.members_per_room = 2, auth.guests = false."""
+    """413 of join and pin, and no guests. REQUIRES: limits.members_per_room = 2, limits.pins_per_room = 0, auth.guests = false."""
     call.good("guest", 403, who=None)
     call(201, "POST", "/api/v1/rooms", {"room": "general"})
     call(200, "POST", "/api/v1/rooms/general/members/me", who="bob")
     call(413, "POST", "/api/v1/rooms/general/members/me", who="carol")
+    seq = call(201, "POST", "/api/v1/rooms/general/messages", {"text": "x"}, key="k1")["seq"]
+    call(413, "PUT", f"/api/v1/rooms/general/pins/{seq}")
 
 
 def identity_provider(server, directory):
@@ -282,25 +371,38 @@ def conversation(server):
     alice.event("read", room="hall")
     bob.request("edit", room="hall", target=said, key="b2", text="hello all", base=0)
     bob.request("react", room="hall", target=said, key="b3", emoji=EMOJI, on=True)
+    moderate(alice, said)
     for where in ({"before": said}, {"after": 0}, {"around": said}, {"at": 0}):
         bob.request("history", room="hall", limit=10, **where)
     bob.request("members", room="hall", after="alice", limit=1)
     bob.request("rooms", after="@alice+bob", limit=1)
 
     eve = server.sign_in("eve", token=server.token("eve"))
-    for name in ("join", "leave", "subscribe", "send", "edit", "revoke", "react", "history", "read", "typing", "members"):
+    inside = ("subscribe", "send", "edit", "revoke", "react", "history", "read", "typing", "members", *MODERATION, *SETTINGS)
+    for name in ("join", "leave", *inside):
         eve.refused(name, "not_found", **{**fields_for(name), "room": "nowhere"})
         eve.refused(name, "not_member", **{**fields_for(name), "room": "@alice+bob" if name == "join" else "cellar"})
     eve.refused("create", "exists", room="hall")
     eve.refused("join", "forbidden", room="cellar")
     bob.refused("leave", "forbidden", room="@alice+bob")
-    bob.refused("send", "forbidden", room="news", key="b4", text="x")
+    for name in ("send", *MODERATION, *SETTINGS):
+        bob.refused(name, "forbidden", **{**fields_for(name), "room": "news"})
+    bob.refused("members", "forbidden", room="hall", banned=True)
+    alice.refused("room", "unsupported", room="hall", delete=True)
     bob.refused("send", "unsupported", room="hall", key="b4", text="x", ephemeral=True)
     bob.refused("read", "unsupported", room="hall", seq=1, thread=1)
     alice.refused("edit", "forbidden", room="hall", target=said, key="a1", text="mine now")
     carol = server.sign_in("carol", token=server.token("carol"))
     carol.request("join", room="hall")
     carol.refused("revoke", "forbidden", room="hall", target=said, key="c1")
+    alice.request("mute", room="hall", user="carol")
+    for name in ("send", "edit", "react", "typing"):
+        carol.refused(name, "muted", **fields_for(name))
+    alice.request("ban", room="hall", user="eve")
+    for name in ("join", *inside):
+        eve.refused(name, "banned", **fields_for(name))
+    alice.refused("invite", "conflict", room="hall", user="eve")
+    alice.refused("role", "conflict", room="hall", user="alice", role="member")
     for name in ("send", "edit", "revoke", "react"):
         bob.refused(name, "conflict", **{**fields_for(name), "room": "hall", "key": "b1", **({} if name == "send" else {"target": said})})
     for name in SOCKET.ops:
@@ -316,6 +418,25 @@ def conversation(server):
     short = server.sign_in("dave", token=server.token("dave", 3))
     short.event("expiring")
     assert short.closed() == 3501
+
+
+def moderate(owner, said):
+    """What an owner can do to somebody and to the room, with all fields. REQUIRES: the room hall, and a message in it."""
+    about = {"room": "hall", "user": "zoe", "reason": "knows about cats"}
+    owner.request("invite", **about)
+    owner.request("role", role="guest", **about)
+    owner.request("mute", until=FAR, **about)
+    owner.request("members", room="hall")
+    owner.request("unmute", **about)
+    owner.request("kick", **about)
+    owner.request("ban", until=FAR, **about)
+    owner.request("members", room="hall", banned=True)
+    owner.request("unban", **about)
+    owner.request("topic", room="hall", title="Cats")
+    owner.request("pin", room="hall", target=said)
+    owner.request("room", room="hall", title="The large hall", kind="public", history_days=8, slow_ms=0)
+    owner.request("unpin", room="hall", target=said)
+    owner.event("unpinned", room="hall")  # after all the others
 
 
 def two_at_once(client, name):
@@ -334,8 +455,11 @@ def two_at_once(client, name):
 def fields_for(name):
     """Fields with which an op is whole; who may do it in which room is another question."""
     schema = SOCKET.payloads[f"op.{name}"]
-    values = {"room": "hall", "key": "k", "text": "x", "target": 2, "seq": 1, "on": True, "emoji": EMOJI, "token": "nonsense"}
+    values = {"room": "hall", "key": "k", "text": "x", "target": 2, "seq": 1, "on": True, "emoji": EMOJI, "token": "nonsense",
+              "user": "zoe", "role": "member", "title": "x"}
     wanted = {**{f: values[f] for f in schema["required"] if f in values}}
+    if name == "room":
+        wanted["title"] = "x"  # else it is only a question
     return {**wanted, "room": "hall", "text": "x"} if name == "send" else wanted
 
 
@@ -344,7 +468,7 @@ def few_sends(server):
     alice = server.sign_in("alice", token=server.token("alice"))
     alice.request("create", room="hall")
     alice.request("send", room="hall", key="first", text="x")
-    for name in ("send", "edit", "revoke", "react"):
+    for name in ("send", "edit", "revoke", "react", *MODERATION, *SETTINGS):
         until(lambda: "rate_limited" in two_at_once(alice, name), f"{name} is refused")
     try:
         server.sign_in("alice", token=server.token("alice"))
