@@ -366,6 +366,20 @@ def test_what_was_done_though_no_document_allows_it_is_found():
         watch.closed(3000)
 
 
+def test_of_requests_with_one_id_that_are_open_together_the_answer_is_to_one_that_the_document_allows():
+    good, bad = '{"op":"read","id":1,"room":"hall","seq":1}', '{"op":"read","id":1,"room":"Hall","seq":1}'
+    refusal = '{"re":1,"error":{"code":"bad_request","message":"room: no","retryable":false}}'
+    for order in ((refusal, '{"re":1,"ok":{"seq":1}}'), ('{"re":1,"ok":{"seq":1}}', refusal)):
+        watch = Watch()
+        watch.sent(f"{bad}\n{good}")
+        for frame in order:
+            watch.received(frame)
+    watch = Watch()
+    watch.sent(f"{bad}\n{bad}")
+    with pytest.raises(Broken, match="answered"):
+        watch.received('{"re":1,"ok":{"seq":1}}')
+
+
 class Pretended(Answer):
     def __init__(self, status, body=b"", **headers):
         self.status, self.body = status, body

@@ -161,13 +161,14 @@ class Watch:
             first = requests[0] if requests else {}
             why = SOCKET.message_flaw(SOCKET.ops[first["op"]], frame) if first.get("op") in SOCKET.ops else "no such answer"
             raise Broken(f"asyncapi.json: {why}: {frame} to {first}")
-        for i, request in enumerate(requests):
-            if SOCKET.ops.get(request["op"]) == message:
-                del requests[i]
-                SEEN.add(("op", request["op"]))
-                if why := SOCKET.message_flaw(f"op.{request['op']}", request):
-                    raise Broken(f"asyncapi.json: {why}: {request} was answered {frame}")
-                break
+        # Of several that it may be the answer to, it is to one that was asked as the document says.
+        flaws = [(SOCKET.message_flaw(f"op.{r['op']}", r), i) for i, r in enumerate(requests) if SOCKET.ops.get(r["op"]) == message]
+        if flaws:
+            why, i = next((f for f in flaws if f[0] is None), flaws[0])
+            request = requests.pop(i)
+            SEEN.add(("op", request["op"]))
+            if why:
+                raise Broken(f"asyncapi.json: {why}: {request} was answered {frame}")
         if not requests:
             self.open.pop(frame["re"], None)
 
