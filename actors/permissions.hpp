@@ -49,7 +49,10 @@ inline constexpr std::array<std::array<storage::member_role, 4>, 11> least_role{
 
 /// Whether the role is enough; whether somebody is banned or muted is another question.
 constexpr bool may(storage::room_kind kind, storage::member_role role, action what) noexcept {
-  auto least = detail::least_role[static_cast<size_t>(what)][static_cast<size_t>(kind) - 1];
+  const auto column = static_cast<size_t>(kind) - 1;
+  if (column >= detail::least_role[0].size())
+    return false; // no kind of ours: nobody may anything
+  auto least = detail::least_role[static_cast<size_t>(what)][column];
   return least != detail::nobody && role >= least;
 }
 

@@ -39,7 +39,7 @@ TEST_CASE("requests that came with hello are carried out after it", "[connection
   auto ada = s.enter("ada");
   op::hello h;
   h.token = "ada";
-  ada.ask_later(1, h).ask_later(2, op::create{s.room("lobby"), {}, {}, 0});
+  ada.ask_later(1, h).ask_later(2, op::create{s.room("lobby"), storage::room_kind::public_, {}, 0});
   s.run();
   CHECK(ada.heard() == lines{"1 hello ada", "2 created lobby#1"});
 }
@@ -312,7 +312,9 @@ TEST_CASE("a slow client is not fed but pulls when it has read; only one that ne
 TEST_CASE("a join's stream begins at its own event, whatever was sent behind it at once", "[connection]") {
   scene s;
   auto ada = s.enter("ada");
-  ada.hello().ask_later(2, op::create{s.room("lobby"), {}, {}, 0}).ask_later(3, op::join{s.room("lobby"), {}});
+  ada.hello()
+      .ask_later(2, op::create{s.room("lobby"), storage::room_kind::public_, {}, 0})
+      .ask_later(3, op::join{s.room("lobby"), {}});
   ada.say_later("lobby", "one").say_later("lobby", "two");
   s.run();
   lines events;

@@ -70,7 +70,7 @@ TEST_CASE("over the bound on waiting commands the answer is unavailable", "[shar
   ada.heard();
   std::set<shard_id> shards;
   for (int i = 0; i < 300; ++i)
-    ada.ask_later(i + 2, op::create{s.room("room-" + std::to_string(i)), {}, {}, 0});
+    ada.ask_later(i + 2, op::create{s.room("room-" + std::to_string(i)), storage::room_kind::public_, {}, 0});
   s.run();
   size_t created = 0, refused = 0;
   for (const auto& f : ada.heard()) {
@@ -134,7 +134,7 @@ TEST_CASE("a room that dies is woken anew, and its relay ends when nobody listen
   auto epoch = s.home->random_text;
   s.home->random_text = [](size_t) -> std::string { throw std::runtime_error("no randomness"); };
   // What stands behind the command that kills the room dies with it; it would have listened.
-  ada.ask_later(2, op::create{s.room("cellar"), {}, {}, 0});
+  ada.ask_later(2, op::create{s.room("cellar"), storage::room_kind::public_, {}, 0});
   bob.ask_later(2, op::join{s.room("cellar"), {}});
   s.run();
   s.home->random_text = epoch;
