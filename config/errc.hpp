@@ -25,9 +25,9 @@ enum class errc : uint8_t {
   rate_limited,
   /// The room is known, but only its members may do this.
   not_member,
-  /// The user may not speak in the room. Reserved: no answer has it yet.
+  /// The user may not speak in the room.
   muted,
-  /// The user may not enter the room. Reserved: no answer has it yet.
+  /// The user may not enter the room.
   banned,
   /// The idempotency key was used for another content, or the base of an edit is stale.
   conflict,
