@@ -394,33 +394,6 @@ std::optional<failure> room_actor::too_soon(const user_id& user) const {
                  static_cast<uint32_t>(left)};
 }
 
-/// True if the key was used before: then the command has been answered, or waits for the first one's result.
-bool room_actor::settle_by_key(const command_ptr& c, const keyed& what, const known_key& known) {
-  if (!known) {
-    c->from.refuse(errc::unavailable, "the store can't be read at present");
-    return true;
-  }
-  auto other = [&] { c->from.refuse(errc::conflict, "key: used before for another content"); };
-  if (auto i = keys_in_flight_.find(what.key); i != keys_in_flight_.end()) {
-    if (i->second->key == what)
-      i->second->causes.push_back(c);
-    else
-      other();
-    return true;
-  }
-  if (known->first != storage::lookup::found)
-    return false;
-  const auto& first = known->second;
-  if (first.op != static_cast<uint8_t>(what.kind) || first.content != what.content) {
-    other();
-    return true;
-  }
-  house_.metrics.duplicates.add();
-  const auto copies = house_.copies_of(room_.shard());
-  c->from.answer(ok::any{ok::sent{room_, record_->epoch, first.seq, first.ts, true, copies, copies}});
-  return true;
-}
-
 // -- pieces ----------------------------------------------------------------------------------------------------------
 
 storage::event room_actor::next_event(event_kind kind, const user_id& from) {
@@ -430,31 +403,6 @@ storage::event room_actor::next_event(event_kind kind, const user_id& from) {
   e.ts = last_ts_ = std::max(house_.now_ms(), last_ts_); // the clock may step back; the log's time never does
   e.from = from;
   return e;
-}
-
-/// With its key in the same batch, if it has one. Without an event, `p.seq` says what the key stands for.
-void room_actor::commit_keyed(const command_ptr& c, const std::optional<keyed>& what,
-                              std::shared_ptr<storage::batch> batch, std::optional<storage::event> e, pending p) {
-  p.causes = {c};
-  p.key = what;
-  if (e) {
-    p.seq = e->seq;
-    p.ts = e->ts;
-    batch->put(room_, *e);
-    p.what = std::make_shared<const storage::event>(std::move(*e));
-  }
-  if (what)
-    batch->put(room_, what->key, storage::key_record{static_cast<uint8_t>(what->kind), p.seq, p.ts, what->content});
-  commit(std::move(batch), std::move(p));
-}
-
-/// Nothing has to change. The answer is durable like any other, so that a repetition gets it, too, whatever has been
-/// changed since.
-void room_actor::stands_already(const command_ptr& c, uint64_t seq) {
-  pending p;
-  p.seq = seq;
-  commit_keyed(c, once_of(*c, event_kind::room), std::make_shared<storage::batch>(room_.shard()), std::nullopt,
-               std::move(p));
 }
 
 void room_actor::commit(std::shared_ptr<const storage::batch> batch, pending p) {

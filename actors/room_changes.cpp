@@ -53,17 +53,6 @@ void count(storage::message_state& state, const std::string& emoji, bool on) {
 
 } // namespace
 
-storage::key_hash key_of(const command& c) {
-  return std::visit(
-      [&](const auto& x) {
-        if constexpr (requires { x.key; })
-          return storage::hash_of(c.from.user, x.key);
-        else
-          return c.once.empty() ? storage::key_hash{} : storage::hash_of(c.from.user, '\x01' + c.once);
-      },
-      c.what);
-}
-
 template <class Operation>
 void room_actor::change(const command_ptr& c, const Operation& x) {
   constexpr bool revokes = std::is_same_v<Operation, op::revoke>;

@@ -270,6 +270,12 @@ void room_actor::receive(const page_read& x) {
     try_to_end();
     return;
   }
+  if (found->folded > head_ && pending_.empty()) {
+    // No commit will bring it: the page was read while the room does not know where it stands. Once it does, again.
+    waiting_.push_back(c);
+    go_on();
+    return;
+  }
   held_page page{c,
                  {room_, record_->epoch, found->events, found->folds, found->more, record_->first,
                   std::max(as_of, found->folded)}};
