@@ -45,7 +45,8 @@ reader_actor::behavior_type reader_actor::make_behavior() {
       [this](const load_room& x) {
         const auto& c = house_.config.rooms;
         using image = outcome<std::optional<storage::room_image>>;
-        tell(x.to, room_loaded{share(certain() ? discreet(house_.store.load_room(x.room, c.ring_events, c.ring_bytes))
+        const auto events = std::min(c.ring_events, c.ring_loaded);
+        tell(x.to, room_loaded{share(certain() ? discreet(house_.store.load_room(x.room, events, c.ring_bytes))
                                                : image{uncertain()})});
       },
       [this](const load_user& x) {

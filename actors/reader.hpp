@@ -26,7 +26,7 @@ struct house;
 // -- answers ---------------------------------------------------------------------------------------------------------
 // A failure is unavailable while the store is being opened anew, or can't be read, and internal where it is damaged;
 // the reason is in the log.
-/// With rooms.ring_events and rooms.ring_bytes of its last events; nullopt: there is no such room.
+/// With rooms.ring_loaded of its last events, within rooms.ring_events and rooms.ring_bytes; nullopt: there is no such room.
 struct room_loaded {
   using local = message_tag;
   std::shared_ptr<const outcome<std::optional<storage::room_image>>> what;

@@ -131,7 +131,8 @@ void room_actor::change_member(const command_ptr& c, const user_id& user, member
   const bool is = next.role != member_role::none;
   if (was != is || change == member_change::banned)
     next.since = e.seq;
-  next.changed = e.seq;
+  if (next.since != e.seq || next.more)
+    next.more.edit().changed = e.seq;
   member_count_ += (is ? 1 : 0) - (was ? 1 : 0);
   pending p;
   if (was_created)

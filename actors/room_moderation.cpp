@@ -22,7 +22,7 @@ action needed(act what) {
 /// How many are kept out at present.
 size_t room_actor::bans(int64_t now) const {
   return static_cast<size_t>(
-      std::count_if(members_.begin(), members_.end(), [now](const auto& m) { return m.second.banned_until > now; }));
+      std::count_if(members_.begin(), members_.end(), [now](const auto& m) { return m.second.more->banned_until > now; }));
 }
 
 void room_actor::moderate(const command_ptr& c, const op::moderate& x) {
@@ -35,10 +35,10 @@ void room_actor::moderate(const command_ptr& c, const op::moderate& x) {
   auto seat = known ? i->second : storage::member_record{};
   const bool in_it = seat.role != member_role::none;
   const auto now = house_.now_ms();
-  const bool banned = seat.banned_until > now;
+  const bool banned = seat.more->banned_until > now;
   const auto until = x.until != 0 ? x.until : INT64_MAX;
   auto refuse_it = [&](errc code, const char* why) { c->from.refuse(code, why); };
-  auto as_it_is = [&] { stands_already(c, seat.changed != 0 ? seat.changed : seat.since); };
+  auto as_it_is = [&] { stands_already(c, seat.changed()); };
 
   if (needed(x.what) == action::moderate) {
     if (x.user == c->from.user)
@@ -69,27 +69,27 @@ void room_actor::moderate(const command_ptr& c, const op::moderate& x) {
     seat.role = member_role::none;
     return change_member(c, x.user, member_change::kicked, seat, {x.reason, 0});
   case act::ban:
-    if (banned && seat.banned_until == until)
+    if (banned && seat.more->banned_until == until)
       return as_it_is();
     if (auto bound = house_.limits_now()->bans_per_room; !banned && bans(now) >= bound)
       return c->from.refuse(errc::too_large, "limits.bans_per_room: " + std::to_string(bound));
     seat.role = member_role::none;
-    seat.banned_until = until;
+    seat.more.edit().banned_until = until;
     return change_member(c, x.user, member_change::banned, seat, {x.reason, x.until});
   case act::unban:
     if (!banned)
       return known ? as_it_is() : refuse_it(errc::not_found, "user: not banned");
-    seat.banned_until = 0;
+    seat.more.edit().banned_until = 0;
     return change_member(c, x.user, member_change::unbanned, seat, {x.reason, 0});
   case act::mute:
-    if (seat.muted_until > now && seat.muted_until == until)
+    if (seat.more->muted_until > now && seat.more->muted_until == until)
       return as_it_is();
-    seat.muted_until = until;
+    seat.more.edit().muted_until = until;
     return change_member(c, x.user, member_change::muted, seat, {x.reason, x.until});
   case act::unmute:
-    if (seat.muted_until <= now)
+    if (seat.more->muted_until <= now)
       return as_it_is();
-    seat.muted_until = 0;
+    seat.more.edit().muted_until = 0;
     return change_member(c, x.user, member_change::unmuted, seat, {x.reason, 0});
   case act::role: {
     if (seat.role == x.role)

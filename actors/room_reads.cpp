@@ -37,8 +37,8 @@ std::optional<failure> room_actor::refusal(const user_id& user, action what) con
   const auto role = role_of(user);
   const auto m = members_.find(user);
   const auto now = house_.now_ms();
-  if (m != members_.end() && m->second.banned_until > now)
-    return fail(errc::banned, "room: you are banned" + until_text(m->second.banned_until));
+  if (m != members_.end() && m->second.more->banned_until > now)
+    return fail(errc::banned, "room: you are banned" + until_text(m->second.more->banned_until));
   if (!may(kind(), role, what)) {
     if (room_.is_direct())
       return role == member_role::none ? fail(errc::not_member, "room: nobody else can enter a direct room")
@@ -50,8 +50,8 @@ std::optional<failure> room_actor::refusal(const user_id& user, action what) con
     return fail(errc::forbidden, "room: not as " + std::string(to_string(role)));
   }
   const bool speaks = what == action::send || what == action::react;
-  if (speaks && m != members_.end() && m->second.muted_until > now)
-    return fail(errc::muted, "room: you are muted" + until_text(m->second.muted_until));
+  if (speaks && m != members_.end() && m->second.more->muted_until > now)
+    return fail(errc::muted, "room: you are muted" + until_text(m->second.more->muted_until));
   return std::nullopt;
 }
 
@@ -352,14 +352,14 @@ void room_actor::members(const command_ptr& c, const op::members& x) {
   }
   const auto now = house_.now_ms();
   auto listed = [&](const storage::member_record& m) {
-    return x.banned ? m.banned_until > now : m.role != member_role::none;
+    return x.banned ? m.more->banned_until > now : m.role != member_role::none;
   };
   ok::members page;
   auto i = x.after.empty() ? members_.begin() : members_.upper_bound(user_id::trusted(x.after));
   for (; i != members_.end() && page.list.size() < x.limit; ++i)
     if (listed(i->second))
-      page.list.push_back({i->first, i->second.role, false, i->second.muted_until > now ? i->second.muted_until : 0,
-                           x.banned ? i->second.banned_until : 0});
+      page.list.push_back({i->first, i->second.role, false, i->second.more->muted_until > now ? i->second.more->muted_until : 0,
+                           x.banned ? i->second.more->banned_until : 0});
   if (i != members_.end() && !page.list.empty())
     page.next = page.list.back().user.str();
   if (audience_->relay) { // behind those who have just come

@@ -188,6 +188,10 @@ const field table[] = {
      "Too low: clients that reconnect read from disk."},
     {AT(rooms, ring_bytes), restart, "bytes", 1 * kib, 64 * mib, "Bytes of those events, whichever bound is met first.",
      "Too low: clients that reconnect read from disk. Too high: memory, times rooms.active."},
+    {AT(rooms, ring_loaded), restart, "events", 1, 65'536,
+     "Events that a room reads when it wakes, at most rooms.ring_events; the others it keeps as they happen.",
+     "Too low: clients that reconnect after a restart or a failover read from disk. Too high: memory for rooms in which "
+     "nothing happens."},
     {AT(rooms, pending), restart, "requests", 1, 1'048'576,
      "Requests that wait in one room for the disk; further ones are answered unavailable.",
      "Too low: a busy room refuses. Too high: memory."},

@@ -126,6 +126,7 @@ struct settings {
     uint32_t idle_s = 60;
     uint32_t ring_events = 64; // recent events kept per active room
     uint32_t ring_bytes = 65'536;
+    uint32_t ring_loaded = 16; // of them, read when the room is activated
     uint32_t pending = 4'096;  // commands waiting per room
     uint32_t hold = 1'024;     // commands waiting per shard for an activation
     uint32_t effects = 10'000; // changes of membership per shard that are not on the users' lists yet

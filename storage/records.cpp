@@ -9,6 +9,8 @@ namespace {
 
 /// Of rooms and members, which have had fields added.
 constexpr uint8_t changed_version = 2;
+/// A room can't have as many events: clients count to 2^53 - 1.
+constexpr uint64_t max_since = (uint64_t{1} << 56) - 1;
 
 } // namespace
 
@@ -84,9 +86,9 @@ std::string encode(const member_record& x) {
   auto out = start_record(32, changed_version);
   put_enum(out, x.role);
   put_varint(out, x.since);
-  put_varint(out, x.changed);
-  put_time(out, x.banned_until);
-  put_time(out, x.muted_until);
+  put_varint(out, x.more->changed);
+  put_time(out, x.more->banned_until);
+  put_time(out, x.more->muted_until);
   return out;
 }
 
@@ -95,11 +97,17 @@ outcome<member_record> decode<member_record>(std::string_view bytes) {
   record_reader in(bytes, "member", changed_version);
   member_record x;
   x.role = in.role();
-  x.since = in.varint();
+  const auto since = in.varint();
+  x.since = since & max_since;
+  if (since > max_since)
+    in.fail();
   if (in.version() > 1) {
-    x.changed = in.varint();
-    x.banned_until = in.time();
-    x.muted_until = in.time();
+    member_extras more;
+    more.changed = in.varint();
+    more.banned_until = in.time();
+    more.muted_until = in.time();
+    if (more != member_extras{})
+      x.more.edit() = more;
   }
   return in.finish(std::move(x));
 }

@@ -36,14 +36,25 @@ struct room_record {
   friend bool operator==(const room_record&, const room_record&) = default;
 };
 
+/// What few members have.
+struct member_extras {
+  uint64_t changed = 0;     // seq of the last member event about it; 0: `since`
+  int64_t banned_until = 0; // ms since 1970 UTC; INT64_MAX: for ever; 0: not banned
+  int64_t muted_until = 0;  // likewise
+  friend bool operator==(const member_extras&, const member_extras&) = default;
+};
+
+/// In memory once for each member of each active room, so it is two words.
 struct member_record {
-  member_role role = member_role::none; // none: was a member once, or is banned
-  uint64_t since = 0;                   // seq of the member event since which it is in the room, or is not
-  uint64_t changed = 0;                 // seq of the last member event about it; 0: `since`
-  int64_t banned_until = 0;             // ms since 1970 UTC; INT64_MAX: for ever; 0: not banned
-  int64_t muted_until = 0;              // likewise
+  member_role role : 8 = member_role::none; // none: was a member once, or is banned
+  uint64_t since : 56 = 0;                  // seq of the member event since which it is in the room, or is not
+  rare<member_extras> more;
+
+  /// Seq of the last member event about it.
+  uint64_t changed() const noexcept { return more->changed != 0 ? more->changed : since; }
   friend bool operator==(const member_record&, const member_record&) = default;
 };
+static_assert(sizeof(member_record) == 16);
 
 /// 16 bytes of BLAKE2b (RFC 7693) over user, a 0 byte and key, which may be of any length. One key space per (user,
 /// room).

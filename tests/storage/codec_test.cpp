@@ -146,14 +146,16 @@ TEST_CASE("rooms and members that an older version has stored are read", "[codec
   CHECK((*r == room_record{"e", room_kind::public_, "t", user("ada"), 5, 7, 2, "", 0, {}}));
   auto m = decode<member_record>("\x01\x04\x09"s);
   REQUIRE(m);
-  CHECK((*m == member_record{member_role::owner, 9, 0, 0, 0}));
+  CHECK((*m == member_record{member_role::owner, 9, {}}));
 }
 
 TEST_CASE("rooms and members keep their form", "[codec]") {
   check_form(room_record{});
   check_form(room_record{"epoch", room_kind::direct, "title", user("ada"), 5, UINT32_MAX, 300, "topic", 7, {1, 300}});
   check_form(member_record{});
-  check_form(member_record{member_role::moderator, UINT64_MAX, 300, INT64_MAX, 5});
+  member_record muted{member_role::moderator, 256, {}};
+  muted.more.edit() = {300, INT64_MAX, 5};
+  check_form(muted);
   check_form(message_state{});
   check_form(message_state{9, 8, 7, "text", 0, {5, 8}, {{"+1", 300}, {"x", 1}}});
   check_form(own_reactions{});

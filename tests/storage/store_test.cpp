@@ -34,8 +34,8 @@ TEST_CASE_METHOD(store_fixture, "a room is loaded with its head, members and rec
   CHECK(image.head_ts == 50);
   CHECK(seqs(image.recent) == numbers{3, 4, 5});
   REQUIRE(image.members.size() == 2);
-  CHECK(image.members[0] == std::pair{user("ada"), member_record{member_role::owner, 1}});
-  CHECK(image.members[1] == std::pair{user("bob"), member_record{member_role::none, 4}});
+  CHECK(image.members[0] == std::pair{user("ada"), member_record{member_role::owner, 1, {}}});
+  CHECK(image.members[1] == std::pair{user("bob"), member_record{member_role::none, 4, {}}});
 }
 
 TEST_CASE_METHOD(store_fixture, "the recent events of a room are bounded in bytes, too", "[store]") {
