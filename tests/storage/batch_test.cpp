@@ -31,7 +31,7 @@ std::vector<operation> operations(const batch& x) {
 batch a_join(const room_id& where) {
   batch x(where.shard());
   x.put(where, message(1, "hello"));
-  x.put(where, user("ada"), {member_role::member, 1});
+  x.put(where, user("ada"), {member_role::member, 1, {}});
   effect_record effect{where, "e", 1, user("ada"), member_change::joined, member_role::member, room_kind::public_};
   x.put(effect);
   x.erase(effect);

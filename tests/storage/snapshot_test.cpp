@@ -48,7 +48,7 @@ struct snapshot_fixture : log_fixture {
   void fill_shard(uint64_t last) {
     batch first(shard);
     first.put(lobby, a_room());
-    first.put(lobby, user("ada"), {member_role::owner, 1});
+    first.put(lobby, user("ada"), {member_role::owner, 1, {}});
     first.put(second, a_room());
     first.put(someone, account_record{"$argon2id$", 1, false, false});
     first.put(

@@ -22,8 +22,8 @@ TEST_CASE_METHOD(store_fixture, "a room that was never stored is absent", "[stor
 TEST_CASE_METHOD(store_fixture, "a room is loaded with its head, members and recent events", "[store]") {
   fill(*db, lobby, 5);
   batch more(lobby.shard());
-  more.put(lobby, user("ada"), {member_role::owner, 1});
-  more.put(lobby, user("bob"), {member_role::none, 4});
+  more.put(lobby, user("ada"), {member_role::owner, 1, {}});
+  more.put(lobby, user("bob"), {member_role::none, 4, {}});
   REQUIRE(commit(*db, {&more}));
   // A neighbour whose name begins alike must not leak in.
   fill(*db, room("lobby2"), 9);
