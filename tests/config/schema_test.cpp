@@ -10,8 +10,7 @@ namespace greenroom::config {
 namespace {
 
 std::string content_of(const std::string& path) {
-  const auto root = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
-  std::ifstream in(root / path);
+  std::ifstream in(std::filesystem::path(GREENROOM_SOURCE_DIR) / path);
   CAPTURE(path);
   REQUIRE(in);
   std::stringstream text;
