@@ -178,6 +178,15 @@ const field table[] = {
     {AT(storage, reopen_ms), restart, "ms", 50, 60'000, "Time between attempts to write again after a failed write.",
      "Too high: service returns later than the disk does."},
 
+    {AT(storage, scrub_minutes), restart, "minutes", 1, 1'440,
+     "How often what was revoked or deleted is removed from the disk for good; until then its bytes stay in log files "
+     "and "
+     "tables, where nobody reads them.",
+     "Too low: tables are written anew again and again. Too high: the promise of a day is broken; keep this and "
+     "cluster.log_minutes and a quarter of it below 1440 together."},
+    {AT(storage, scrub_ranges), restart, "ranges", 1, 1'048'576,
+     "Ranges of keys that are seen to at a time; then the next ones.", "Too high: memory."},
+
     // The lower bound is the number of shards: the allowance is divided among them, and none may be left with nothing.
     {AT(rooms, active), restart, "rooms", shard_count, 10'000'000,
      "Rooms kept in memory; the one idle for longest makes way.",
@@ -190,7 +199,8 @@ const field table[] = {
      "Too low: clients that reconnect read from disk. Too high: memory, times rooms.active."},
     {AT(rooms, ring_loaded), restart, "events", 1, 65'536,
      "Events that a room reads when it wakes, at most rooms.ring_events; the others it keeps as they happen.",
-     "Too low: clients that reconnect after a restart or a failover read from disk. Too high: memory for rooms in which "
+     "Too low: clients that reconnect after a restart or a failover read from disk. Too high: memory for rooms in "
+     "which "
      "nothing happens."},
     {AT(rooms, pending), restart, "requests", 1, 1'048'576,
      "Requests that wait in one room for the disk; further ones are answered unavailable.",
@@ -202,6 +212,14 @@ const field table[] = {
      "Changes of membership of one shard's rooms that are kept in memory until they stand on the users' own lists. "
      "Further ones are stored, tried once, and tried again from the disk when there is room.",
      "Too low: rooms come onto lists late after an outage. Too high: memory, 128 times."},
+    {AT(rooms, due), restart, "entries", 1, 1'048'576,
+     "Of what a shard has to do later (scheduled messages, retention), so much is kept in memory; what is later still "
+     "is "
+     "read from disk in time.",
+     "Too low: more reads. Too high: memory, 128 times."},
+    {AT(rooms, retention_minutes), restart, "minutes", 1, 1'440,
+     "How often a room with `history_days` or `history_events` drops what is older.",
+     "Too low: more writes. Too high: history is there for longer than it should be."},
     {AT(rooms, gather_ms), restart, "ms", 0, 1'000,
      "A busy room sends its events together, each at most this late; a quiet one at once. 0: never wait.",
      "Too low: each event costs a write per listener. Too high: people notice."},
@@ -335,6 +353,9 @@ const field table[] = {
     {AT(cluster, log_kb), restart, "KiB", 64, 1'048'576,
      "Log of each shard that is kept for copies that are behind; over it they start from a snapshot.",
      "Too low: a short absence costs a snapshot of the whole shard. Too high: disk, 128 times."},
+    {AT(cluster, log_minutes), restart, "minutes", 1, 10'080, "Likewise, by age; a quarter of it later at most.",
+     "Too low: a node that was away for longer needs snapshots. Too high: what was revoked stays on the disk, see "
+     "storage.scrub_minutes."},
     {AT(cluster, unconfirmed_ms), restart, "ms", 1'000, 86'400'000,
      "A node that has had no lease for this time closes its connections with 3001: it can't know any more which "
      "sessions were revoked. So are those of users whose shard it could not reach for as long.",

@@ -22,6 +22,10 @@ struct limits {
   uint32_t reactions_per_message = 32; // different emojis
   uint32_t pins_per_room = 50;
   uint32_t bans_per_room = 10'000;
+  uint32_t mentions_per_message = 50;
+  uint32_t mentions_counted = 100;
+  uint32_t scheduled_per_room = 100; // of one user
+  uint32_t schedule_days = 365;
   uint32_t json_depth = 16;
   uint32_t header_bytes = 16'384;
   uint32_t body_bytes = 262'144;
@@ -118,7 +122,9 @@ struct settings {
     uint32_t commit_bytes = 4'194'304;
     uint32_t queue = 65'536; // commits waiting for the storage actor
     uint32_t readers = 2;
-    uint32_t reopen_ms = 500; // between attempts after a failed write
+    uint32_t reopen_ms = 500;       // between attempts after a failed write
+    uint32_t scrub_minutes = 360;   // between the times when what was revoked leaves the disk
+    uint32_t scrub_ranges = 10'000; // at a time
   } storage;
 
   struct {
@@ -130,7 +136,9 @@ struct settings {
     uint32_t pending = 4'096;  // commands waiting per room
     uint32_t hold = 1'024;     // commands waiting per shard for an activation
     uint32_t effects = 10'000; // changes of membership per shard that are not on the users' lists yet
-    uint32_t gather_ms = 5;    // a hot room's events are sent together at most this late; 0: never wait
+    uint32_t due = 1'024;      // per shard, of what is to be done later
+    uint32_t retention_minutes = 60;
+    uint32_t gather_ms = 5; // a hot room's events are sent together at most this late; 0: never wait
     uint32_t typing_users = 50;
     uint32_t typing_s = 10;
     uint32_t receipts_members = 256; // read receipts are shown in rooms up to this size
@@ -170,6 +178,7 @@ struct settings {
     uint32_t min_in_sync = 2; // as the cluster is founded with
     uint32_t replace_s = 600; // until what a lost node held is made anew elsewhere
     uint32_t log_kb = 4'096;  // of each shard, kept for replicas that are behind
+    uint32_t log_minutes = 720;
     uint32_t unconfirmed_ms = 30'000;
     uint32_t pending = 65'536;   // of each shard, requests of this node under way
     uint32_t guests = 262'144;   // of each shard, requests of other nodes under way here

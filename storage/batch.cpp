@@ -11,6 +11,8 @@ namespace {
 constexpr uint8_t batch_version = 1;
 constexpr uint8_t op_put = 1;
 constexpr uint8_t op_erase = 2;
+constexpr uint8_t op_erase_range = 3;
+constexpr uint8_t op_replace = 4;
 // A message of a line or two with the record of its key.
 constexpr size_t usual_bytes = 320;
 
@@ -24,20 +26,57 @@ batch::batch(shard_id shard) : shard_(shard) {
   bytes_.push_back(static_cast<char>(shard));
 }
 
+namespace {
+
+struct counter : batch_reader {
+  size_t count = 0;
+  void put(std::string_view, std::string_view) override { ++count; }
+  void erase(std::string_view) override { ++count; }
+  void erase_range(std::string_view, std::string_view) override { ++count; }
+  void replace(std::string_view, std::string_view) override { ++count; }
+};
+
+/// One operation; its keys are the reader's to judge. False: these bytes are none.
+template <class Judge>
+bool replay_one(byte_reader& in, batch_reader& into, Judge good) {
+  const auto op = in.byte();
+  const auto key = in.text();
+  const auto rest = op == op_erase ? std::string_view{} : in.text();
+  if (!in.good() || !good(op, key, rest))
+    return false;
+  switch (op) {
+  case op_put:
+    into.put(key, rest);
+    return true;
+  case op_erase:
+    into.erase(key);
+    return true;
+  case op_erase_range:
+    into.erase_range(key, rest);
+    return true;
+  case op_replace:
+    into.replace(key, rest);
+    return true;
+  default:
+    return false;
+  }
+}
+
+} // namespace
+
 outcome<batch> batch::parse(std::string bytes) {
   if (bytes.size() < 2 || static_cast<shard_id>(bytes[1]) >= shard_count)
     return fail(errc::internal, "storage: not a batch of this version");
   batch result(static_cast<shard_id>(bytes[1]));
-  auto count = [&result](auto&&...) { ++result.count_; };
-  if (auto good = replay(bytes, result.shard_, count, count); !good)
+  counter count;
+  if (auto good = replay(bytes, result.shard_, count); !good)
     return good.error();
+  result.count_ = count.count;
   result.bytes_ = std::move(bytes);
   return result;
 }
 
-outcome<void> batch::replay(std::string_view bytes, shard_id shard,
-                            const std::function<void(std::string_view, std::string_view)>& put,
-                            const std::function<void(std::string_view)>& erase) {
+outcome<void> batch::replay(std::string_view bytes, shard_id shard, batch_reader& into) {
   byte_reader in(bytes);
   auto version = in.byte();
   auto written = in.byte();
@@ -46,25 +85,16 @@ outcome<void> batch::replay(std::string_view bytes, shard_id shard,
   if (written != shard)
     return fail(errc::internal,
                 "storage: a batch for shard " + std::to_string(written) + " stands in shard " + std::to_string(shard));
-  while (in.good() && in.left() > 0) {
-    auto op = in.byte();
-    auto key = in.text();
-    std::string_view value;
-    if (op == op_put)
-      value = in.text();
-    else if (op != op_erase)
-      in.fail();
-    if (!in.good())
-      break;
-    if (!keys::belongs(key, shard))
-      return fail(errc::internal, "storage: a batch for shard " + std::to_string(shard) + " holds a foreign key");
-    if (op == op_put)
-      put(key, value);
-    else
-      erase(key);
-  }
-  if (!in.finished())
-    return fail(errc::internal, "storage: a batch is cut short or damaged");
+  bool foreign = false;
+  auto judge = [&](uint8_t op, std::string_view key, std::string_view rest) {
+    foreign = op == op_erase_range ? !keys::spans(key, rest, shard) : !keys::belongs(key, shard);
+    return !foreign;
+  };
+  while (in.left() > 0)
+    if (!replay_one(in, into, judge))
+      return foreign
+                 ? fail(errc::internal, "storage: a batch for shard " + std::to_string(shard) + " holds a foreign key")
+                 : fail(errc::internal, "storage: a batch is cut short or damaged");
   return {};
 }
 
@@ -73,6 +103,7 @@ void batch::put(const room_id& room, const room_record& r) { add_put(keys::room(
 void batch::put(const room_id& room, const user_id& member, const member_record& r) {
   add_put(keys::member(room, member), encode(r));
 }
+void batch::erase_member(const room_id& room, const user_id& member) { add_erase(keys::member(room, member)); }
 void batch::put(const room_id& room, const key_hash& key, const key_record& r) {
   add_put(keys::key(room, key), encode(r));
 }
@@ -82,6 +113,43 @@ void batch::put(const room_id& room, uint64_t seq, const message_state& r) {
 void batch::put(const room_id& room, const user_id& user, uint64_t seq, const own_reactions& r) {
   add_put(keys::reaction(room, user, seq), encode(r));
 }
+void batch::replace(const room_id& room, const event& e) { add_replace(keys::event(room, e.seq), encode(e)); }
+void batch::replace(const room_id& room, uint64_t seq, const message_state& r) {
+  add_replace(keys::state(room, seq), encode(r));
+}
+void batch::put_mention(const room_id& room, std::string_view who, uint64_t seq) {
+  add_put(keys::mention(room, who, seq), {});
+}
+void batch::erase_mention(const room_id& room, std::string_view who, uint64_t seq) {
+  add_erase(keys::mention(room, who, seq));
+}
+void batch::put_reply(const room_id& room, uint64_t target, uint64_t seq) {
+  add_put(keys::reply(room, target, seq), {});
+}
+void batch::put(const room_id& room, const scheduled_place& place, const scheduled_send& r) {
+  add_put(keys::scheduled(room, place), encode(r));
+}
+void batch::erase(const room_id& room, const scheduled_place& place) { add_erase(keys::scheduled(room, place)); }
+void batch::put(const due_entry& x) { add_put(keys::due(x), {}); }
+void batch::erase(const due_entry& x) { add_erase(keys::due(x)); }
+
+void batch::erase_events(const room_id& room, uint64_t first, uint64_t last) {
+  add_erase_range(keys::before_event(room, first), keys::event(room, last));
+  add_erase_range(keys::state(room, first), keys::state(room, last));
+  add_erase_range(keys::reply(room, first, 0), keys::reply(room, last, 0));
+}
+
+void batch::erase_contents(const room_id& room) {
+  using keys::tag;
+  for (auto kind :
+       {tag::event, tag::member, tag::key, tag::state, tag::reaction, tag::mention, tag::reply, tag::scheduled}) {
+    auto all = keys::prefix(room, kind);
+    add_erase_range(all, keys::end_of(all));
+  }
+}
+
+void batch::erase(const room_id& room) { add_erase(keys::room(room)); }
+
 void batch::put(const effect_record& r) { add_put(keys::effect(r.room, r.seq, r.user), encode(r)); }
 void batch::erase(const effect_record& r) { add_erase(keys::effect(r.room, r.seq, r.user)); }
 
@@ -97,21 +165,17 @@ void batch::erase(const user_id& user, const room_id& room) { add_erase(keys::li
 void batch::put(const user_id& user, const room_id& room, const activity_record& r) {
   add_put(keys::activity(user, room), encode(r));
 }
+void batch::put(const user_id& user, const room_id& room, uint64_t target, const thread_record& r) {
+  add_put(keys::thread(user, room, target), encode(r));
+}
 void batch::erase_activity(const user_id& user, const room_id& room) { add_erase(keys::activity(user, room)); }
 
-void batch::replay(const std::function<void(std::string_view, std::string_view)>& put,
-                   const std::function<void(std::string_view)>& erase) const {
+void batch::replay(batch_reader& into) const {
   byte_reader in(bytes_);
   in.byte();
   in.byte();
-  while (in.left() > 0) {
-    auto op = in.byte();
-    auto key = in.text();
-    if (op == op_put)
-      put(key, in.text());
-    else
-      erase(key);
-  }
+  while (in.left() > 0)
+    replay_one(in, into, [](auto&&...) { return true; }); // written here
 }
 
 void batch::add_put(std::string_view key, std::string_view value) {
@@ -120,6 +184,16 @@ void batch::add_put(std::string_view key, std::string_view value) {
 }
 
 void batch::add_erase(std::string_view key) { add(op_erase, key); }
+
+void batch::add_erase_range(std::string_view from, std::string_view to) {
+  add(op_erase_range, from);
+  put_text(bytes_, to);
+}
+
+void batch::add_replace(std::string_view key, std::string_view value) {
+  add(op_replace, key);
+  put_text(bytes_, value);
+}
 
 void batch::add(uint8_t op, std::string_view key) {
   // The invariant on which moving and replicating a shard rests, so it is checked in every build. Nothing has been

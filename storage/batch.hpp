@@ -10,11 +10,22 @@
 #include "storage/records.hpp"
 
 #include <cstddef>
-#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
 namespace greenroom::storage {
+
+/// What a batch does, one after the other.
+struct batch_reader {
+  virtual ~batch_reader() = default;
+  virtual void put(std::string_view key, std::string_view value) = 0;
+  virtual void erase(std::string_view key) = 0;
+  /// All keys from `from` on and below `to`, which are of one kind and of one id.
+  virtual void erase_range(std::string_view from, std::string_view to) = 0;
+  /// The same as put, but what stood there before has to leave the disk, too, and not only when it happens to.
+  virtual void replace(std::string_view key, std::string_view value) = 0;
+};
 
 class batch {
 public:
@@ -30,17 +41,33 @@ public:
   static outcome<batch> parse(std::string bytes);
   /// As parse() and then replay(), without a copy, for a batch that has to be of `shard`. What has been called before a
   /// mistake is found stays called.
-  static outcome<void> replay(std::string_view bytes, shard_id shard,
-                              const std::function<void(std::string_view key, std::string_view value)>& put,
-                              const std::function<void(std::string_view key)>& erase);
+  static outcome<void> replay(std::string_view bytes, shard_id shard, batch_reader& into);
 
   // A room's data. REQUIRES: room.shard() == shard().
   void put(const room_id& room, const event& e);
   void put(const room_id& room, const room_record& r);
   void put(const room_id& room, const user_id& member, const member_record& r);
+  void erase_member(const room_id& room, const user_id& member);
   void put(const room_id& room, const key_hash& key, const key_record& r);
   void put(const room_id& room, uint64_t seq, const message_state& r);
   void put(const room_id& room, const user_id& user, uint64_t seq, const own_reactions& r);
+  /// What they said before leaves the disk within limits of time, see store::scrub().
+  void replace(const room_id& room, const event& e);
+  void replace(const room_id& room, uint64_t seq, const message_state& r);
+  /// REQUIRES: `who` is a user's id, or everybody.
+  void put_mention(const room_id& room, std::string_view who, uint64_t seq);
+  void erase_mention(const room_id& room, std::string_view who, uint64_t seq);
+  void put_reply(const room_id& room, uint64_t target, uint64_t seq);
+  void put(const room_id& room, const scheduled_place& place, const scheduled_send& r);
+  void erase(const room_id& room, const scheduled_place& place);
+  /// REQUIRES: x.room.shard() == shard().
+  void put(const due_entry& x);
+  void erase(const due_entry& x);
+  /// Events and what hangs on them by seq: how messages stand, their threads. REQUIRES: first < last.
+  void erase_events(const room_id& room, uint64_t first, uint64_t last);
+  /// Everything of the room but its record, its effects and its due entries.
+  void erase_contents(const room_id& room);
+  void erase(const room_id& room);
   /// REQUIRES: r.room.shard() == shard(): an effect stands with its cause.
   void put(const effect_record& r);
   void erase(const effect_record& r);
@@ -53,19 +80,24 @@ public:
   void erase(const user_id& user, const room_id& room);
   void put(const user_id& user, const room_id& room, const activity_record& r);
   void erase_activity(const user_id& user, const room_id& room);
+  void put(const user_id& user, const room_id& room, uint64_t target, const thread_record& r);
 
-  // For the store: calls `put(key, value)` and `erase(key)` in order.
-  void replay(const std::function<void(std::string_view key, std::string_view value)>& put,
-              const std::function<void(std::string_view key)>& erase) const;
+  /// For the store: what it does, in order.
+  void replay(batch_reader& into) const;
 
 private:
   void add_put(std::string_view key, std::string_view value);
   void add_erase(std::string_view key);
+  void add_erase_range(std::string_view from, std::string_view to);
+  void add_replace(std::string_view key, std::string_view value);
   void add(uint8_t op, std::string_view key);
 
   shard_id shard_;
   size_t count_ = 0;
   std::string bytes_;
 };
+
+/// One that is being filled.
+using batch_ptr = std::shared_ptr<batch>;
 
 } // namespace greenroom::storage

@@ -3,9 +3,15 @@
 #include "storage/record_reader.hpp"
 
 namespace greenroom::storage {
+namespace {
+
+/// Version 1 of a message's state knew no threads.
+constexpr uint8_t state_version = 2;
+
+} // namespace
 
 std::string encode(const message_state& x) {
-  auto out = start_record(32 + x.text.size() + 8 * x.edits.size() + 16 * x.reactions.size());
+  auto out = start_record(32 + x.text.size() + 8 * x.edits.size() + 16 * x.reactions.size(), state_version);
   put_varint(out, x.changed);
   put_varint(out, x.edited);
   put_time(out, x.edited_ts);
@@ -19,12 +25,14 @@ std::string encode(const message_state& x) {
     put_text(out, emoji);
     put_varint(out, count);
   }
+  put_varint(out, x.replies);
+  put_varint(out, x.last_reply);
   return out;
 }
 
 template <>
 outcome<message_state> decode<message_state>(std::string_view bytes) {
-  record_reader in(bytes, "message state");
+  record_reader in(bytes, "message state", state_version);
   message_state x;
   x.changed = in.varint();
   x.edited = in.varint();
@@ -36,6 +44,10 @@ outcome<message_state> decode<message_state>(std::string_view bytes) {
   for (auto n = in.count(); in.good() && n > 0; --n) {
     auto emoji = in.string();
     x.reactions.emplace_back(std::move(emoji), in.varint());
+  }
+  if (in.version() > 1) {
+    x.replies = in.varint();
+    x.last_reply = in.varint();
   }
   return in.finish(std::move(x));
 }

@@ -12,7 +12,7 @@
 
 namespace greenroom::storage {
 
-/// Of a message that was edited, revoked or reacted to; others have none.
+/// Of a message that was edited, revoked, reacted or replied to; others have none.
 struct message_state {
   uint64_t changed = 0;        // seq of the last event about the message
   uint64_t edited = 0;         // seq of the last edit; 0: never edited, or revoked
@@ -21,6 +21,8 @@ struct message_state {
   uint64_t revoked = 0;        // seq of the revocation; 0: not revoked
   std::vector<uint64_t> edits; // seqs of all edits, whose texts go when the message is revoked
   std::vector<std::pair<std::string, uint64_t>> reactions; // by emoji, how many people; none with 0
+  uint64_t replies = 0;                                    // messages in its thread, revoked ones included
+  uint64_t last_reply = 0;                                 // seq of the last of them
   friend bool operator==(const message_state&, const message_state&) = default;
 };
 
@@ -46,6 +48,8 @@ struct message_fold {
   std::string text;      //
   bool revoked = false;
   std::vector<reaction> reactions; // in byte order of the emojis
+  uint64_t replies = 0;            // as above
+  uint64_t last_reply = 0;         //
   friend bool operator==(const message_fold&, const message_fold&) = default;
 };
 

@@ -5,15 +5,27 @@
 namespace greenroom::storage {
 namespace {
 
-/// Version 1 had the same fields for every kind, and none of what changes messages.
-constexpr uint8_t event_version = 2;
+/// Version 1 had the same fields for every kind, and none of what changes messages; version 2 did not count them.
+constexpr uint8_t event_version = 3;
 
 // Which parts of a message follow.
 constexpr uint8_t has_data = 1;
 constexpr uint8_t has_reply_to = 2;
 constexpr uint8_t has_attachments = 4;
 constexpr uint8_t is_revoked = 8;
-constexpr uint8_t all_parts = has_data | has_reply_to | has_attachments | is_revoked;
+constexpr uint8_t has_mentions = 16;
+constexpr uint8_t all_parts = has_data | has_reply_to | has_attachments | is_revoked | has_mentions;
+
+void put_texts(std::string& out, const std::vector<std::string>& texts) {
+  put_varint(out, texts.size());
+  for (const auto& text : texts)
+    put_text(out, text);
+}
+
+void read_texts(record_reader& in, std::vector<std::string>& texts) {
+  for (auto n = in.count(); in.good() && n > 0; --n)
+    texts.push_back(in.string());
+}
 
 void put_message(std::string& out, const event& x) {
   const auto& more = *x.more;
@@ -22,6 +34,7 @@ void put_message(std::string& out, const event& x) {
   parts |= more.reply_to == 0 ? 0 : has_reply_to;
   parts |= more.attachments.empty() ? 0 : has_attachments;
   parts |= x.revoked ? is_revoked : 0;
+  parts |= more.mentions.empty() ? 0 : has_mentions;
   out.push_back(static_cast<char>(parts));
   put_text(out, x.key);
   put_text(out, x.text);
@@ -29,16 +42,10 @@ void put_message(std::string& out, const event& x) {
     put_text(out, more.data);
   if (parts & has_reply_to)
     put_varint(out, more.reply_to);
-  if (parts & has_attachments) {
-    put_varint(out, more.attachments.size());
-    for (const auto& attachment : more.attachments)
-      put_text(out, attachment);
-  }
-}
-
-void read_attachments(record_reader& in, event& x) {
-  for (auto n = in.count(); in.good() && n > 0; --n)
-    x.more.edit().attachments.push_back(in.string());
+  if (parts & has_attachments)
+    put_texts(out, more.attachments);
+  if (parts & has_mentions)
+    put_texts(out, more.mentions);
 }
 
 void read_message(record_reader& in, event& x) {
@@ -53,11 +60,16 @@ void read_message(record_reader& in, event& x) {
     in.fail();
   if (parts & has_reply_to && (x.more.edit().reply_to = in.varint()) == 0)
     in.fail();
-  if (parts & has_attachments) {
-    read_attachments(in, x);
-    if (x.more->attachments.empty())
+  // A list that is there and empty, likewise.
+  auto some = [&in](std::vector<std::string>& texts) {
+    read_texts(in, texts);
+    if (texts.empty())
       in.fail();
-  }
+  };
+  if (parts & has_attachments)
+    some(x.more.edit().attachments);
+  if (parts & has_mentions)
+    some(x.more.edit().mentions);
 }
 
 void read_version_1(record_reader& in, event& x) {
@@ -67,7 +79,10 @@ void read_version_1(record_reader& in, event& x) {
     x.more.edit().data = std::move(data);
   if (auto reply_to = in.varint(); reply_to != 0)
     x.more.edit().reply_to = reply_to;
-  read_attachments(in, x);
+  std::vector<std::string> attachments;
+  read_texts(in, attachments);
+  if (!attachments.empty())
+    x.more.edit().attachments = std::move(attachments);
   x.user = in.user_or_none();
   x.change = in.change();
   x.role = in.role();
@@ -81,6 +96,7 @@ std::string encode(const event& x) {
   put_varint(out, x.seq);
   put_time(out, x.ts);
   put_text(out, x.from.str());
+  put_varint(out, x.messages);
   switch (x.kind) {
   case event_kind::message:
     put_message(out, x);
@@ -121,6 +137,8 @@ std::string encode(const event& x) {
     put_varint(out, x.more->settings.history_days);
     put_varint(out, x.more->settings.slow_ms);
     put_flag(out, x.on);
+    put_varint(out, x.more->settings.history_events);
+    put_flag(out, x.more->settings.deleted);
     break;
   }
   return out;
@@ -134,6 +152,8 @@ outcome<event> decode<event>(std::string_view bytes) {
   x.seq = in.varint();
   x.ts = in.time();
   x.from = in.user_or_none();
+  // What was not counted counts one each, whatever it was: as unread counts did then.
+  x.messages = in.version() > 2 ? in.varint() : x.seq;
   if (in.version() == 1) {
     read_version_1(in, x);
     return in.finish(std::move(x));
@@ -180,6 +200,10 @@ outcome<event> decode<event>(std::string_view bytes) {
     x.more.edit().settings.history_days = in.varint32();
     x.more.edit().settings.slow_ms = in.varint32();
     x.on = in.flag();
+    if (in.version() > 2) {
+      x.more.edit().settings.history_events = in.varint();
+      x.more.edit().settings.deleted = in.flag();
+    }
     break;
   }
   return in.finish(std::move(x));

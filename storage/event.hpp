@@ -46,11 +46,16 @@ std::string_view to_string(member_role) noexcept;
 std::string_view to_string(event_kind) noexcept;
 std::string_view to_string(member_change) noexcept;
 
+/// Who is meant by `@room`. No user's name begins so.
+inline constexpr std::string_view everybody = "@room";
+
 /// What a room event says: all of it as it is from then on.
 struct room_settings {
   room_kind kind = room_kind::public_;
   uint32_t history_days = 0;
   uint32_t slow_ms = 0;
+  uint64_t history_events = 0;
+  bool deleted = false;
   friend bool operator==(const room_settings&, const room_settings&) = default;
 };
 
@@ -59,9 +64,10 @@ struct event_extras {
   std::string data;      // a JSON object as compact text, or empty
   uint64_t reply_to = 0; // seq of another message; 0: of none
   std::vector<std::string> attachments;
-  std::string reason;     // member: why, in the words of who did it
-  int64_t until = 0;      // member: when a ban or mute ends, ms since 1970 UTC; 0: never
-  room_settings settings; // room; its title is the text
+  std::vector<std::string> mentions; // message: users, and everybody as `@room`; as the server read its text
+  std::string reason;                // member: why, in the words of who did it
+  int64_t until = 0;                 // member: when a ban or mute ends, ms since 1970 UTC; 0: never
+  room_settings settings;            // room; its title is the text
   friend bool operator==(const event_extras&, const event_extras&) = default;
 };
 
@@ -74,8 +80,9 @@ struct event {
   member_change change = member_change::none; // member
   member_role role = member_role::none;       // member
   uint64_t seq = 0;
-  int64_t ts = 0;      // ms since 1970 UTC, never below that of the event before
-  uint64_t target = 0; // edited, revoked, reaction, pinned, unpinned: seq of the message that it is about
+  int64_t ts = 0;        // ms since 1970 UTC, never below that of the event before
+  uint64_t messages = 0; // how many messages the log has held up to and with this event
+  uint64_t target = 0;   // edited, revoked, reaction, pinned, unpinned: seq of the message that it is about
   user_id from;
   user_id user;            // member: whom it is about
   std::string key;         // message, edited, revoked, reaction: the client's idempotency key

@@ -1,5 +1,6 @@
 #include "storage/keys.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 
 namespace greenroom::storage::keys {
@@ -32,6 +33,13 @@ void put_id(std::string& out, std::string_view id) {
   out.append(id);
 }
 
+void put_hash(std::string& out, const key_hash& hash) {
+  out.append(reinterpret_cast<const char*>(hash.data()), hash.size());
+}
+
+/// In a due entry's key, behind shard, tag and time.
+constexpr size_t due_room_at = 2 + seq_bytes;
+
 } // namespace
 
 std::string room(const room_id& id) { return begin(id, tag::room, 0); }
@@ -42,6 +50,10 @@ std::string event(const room_id& id, uint64_t seq) {
   return out;
 }
 
+std::string before_event(const room_id& id, uint64_t seq) {
+  return event(id, seq - 1).append(seq_bytes + 1, '\xff'); // no 0 byte stands where an event's key has one
+}
+
 std::string member(const room_id& id, const user_id& user) {
   auto out = begin(id, tag::member, user.str().size());
   put_id(out, user.str());
@@ -50,7 +62,7 @@ std::string member(const room_id& id, const user_id& user) {
 
 std::string key(const room_id& id, const key_hash& hash) {
   auto out = begin(id, tag::key, hash.size());
-  out.append(reinterpret_cast<const char*>(hash.data()), hash.size());
+  put_hash(out, hash);
   return out;
 }
 
@@ -75,6 +87,67 @@ std::string reaction(const room_id& id, const user_id& user, uint64_t seq) {
   return out;
 }
 
+std::string mention(const room_id& id, std::string_view who, uint64_t seq) {
+  auto out = begin(id, tag::mention, who.size() + 1 + seq_bytes);
+  put_id(out, who);
+  out.push_back('\0');
+  put_seq(out, seq);
+  return out;
+}
+
+std::string reply(const room_id& id, uint64_t target, uint64_t seq) {
+  auto out = begin(id, tag::reply, 2 * seq_bytes);
+  put_seq(out, target);
+  put_seq(out, seq);
+  return out;
+}
+
+std::string scheduled(const room_id& id, const scheduled_place& place) {
+  auto out = begin(id, tag::scheduled, place.user.str().size() + 1 + seq_bytes + place.key.size());
+  put_id(out, place.user.str());
+  out.push_back('\0');
+  put_seq(out, static_cast<uint64_t>(place.at));
+  put_hash(out, place.key);
+  return out;
+}
+
+std::string due(const due_entry& x) {
+  auto out = prefix(x.room.shard(), tag::due);
+  put_seq(out, static_cast<uint64_t>(x.at));
+  put_id(out, x.room.str());
+  out.push_back('\0');
+  out.push_back(static_cast<char>(x.what));
+  if (x.what == due_entry::kind::send) {
+    put_hash(out, x.key);
+    put_id(out, x.user.str());
+  }
+  return out;
+}
+
+std::optional<due_entry> read_due(std::string_view key) {
+  const auto end = key.size() > due_room_at ? key.find('\0', due_room_at) : std::string_view::npos;
+  if (end == std::string_view::npos || key[1] != static_cast<char>(tag::due) || key.size() < end + 2)
+    return std::nullopt;
+  due_entry x;
+  x.at = static_cast<int64_t>(seq_of(key.substr(2, seq_bytes)));
+  auto room = room_id::parse(key.substr(due_room_at, end - due_room_at));
+  if (!room)
+    return std::nullopt;
+  x.room = std::move(*room);
+  x.what = static_cast<due_entry::kind>(key[end + 1]);
+  auto rest = key.substr(end + 2);
+  if (x.what == due_entry::kind::retention)
+    return rest.empty() ? std::optional(std::move(x)) : std::nullopt;
+  if (x.what != due_entry::kind::send || rest.size() <= x.key.size())
+    return std::nullopt;
+  std::copy_n(rest.begin(), x.key.size(), x.key.begin());
+  auto user = user_id::parse(rest.substr(x.key.size()));
+  if (!user)
+    return std::nullopt;
+  x.user = std::move(*user);
+  return x;
+}
+
 std::string account(const user_id& id) { return begin(id, tag::account, 0); }
 
 std::string session(const user_id& id, std::string_view session) {
@@ -95,6 +168,14 @@ std::string activity(const user_id& id, const room_id& room) {
   return out;
 }
 
+std::string thread(const user_id& id, const room_id& room, uint64_t target) {
+  auto out = begin(id, tag::thread, room.str().size() + 1 + seq_bytes);
+  put_id(out, room.str());
+  out.push_back('\0');
+  put_seq(out, target);
+  return out;
+}
+
 std::string entry(shard_id shard, uint64_t index) {
   auto out = prefix(shard, tag::entry);
   put_seq(out, index);
@@ -104,6 +185,10 @@ std::string entry(shard_id shard, uint64_t index) {
 std::string before_entry(shard_id shard, uint64_t index) { return entry(shard, index - 1) + '\0'; }
 
 std::string positions(shard_id shard) { return prefix(shard, tag::positions); }
+
+std::string trace(std::string_view from) {
+  return prefix(static_cast<shard_id>(from.front()), tag::trace).append(from.substr(1));
+}
 
 std::string prefix(const room_id& id, tag kind) { return begin(id, kind, 0); }
 std::string prefix(const user_id& id, tag kind) { return begin(id, kind, 0); }
@@ -131,15 +216,20 @@ family family_of(std::string_view key) noexcept {
     return family::keys;
   case tag::entry:
   case tag::positions:
+  case tag::trace:
     return family::log;
   default:
     return family::state;
   }
 }
 
-bool belongs(std::string_view key, shard_id shard) noexcept {
+bool belongs(std::string_view key, shard_id shard) {
   if (key.size() < 2 || static_cast<shard_id>(key[0]) != shard)
     return false;
+  if (key[1] == static_cast<char>(tag::due)) {
+    auto entry = read_due(key);
+    return entry && entry->room.shard() == shard;
+  }
   auto end = key.find('\0', 2);
   if (end == std::string_view::npos || end == 2 || shard_of(key.substr(2, end - 2)) != shard)
     return false;
@@ -152,7 +242,13 @@ bool belongs(std::string_view key, shard_id shard) noexcept {
   case tag::state:
     return rest == seq_bytes;
   case tag::reaction:
+  case tag::mention:
+  case tag::thread:
     return rest > seq_bytes + 1;
+  case tag::reply:
+    return rest == 2 * seq_bytes;
+  case tag::scheduled:
+    return rest > 1 + seq_bytes + std::tuple_size_v<key_hash>;
   case tag::key:
     return rest == std::tuple_size_v<key_hash>;
   case tag::effect:
@@ -162,11 +258,37 @@ bool belongs(std::string_view key, shard_id shard) noexcept {
   case tag::listed:
   case tag::activity:
     return rest > 0;
+  case tag::due: // seen to above
   case tag::entry:
   case tag::positions:
+  case tag::trace:
     return false;
   }
   return false;
+}
+
+bool spans(std::string_view from, std::string_view to, shard_id shard) {
+  if (from.size() < 2 || to.size() < 2 || from >= to || from.substr(0, 2) != to.substr(0, 2) ||
+      static_cast<shard_id>(from[0]) != shard)
+    return false;
+  switch (static_cast<tag>(from[1])) {
+  case tag::event:
+  case tag::member:
+  case tag::key:
+  case tag::state:
+  case tag::reaction:
+  case tag::mention:
+  case tag::reply:
+  case tag::scheduled:
+    break;
+  default:
+    return false; // of these, nothing is ever erased by the range
+  }
+  const auto end = from.find('\0', 2);
+  if (end == std::string_view::npos || end == 2 || shard_of(from.substr(2, end - 2)) != shard)
+    return false;
+  auto last = std::string(from.substr(0, end + 1));
+  return to <= end_of(std::move(last)); // its id's range ends there
 }
 
 } // namespace greenroom::storage::keys

@@ -10,6 +10,7 @@
 #include "storage/records.hpp"
 
 #include <array>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -25,14 +26,21 @@ enum class tag : char {
   effect = 'x',
   state = 'f',    // of a message that was changed
   reaction = 'n', // of one user, to one message
+  mention = 'q',  // of one user, or of everybody, in one message
+  reply = 't',    // in the thread of one message
+  scheduled = 'd',
+  due = 'w', // of several rooms, by time: the only kind whose id is not what its key begins with
   // Of a user.
   account = 'a',
   session = 's',
   listed = 'l',
   activity = 'i',
+  thread = 'h', // how far it has been read
   // Of a shard: its log and how far it is. Only in the family `log`, never in a batch or a snapshot.
   entry = 'g',
   positions = 'p',
+  // Of this store alone, in the same family: what has yet to be scrubbed.
+  trace = 'z',
 };
 
 /// The column families that the keys are spread over by their tag; each is tuned for how it is read (database.cpp).
@@ -42,6 +50,8 @@ inline constexpr size_t family_count = 4;
 inline constexpr size_t seq_bytes = 8;
 /// An entry's key: shard, tag, index.
 inline constexpr size_t entry_bytes = 2 + seq_bytes;
+/// A key of an id, without the rest: shard, tag, an id of one byte, and a 0 byte.
+inline constexpr size_t least_bytes = 4;
 /// The names on disk.
 inline constexpr std::array<const char*, family_count> family_names = {"default", "events", "keys", "log"};
 
@@ -54,20 +64,36 @@ std::string member(const room_id&, const user_id&);
 std::string key(const room_id&, const key_hash&);
 /// By seq first: what was caused first is found first.
 std::string effect(const room_id&, uint64_t seq, const user_id&);
+/// Behind which event `seq` and all later ones stand, and no earlier one; no event's key itself (see room_of in
+/// database.cpp). REQUIRES: seq > 0.
+std::string before_event(const room_id&, uint64_t seq);
 std::string state(const room_id&, uint64_t seq);
 /// By user first: a reader's own are found in one range.
 std::string reaction(const room_id&, const user_id&, uint64_t seq);
+/// By who is meant first. REQUIRES: `who` is a user's id, or everybody.
+std::string mention(const room_id&, std::string_view who, uint64_t seq);
+/// By the message first, whose thread it is.
+std::string reply(const room_id&, uint64_t target, uint64_t seq);
+/// By user first, then by time.
+std::string scheduled(const room_id&, const scheduled_place&);
+/// By time first.
+std::string due(const due_entry&);
+/// What a due entry's key says. nullopt: it is none.
+std::optional<due_entry> read_due(std::string_view key);
 std::string account(const user_id&);
 /// REQUIRES: !session.empty(). It may hold any bytes, as it ends the key.
 std::string session(const user_id&, std::string_view session);
 std::string listed(const user_id&, const room_id&);
 std::string activity(const user_id&, const room_id&);
+std::string thread(const user_id&, const room_id&, uint64_t target);
 /// In the family `log`; entry_bytes long. REQUIRES of all that take one: shard < shard_count; not checked.
 std::string entry(shard_id, uint64_t index);
 /// Before which nothing of entry `index` or of a later one stands, and which is no entry's key itself (see log_of in
 /// database.cpp). REQUIRES: index > 0.
 std::string before_entry(shard_id, uint64_t index);
 std::string positions(shard_id);
+/// Of what stood from `from` on, in that key's own family.
+std::string trace(std::string_view from);
 /// Whether this is the key of a shard's positions.
 constexpr bool are_positions(std::string_view key) noexcept {
   return key.size() == 2 && key[1] == static_cast<char>(tag::positions);
@@ -90,7 +116,10 @@ uint64_t seq_of(std::string_view rest) noexcept;
 family family_of(std::string_view key) noexcept;
 /// Whether these bytes are a key of what a shard holds: a known tag, and an id that lives there; its log is not part of
 /// that. For bytes from elsewhere.
-bool belongs(std::string_view key, shard_id shard) noexcept;
+bool belongs(std::string_view key, shard_id shard);
+
+/// Whether the range [from, to) is of one kind and of one id in that shard, and not empty. For bytes from elsewhere.
+bool spans(std::string_view from, std::string_view to, shard_id shard);
 
 /// Where the schema's version stands, outside of every shard.
 inline constexpr std::string_view schema = "\xffschema";

@@ -1,6 +1,5 @@
 #include "storage/pending_write.hpp"
 
-#include "storage/batch.hpp"
 #include "storage/log_records.hpp"
 
 #include <rocksdb/db.h>
@@ -39,8 +38,7 @@ outcome<void> pending_write::add(const batch* x) {
   auto& now = touched_[shard] ? touched_[shard]->state : known_[shard]->state;
   require(now == shard_state{}, "a batch beside the log of its shard");
   synced_ = takes_space_ = true;
-  x->replay([this](std::string_view key, std::string_view value) { put(key, value); },
-            [this](std::string_view key) { erase(key); });
+  x->replay(*this);
   return {};
 }
 
@@ -97,10 +95,7 @@ outcome<void> pending_write::add(const apply_entry& x) {
   require(at.index <= shard.state.last.index && at <= shard.state.last && at.epoch >= shard.state.applied.epoch,
           "apply what is not in the log");
   if (!x.entry.batch->empty()) {
-    auto replayed = batch::replay(
-        *x.entry.batch, x.shard, [this](std::string_view key, std::string_view value) { put(key, value); },
-        [this](std::string_view key) { erase(key); });
-    if (!replayed)
+    if (auto replayed = batch::replay(*x.entry.batch, x.shard, *this); !replayed)
       return replayed;
   }
   shard.state.applied = at;
@@ -270,6 +265,16 @@ void pending_write::put(std::string_view key, std::string_view value) {
 }
 
 void pending_write::erase(std::string_view key) { note(batch_.Delete(db_.family(keys::family_of(key)), key)); }
+
+void pending_write::erase_range(std::string_view from, std::string_view to) {
+  note(batch_.DeleteRange(db_.family(keys::family_of(from)), from, to));
+  put(keys::trace(from), to);
+}
+
+void pending_write::replace(std::string_view key, std::string_view value) {
+  put(key, value);
+  put(keys::trace(key), {}); // of one key
+}
 
 void pending_write::erase_entries(shard_id which, uint64_t from, uint64_t to) {
   note(batch_.DeleteRange(db_.family(keys::family::log), keys::before_entry(which, from),

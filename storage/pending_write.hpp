@@ -5,6 +5,7 @@
 // refused, or an exception, leaves everything as it was.
 #pragma once
 
+#include "storage/batch.hpp"
 #include "storage/database.hpp"
 #include "storage/log.hpp"
 
@@ -35,7 +36,7 @@ struct known_shard {
 /// By shard; empty: not yet read.
 using known_shards = std::array<std::optional<known_shard>, shard_count>;
 
-class pending_write {
+class pending_write : private batch_reader {
 public:
   /// `bytes`: about how large it is going to be. `known` changes only in take_effect().
   pending_write(const database& db, known_shards& known, size_t bytes);
@@ -74,8 +75,10 @@ private:
   outcome<touched_shard*> touch(shard_id which);
   outcome<touched_shard*> touch_ready(shard_id which, const char* what);
   outcome<log_position> position_of(shard_id which, const touched_shard& x, uint64_t index) const;
-  void put(std::string_view key, std::string_view value);
-  void erase(std::string_view key);
+  void put(std::string_view key, std::string_view value) override;
+  void erase(std::string_view key) override;
+  void erase_range(std::string_view from, std::string_view to) override;
+  void replace(std::string_view key, std::string_view value) override;
   void erase_entries(shard_id which, uint64_t from, uint64_t to);
   void note(const rocksdb::Status& status);
 

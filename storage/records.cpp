@@ -7,8 +7,9 @@
 namespace greenroom::storage {
 namespace {
 
-/// Of rooms and members, which have had fields added.
-constexpr uint8_t changed_version = 2;
+// Fields have been added to these.
+constexpr uint8_t room_version = 3;
+constexpr uint8_t member_version = 2;
 /// A room can't have as many events: clients count to 2^53 - 1.
 constexpr uint64_t max_since = (uint64_t{1} << 56) - 1;
 
@@ -45,7 +46,7 @@ key_hash hash_of(const user_id& user, std::string_view key) {
 
 // -- room -------------------------------------------------------------------------------------------------------------
 std::string encode(const room_record& x) {
-  auto out = start_record(64 + x.title.size() + x.topic.size(), changed_version);
+  auto out = start_record(64 + x.title.size() + x.topic.size(), room_version);
   put_text(out, x.epoch);
   put_enum(out, x.kind);
   put_text(out, x.title);
@@ -58,12 +59,14 @@ std::string encode(const room_record& x) {
   put_varint(out, x.pins.size());
   for (auto seq : x.pins)
     put_varint(out, seq);
+  put_varint(out, x.history_events);
+  put_varint(out, x.deleted);
   return out;
 }
 
 template <>
 outcome<room_record> decode<room_record>(std::string_view bytes) {
-  record_reader in(bytes, "room", changed_version);
+  record_reader in(bytes, "room", room_version);
   room_record x;
   x.epoch = in.string();
   x.kind = in.kind();
@@ -78,12 +81,16 @@ outcome<room_record> decode<room_record>(std::string_view bytes) {
     for (auto n = in.count(); in.good() && n > 0; --n)
       x.pins.push_back(in.varint());
   }
+  if (in.version() > 2) {
+    x.history_events = in.varint();
+    x.deleted = in.varint();
+  }
   return in.finish(std::move(x));
 }
 
 // -- member -----------------------------------------------------------------------------------------------------------
 std::string encode(const member_record& x) {
-  auto out = start_record(32, changed_version);
+  auto out = start_record(32, member_version);
   put_enum(out, x.role);
   put_varint(out, x.since);
   put_varint(out, x.more->changed);
@@ -94,7 +101,7 @@ std::string encode(const member_record& x) {
 
 template <>
 outcome<member_record> decode<member_record>(std::string_view bytes) {
-  record_reader in(bytes, "member", changed_version);
+  record_reader in(bytes, "member", member_version);
   member_record x;
   x.role = in.role();
   const auto since = in.varint();
@@ -201,6 +208,46 @@ outcome<activity_record> decode<activity_record>(std::string_view bytes) {
   x.epoch = in.string();
   x.seq = in.varint();
   x.ts = in.time();
+  return in.finish(std::move(x));
+}
+
+// -- thread -----------------------------------------------------------------------------------------------------------
+std::string encode(const thread_record& x) {
+  auto out = start_record(24);
+  put_text(out, x.epoch);
+  put_varint(out, x.read);
+  return out;
+}
+
+template <>
+outcome<thread_record> decode<thread_record>(std::string_view bytes) {
+  record_reader in(bytes, "thread");
+  thread_record x;
+  x.epoch = in.string();
+  x.read = in.varint();
+  return in.finish(std::move(x));
+}
+
+// -- scheduled send ---------------------------------------------------------------------------------------------------
+std::string encode(const scheduled_send& x) {
+  auto out = start_record(32 + x.key.size() + x.text.size() + x.data.size());
+  put_time(out, x.at);
+  put_text(out, x.key);
+  put_text(out, x.text);
+  put_text(out, x.data);
+  put_varint(out, x.reply_to);
+  return out;
+}
+
+template <>
+outcome<scheduled_send> decode<scheduled_send>(std::string_view bytes) {
+  record_reader in(bytes, "scheduled send");
+  scheduled_send x;
+  x.at = in.time();
+  x.key = in.string();
+  x.text = in.string();
+  x.data = in.string();
+  x.reply_to = in.varint();
   return in.finish(std::move(x));
 }
 

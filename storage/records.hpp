@@ -31,8 +31,10 @@ struct room_record {
   uint32_t history_days = 0; // 0: for ever
   uint64_t first = 1;        // lowest seq that is kept
   std::string topic;
-  uint32_t slow_ms = 0;       // a member sends once in this time; 0: as often as limits allow
-  std::vector<uint64_t> pins; // seqs of messages, the one pinned last at the end
+  uint32_t slow_ms = 0;        // a member sends once in this time; 0: as often as limits allow
+  std::vector<uint64_t> pins;  // seqs of messages, the one pinned last at the end
+  uint64_t history_events = 0; // how many of the last events are kept; 0: all
+  uint64_t deleted = 0; // seq of the event that said so: there is no such room any more, and its data is on its way out
   friend bool operator==(const room_record&, const room_record&) = default;
 };
 
@@ -63,11 +65,42 @@ key_hash hash_of(const user_id& user, std::string_view key);
 
 /// What a key was used for; lives as long as its room.
 struct key_record {
-  uint8_t op = 0; // an event_kind
+  static constexpr uint8_t scheduled = 100; // a send that is to be made at `ts`; seq is 0
+  static constexpr uint8_t cancelled = 101; // one that won't be made
+  uint8_t op = 0;                           // an event_kind, or one of those below
   uint64_t seq = 0;
   int64_t ts = 0;       // ms since 1970 UTC
   uint64_t content = 0; // digest of the request, to tell a repetition from a conflict
   friend bool operator==(const key_record&, const key_record&) = default;
+};
+
+/// Where a send stands that is to be made later.
+struct scheduled_place {
+  int64_t at = 0; // ms since 1970 UTC
+  user_id user;
+  key_hash key{};
+  friend auto operator<=>(const scheduled_place&, const scheduled_place&) = default;
+};
+
+/// A send that is to be made at a time. What it says is read and judged then.
+struct scheduled_send {
+  int64_t at = 0; // ms since 1970 UTC
+  std::string key;
+  std::string text;
+  std::string data;      // a JSON object as compact text, or empty
+  uint64_t reply_to = 0; // 0: to nothing
+  friend bool operator==(const scheduled_send&, const scheduled_send&) = default;
+};
+
+/// What a shard has to do at a time, without being asked.
+struct due_entry {
+  enum class kind : uint8_t { send = 's', retention = 'h' };
+  int64_t at = 0; // ms since 1970 UTC
+  room_id room;
+  kind what = kind::send;
+  user_id user;   // send
+  key_hash key{}; // send
+  friend auto operator<=>(const due_entry&, const due_entry&) = default;
 };
 
 /// An effect on another shard, in the same batch as its cause; sent until acknowledged, applied idempotently by
@@ -103,6 +136,13 @@ struct activity_record {
   friend bool operator==(const activity_record&, const activity_record&) = default;
 };
 
+/// How far a user has read the thread of one message.
+struct thread_record {
+  std::string epoch; // of the room
+  uint64_t read = 0;
+  friend bool operator==(const thread_record&, const thread_record&) = default;
+};
+
 struct account_record {
   std::string password; // Argon2id (RFC 9106), in libsodium's text form; empty: none (a guest)
   int64_t created = 0;  // ms since 1970 UTC
@@ -131,6 +171,8 @@ std::string encode(const key_record&);
 std::string encode(const effect_record&);
 std::string encode(const listed_room&);
 std::string encode(const activity_record&);
+std::string encode(const thread_record&);
+std::string encode(const scheduled_send&);
 std::string encode(const account_record&);
 std::string encode(const session_record&);
 template <class Record>

@@ -70,13 +70,14 @@ outcome<void> store::reopen() {
       return enough;
   }
   self.healthy = false;
-  self.closing = true;
+  self.closing = self.break_scrub = true;
   std::unique_lock lock(self.gate);
   self.snapshots->close_all();
   self.known = {};
   self.db.reset();
   auto opened = self.open_database_now();
   self.closing = false;
+  self.break_scrub = self.scrubs_ended.load();
   if (!opened)
     return opened;
   self.healthy = true;

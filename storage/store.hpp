@@ -54,6 +54,7 @@ struct room_image {
   room_record record;
   uint64_t head = 0; // seq of the last event, 0: none
   int64_t head_ts = 0;
+  uint64_t messages = 0;                                  // how many there have been, up to the head
   std::vector<std::pair<user_id, member_record>> members; // those who left included
   std::vector<event> recent;                              // the last events, oldest first, within the bounds asked for
 };
@@ -78,6 +79,12 @@ struct target_image {
   message_state state;
   own_reactions own;        // of the user who was asked for
   std::vector<event> edits; // where they were asked for
+};
+
+/// How far a user has not read a room, see store::count().
+struct room_counts {
+  uint64_t messages = 0; // that the log held up to the place asked for
+  uint64_t mentions = 0; // behind it
 };
 
 class store {
@@ -112,6 +119,16 @@ public:
   /// 32 hex digits, drawn when the store was made. Any thread.
   const std::string& id() const noexcept;
 
+  // -- the scrubber --------------------------------------------------------------------------------------------------
+  /// Lets what was replaced (see batch::replace) or erased by the range leave the disk: the write-ahead log, tables and
+  /// the part of the shards' logs that is trimmed; at most `limit` ranges of keys at a time. Takes as long as it takes
+  /// to write those tables anew. Returns how many it dealt with; fewer than `limit`: that was all. Fails with
+  /// unavailable while the database is closed, about to be, or a snapshot of a shard still shows what was there. For
+  /// one thread of its own, beside all others.
+  outcome<size_t> scrub(size_t limit);
+  /// Ends the one that is under way, within a moment, with a failure, and lets none begin. Any thread.
+  void end_scrubs() noexcept;
+
   // -- readers -------------------------------------------------------------------------------------------------------
   // Any of them fails with unavailable while the database is closed, or the disk can't be read, and with internal where
   // what is stored is damaged. Bytes are those of the stored forms.
@@ -132,6 +149,23 @@ public:
                      bool newest_first) const;
   /// The event, how it stands, what `user` has put on it, and, `with_edits`, all events that edited it.
   outcome<target_image> load_target(const room_id& room, uint64_t seq, const user_id& user, bool with_edits) const;
+  /// Of the thread of message `target`: its messages with seq > `after`, ascending, within `head`, at most `limit` and
+  /// about `bytes` (at least one), folded for `reader`.
+  outcome<event_page> thread_after(const room_id& room, uint64_t target, uint64_t after, uint64_t head, size_t limit,
+                                   size_t bytes, const user_id& reader) const;
+  /// What is unread behind event `read` for that user; `first` is the lowest seq that is kept. No more than `most`
+  /// mentions are counted.
+  outcome<room_counts> count(const room_id& room, const user_id& user, uint64_t read, uint64_t first,
+                             size_t most) const;
+  /// Sends that the user has scheduled in the room, the next one first; at most `limit`.
+  outcome<std::vector<std::pair<scheduled_place, scheduled_send>>> scheduled(const room_id& room, const user_id& user,
+                                                                             size_t limit) const;
+  /// nullopt: it has been made, or cancelled.
+  outcome<std::optional<scheduled_send>> load_scheduled(const room_id& room, const scheduled_place& place) const;
+  /// What a shard has to do, the next first; at most `limit`.
+  outcome<std::vector<due_entry>> due(shard_id shard, size_t limit) const;
+  /// nullopt: never read.
+  outcome<std::optional<thread_record>> load_thread(const user_id& user, const room_id& room, uint64_t target) const;
   /// The lowest seq in first..head whose ts >= `ts`; head + 1 if there is none. Binary search over seq: the design
   /// keeps ts monotonic and seq gap-free.
   outcome<uint64_t> seq_at(const room_id& room, int64_t ts, uint64_t first, uint64_t head) const;

@@ -46,6 +46,9 @@ struct store::impl {
   std::atomic<uint64_t> generation{1};
   /// Set before reopen() asks for the lock: glibc's rwlock prefers readers, who could otherwise keep it out for ever.
   std::atomic<bool> closing{false};
+  /// Breaks off the scrub that is under way: it holds the gate for long. Set for good where none is to begin any more.
+  std::atomic<bool> break_scrub{false};
+  std::atomic<bool> scrubs_ended{false};
   /// Held shared by reads, alone while the database is closed and opened.
   mutable std::shared_mutex gate;
   database_parts parts;

@@ -1,5 +1,5 @@
 // The readers of the store. Each takes the gate shared for as long as it needs RocksDB, at most one page long.
-#include "storage/range.hpp"
+#include "storage/reading.hpp"
 #include "storage/store_impl.hpp"
 
 #include <rocksdb/db.h>
@@ -10,42 +10,6 @@
 
 namespace greenroom::storage {
 namespace {
-
-/// Calls `take(rest of the key, record)` for everything with a prefix.
-template <class Record, class Take>
-outcome<void> scan(range& all, const Take& take) {
-  for (all->SeekToFirst(); all->Valid(); all->Next()) {
-    auto record = decode<Record>(all.value());
-    if (!record)
-      return record.error();
-    if (!take(all.rest(), std::move(*record)))
-      break;
-  }
-  return all.status();
-}
-
-template <class Record>
-outcome<std::optional<Record>> get(const database& db, keys::family family, const std::string& key,
-                                   const rocksdb::ReadOptions& options) {
-  rocksdb::PinnableSlice value;
-  auto status = db->Get(options, db.family(family), key, &value);
-  if (status.IsNotFound())
-    return std::optional<Record>{};
-  if (!status.ok())
-    return to_failure("can't read", status);
-  auto record = decode<Record>(value.ToStringView());
-  if (!record)
-    return record.error();
-  return std::optional<Record>{std::move(*record)};
-}
-
-/// The event at which the iterator stands.
-outcome<event> event_at(const range& log) {
-  auto decoded = decode<event>(log.value());
-  if (decoded && decoded->seq != keys::seq_of(log.rest()))
-    return fail(errc::internal, "storage: event " + std::to_string(decoded->seq) + " stands in the place of another");
-  return decoded;
-}
 
 /// Collects events from where the iterator stands, in its direction, until the page is full.
 class page_builder {
@@ -124,10 +88,11 @@ outcome<std::optional<room_image>> store::load_room(const room_id& room, size_t 
       return last.error();
     image.head = last->seq;
     image.head_ts = last->ts;
+    image.messages = last->messages;
   }
   // When retention has dropped every event, the seqs below `first` are used up all the same.
-  if (image.record.first > 0)
-    image.head = std::max(image.head, image.record.first - 1);
+  if (image.record.first > 0 && image.head < image.record.first - 1)
+    image.head = image.messages = image.record.first - 1; // as many messages at most
   size_t used = 0;
   for (; log->Valid() && image.recent.size() < recent_events; log->Prev()) {
     used += log.value().size();
@@ -257,10 +222,7 @@ outcome<void> store::fold(const room_id& room, const user_id& reader, event_page
     sizes.push_back(states.value().size());
     used += sizes.back();
     page.folded = std::max(page.folded, state->changed);
-    message_fold f{seq, state->edited, state->edited_ts, std::move(state->text), state->revoked != 0, {}};
-    for (auto& [emoji, count] : state->reactions)
-      f.reactions.push_back({std::move(emoji), count, false});
-    page.folds.push_back(std::move(f));
+    page.folds.push_back(fold_of(seq, std::move(*state)));
   }
   if (auto good = states.status(); !good)
     return good.error();
@@ -281,8 +243,7 @@ outcome<void> store::fold(const room_id& room, const user_id& reader, event_page
       return record.error();
     page.folded = std::max(page.folded, record->changed);
     if (f->seq == seq)
-      for (auto& r : f->reactions)
-        r.mine = std::binary_search(record->emojis.begin(), record->emojis.end(), r.emoji);
+      mark_own(*f, *record);
   }
   if (auto good = own.status(); !good)
     return good.error();

@@ -13,19 +13,28 @@ namespace {
 struct operation {
   std::string key;
   std::optional<std::string> value;
+  std::string what = {}; // but for put and erase
   friend bool operator==(const operation&, const operation&) = default;
 };
 
+struct recorder : batch_reader {
+  std::vector<operation> all;
+  void put(std::string_view key, std::string_view value) override {
+    all.push_back({std::string(key), std::string(value)});
+  }
+  void erase(std::string_view key) override { all.push_back({std::string(key), std::nullopt}); }
+  void erase_range(std::string_view from, std::string_view to) override {
+    all.push_back({std::string(from), std::string(to), "range"});
+  }
+  void replace(std::string_view key, std::string_view value) override {
+    all.push_back({std::string(key), std::string(value), "replace"});
+  }
+};
+
 std::vector<operation> operations(const batch& x) {
-  std::vector<operation> result;
-  x.replay(
-      [&](std::string_view key, std::string_view value) {
-        result.push_back({std::string(key), std::string(value)});
-      },
-      [&](std::string_view key) {
-        result.push_back({std::string(key), std::nullopt});
-      });
-  return result;
+  recorder result;
+  x.replay(result);
+  return result.all;
 }
 
 batch a_join(const room_id& where) {
@@ -102,8 +111,53 @@ TEST_CASE("foreign keys are refused when a batch is parsed", "[batch]") {
   CHECK(parsed.error().code == errc::internal);
 }
 
+TEST_CASE("a range that is erased is of one kind of one room", "[batch]") {
+  auto lobby = room("lobby"), neighbour = room("lobby.2");
+  batch x(lobby.shard());
+  x.erase_events(lobby, 1, 9);
+  x.erase_contents(lobby);
+  auto shipped = batch::parse(x.bytes());
+  REQUIRE(shipped);
+  CHECK(operations(*shipped) == operations(x));
+  for (const auto& o : operations(x)) {
+    REQUIRE(o.what == "range");
+    CHECK(o.key < *o.value);
+    CHECK(keys::spans(o.key, *o.value, lobby.shard()));
+    CHECK_FALSE(keys::spans(*o.value, o.key, lobby.shard()));
+    CHECK_FALSE(keys::spans(o.key, *o.value, static_cast<shard_id>(lobby.shard() ^ 1)));
+  }
+  auto events = keys::prefix(lobby, keys::tag::event);
+  CHECK(keys::spans(events, keys::end_of(events), lobby.shard()));
+  CHECK_FALSE(keys::spans(events, keys::end_of(events) + "x", lobby.shard())); // beyond the room
+  CHECK_FALSE(keys::spans(events, keys::event(neighbour, 1), lobby.shard()));
+  CHECK_FALSE(keys::spans(keys::prefix(lobby.shard(), keys::tag::event), keys::end_of(events), lobby.shard()));
+  CHECK_FALSE(keys::spans(events, keys::prefix(lobby, keys::tag::member), lobby.shard()));
+  CHECK_FALSE(keys::spans(keys::prefix(user("lobby"), keys::tag::session),
+                          keys::end_of(keys::prefix(user("lobby"), keys::tag::session)), lobby.shard()));
+}
+
+TEST_CASE("what is due says itself in its key", "[batch]") {
+  const due_entry all[] = {
+      {1'764'000'000'000, room("lobby"), due_entry::kind::send, user("ada"), hash_of(user("ada"), "k")},
+      {0, room("@ada+bob"), due_entry::kind::retention, {}, {}},
+      {INT64_MAX, room("a"), due_entry::kind::send, user("b"), {}}};
+  for (const auto& x : all) {
+    const auto key = keys::due(x);
+    CHECK(keys::belongs(key, x.room.shard()));
+    CHECK_FALSE(keys::belongs(key, static_cast<shard_id>(x.room.shard() ^ 1)));
+    REQUIRE(keys::read_due(key));
+    CHECK(*keys::read_due(key) == x);
+    for (size_t size = 0; size < key.size(); ++size)
+      if (auto cut = keys::read_due(key.substr(0, size)))
+        CHECK(cut->user != x.user); // its end is the user's name
+  }
+}
+
 TEST_CASE("no bytes crash the parser of batches", "[batch]") {
   auto x = a_join(room("lobby"));
+  x.erase_events(room("lobby"), 1, 3);
+  x.replace(room("lobby"), message(2, "x"));
+  x.put(due_entry{7, room("lobby"), due_entry::kind::send, user("ada"), {}});
   for (size_t size = 0; size < x.bytes().size(); ++size)
     if (auto cut = batch::parse(x.bytes().substr(0, size))) // at the border of two operations
       CHECK(operations(*cut).size() == cut->count());
@@ -112,7 +166,8 @@ TEST_CASE("no bytes crash the parser of batches", "[batch]") {
     turned[bit / 8] = static_cast<char>(turned[bit / 8] ^ 1 << bit % 8);
     if (auto parsed = batch::parse(turned))
       for (auto& o : operations(*parsed))
-        CHECK(keys::belongs(o.key, parsed->shard()));
+        CHECK((o.what == "range" ? keys::spans(o.key, *o.value, parsed->shard())
+                                 : keys::belongs(o.key, parsed->shard())));
   }
   std::mt19937 random(1);
   for (int i = 0; i < 100'000; ++i) {

@@ -18,6 +18,7 @@ event full_event(event_kind kind) {
   x.seq = UINT64_MAX;
   x.ts = INT64_MIN;
   x.from = user("ada");
+  x.messages = 300;
   switch (kind) {
   case event_kind::message:
     x.revoked = true;
@@ -26,6 +27,7 @@ event full_event(event_kind kind) {
     x.more.edit().data = "{}";
     x.more.edit().reply_to = 128;
     x.more.edit().attachments = {"", "b", std::string(200, 'c')};
+    x.more.edit().mentions = {"bob", "@room"};
     break;
   case event_kind::edited:
     x.revoked = true;
@@ -52,7 +54,7 @@ event full_event(event_kind kind) {
     break;
   case event_kind::room:
     x.text = text;
-    x.more.edit().settings = {room_kind::announce, 7, UINT32_MAX};
+    x.more.edit().settings = {room_kind::announce, 7, UINT32_MAX, 300, true};
     break;
   case event_kind::topic:
     x.text = text;
@@ -126,6 +128,12 @@ TEST_CASE("events that an older version has stored are read", "[codec]") {
   CHECK(message->more->data == "{}");
   CHECK(message->more->reply_to == 5);
   CHECK(message->more->attachments == std::vector<std::string>{"a"});
+  CHECK(message->messages == 7); // not counted then: one for each event
+  auto second = decode<event>("\x02\x06\x07\x09\x03"s
+                              "ada\x02hi"s);
+  REQUIRE(second);
+  CHECK(second->text == "hi");
+  CHECK(second->messages == 7);
   auto member = decode<event>("\x01\x05\x07\x09\x03"s
                               "ada\x00\x00\x00\x00\x00\x03"
                               "bob\x01\x02"s);
@@ -151,13 +159,18 @@ TEST_CASE("rooms and members that an older version has stored are read", "[codec
 
 TEST_CASE("rooms and members keep their form", "[codec]") {
   check_form(room_record{});
-  check_form(room_record{"epoch", room_kind::direct, "title", user("ada"), 5, UINT32_MAX, 300, "topic", 7, {1, 300}});
+  check_form(room_record{
+      "epoch", room_kind::direct, "title", user("ada"), 5, UINT32_MAX, 300, "topic", 7, {1, 300}, 1'000, 9});
   check_form(member_record{});
   member_record muted{member_role::moderator, 256, {}};
   muted.more.edit() = {300, INT64_MAX, 5};
   check_form(muted);
   check_form(message_state{});
-  check_form(message_state{9, 8, 7, "text", 0, {5, 8}, {{"+1", 300}, {"x", 1}}});
+  check_form(message_state{9, 8, 7, "text", 0, {5, 8}, {{"+1", 300}, {"x", 1}}, 300, 9});
+  check_form(thread_record{});
+  check_form(thread_record{"e", UINT64_MAX});
+  check_form(scheduled_send{});
+  check_form(scheduled_send{1'764'000'000'000, "k", "text", "{}", 300});
   check_form(own_reactions{});
   check_form(own_reactions{9, 8, {"+1", "x"}});
   check_form(key_record{});
