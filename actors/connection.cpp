@@ -119,6 +119,9 @@ void connection_actor::perform(const client_request& r) {
                      ask_room(r, x.room, x);
                  },
                  [&](const op::history& x) { ask_room(r, x.room, x); },
+                 [&](const op::thread& x) { ask_user(r, x); },
+                 [&](const op::scheduled& x) { ask_room(r, x.room, x); },
+                 [&](const op::cancel& x) { change(r, x); },
                  [&](const op::read& x) { ask_room(r, x.room, x); },
                  [&](const op::typing& x) { ask_room(r, x.room, x); },
                  [&](const op::members& x) { ask_room(r, x.room, x); },

@@ -103,12 +103,14 @@ private:
     bool joins = false;                          // the user's rooms become one more
     std::optional<position> from = std::nullopt; // where our own begin, to be tried again
     bool goes_on = false;                        // as op::subscribe says
+    uint64_t ended = 0;                          // the relay of the stream that an event has ended at `from`
   };
   /// A room that could not be listened to when it should have been; tried again until it can.
   struct missed {
     room_id room;
     std::optional<position> from;
     bool goes_on = false;
+    uint64_t ended = 0; // as above
   };
   /// A room that hello asks about.
   struct visit {
@@ -177,7 +179,7 @@ private:
   subscription* find(const room_id& room);
   void drop(subscription& s);
   bool hand_over(uint64_t relay, const storage::event& e, const frame& bytes);
-  void follow(const room_id& room, std::optional<position> from, bool named, bool goes_on = false);
+  void follow(const room_id& room, std::optional<position> from, bool named, bool goes_on = false, uint64_t ended = 0);
   void subscribe(const room_id& room, std::optional<position> from, uint64_t ticket, bool goes_on = false);
   std::optional<approach> arrive(uint64_t ticket);
   void pull(subscription& s);
@@ -185,7 +187,8 @@ private:
   void stick(subscription& s);
   void mark_named(const room_id& room);
   void forget_unwanted(const room_id& room);
-  void miss(const room_id& room, std::optional<position> from, bool goes_on = false);
+  void miss(const approach& a);
+  uint64_t ended_at(const room_face& face) const;
   void follow_missed();
   void listen_late(const stands& x);
 

@@ -25,6 +25,9 @@ public:
   /// "Events after this position follow", before the first event of a room that no answer has named.
   virtual frame subscribed(const room_id& room, const position& from) const = 0;
   virtual frame typing(const room_id& room, const user_id& user, bool on) const = 0;
+  /// A message that is not stored; `data` as in op::send.
+  virtual frame ephemeral(const room_id& room, const user_id& from, int64_t ts, std::string_view text,
+                          std::string_view data) const = 0;
   virtual frame read(const room_id& room, const user_id& user, uint64_t seq) const = 0;
   /// The client's token ends at `expires_at`, in ms since 1970 UTC.
   virtual frame expiring(int64_t expires_at) const = 0;

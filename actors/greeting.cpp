@@ -132,7 +132,7 @@ void connection_actor::start_visits() {
       subscribe(v.room, v.resume, visit_tickets + i);
     } else {
       auto c = std::make_shared<const room::command>(
-          room::command{v.room, as_caller(visit_tickets + i), room::peek{v.resume, self()}});
+          room::command{v.room, as_caller(visit_tickets + i), room::peek{v.resume, std::nullopt, self()}});
       tell(house_.shard_of(v.room), room::ask{std::move(c)});
     }
   }
@@ -199,7 +199,7 @@ void connection_actor::finish_greeting() {
   care_.cancel();
   for (const auto& v : g->visits)
     if (v.attach && is_transient(*v.found))
-      miss(v.room, v.resume);
+      miss({0, v.room, false, false, false, v.resume, false, 0});
   // By index: handing over may drop a subscription.
   for (size_t i = 0; i < subscriptions_.size(); ++i)
     if (subscriptions_[i].behind())

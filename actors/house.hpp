@@ -10,6 +10,7 @@
 #include "actors/metrics.hpp"
 #include "actors/reader.hpp"
 #include "actors/relay_lane.hpp"
+#include "actors/scrubber.hpp"
 #include "actors/shard.hpp"
 #include "actors/storage_actor.hpp"
 #include "actors/strand.hpp"
@@ -59,6 +60,8 @@ struct house {
   std::vector<std::unique_ptr<strand>> strands; // by shard id
   persist::handle storage;
   hasher::handle hasher;
+  scrubber::handle scrubber;
+  std::atomic<bool> scrub_asked{false}; // it has not come to the last turn yet
   std::vector<reader::handle> readers;
   std::vector<relay_lane::handle> relay_lanes; // by lane index
   std::vector<shard::handle> shards;           // by shard id

@@ -60,6 +60,7 @@ struct metrics {
   counter commits; // synced writes
   counter commit_failures;
   counter reopens;
+  counter scrubbed;     // ranges of keys that were written anew without what was revoked or deleted
   counter losses;       // times that connections or relay lanes found that their full mailbox had lost deliveries
   counter pulls;        // pages read because a connection was behind
   counter rooms_active; // gauge

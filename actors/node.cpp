@@ -110,6 +110,7 @@ node::node(parts p) {
     h.cluster = std::make_unique<cluster::cluster_house>(*p.decide);
   h.storage = system.spawn<persist::storage_actor, caf::detached>(h);
   h.hasher = system.spawn<hasher::hasher_actor, caf::detached>(h);
+  h.scrubber = system.spawn<scrubber::scrubber_actor, caf::detached>(h);
   for (uint32_t i = 0; i < p.config.storage.readers; ++i)
     h.readers.push_back(system.spawn<reader::reader_actor, caf::detached>(h, i));
   for (auto* l : p.lanes)
@@ -123,6 +124,8 @@ node::node(parts p) {
   impl_->clock = system.spawn<beat::beat_actor>(*p.lanes.front(), std::string(), h.living, tick_ms, [&h] {
     for (const auto& s : h.shards)
       tell(s, shard::tick{});
+    if (!h.scrub_asked.exchange(true))
+      tell(h.scrubber, scrubber::turn{});
   });
   if (h.cluster)
     impl_->cluster = std::make_unique<cluster::assembly>(h, system, *p.lanes.front(), p.front, std::move(p.drained));
@@ -213,12 +216,15 @@ bool node::stop() {
   // kept until nobody is left; those of detached actors must go first (handbook 3.5), or the system never ends.
   tell(h.storage, persist::stop{});
   tell(h.hasher, hasher::stop{});
+  h.store.end_scrubs();
+  tell(h.scrubber, scrubber::stop{});
   for (const auto& r : h.readers)
     tell(r, reader::stop{});
   for (const auto& l : h.relay_lanes)
     tell(l, relay_lane::stop{});
   h.storage = persist::handle{};
   h.hasher = hasher::handle{};
+  h.scrubber = scrubber::handle{};
   h.readers.clear();
   if (impl_->cluster)
     impl_->cluster->forget();

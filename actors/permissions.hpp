@@ -21,6 +21,7 @@ enum class action : uint8_t {
   appoint,   // give roles
   pin,       // and set the topic
   configure, // change the room itself
+  call_all,  // mean everybody by @room
 };
 
 namespace detail {
@@ -31,7 +32,7 @@ inline constexpr auto anybody = none;
 inline constexpr auto nobody = static_cast<storage::member_role>(0xff);
 
 /// The least role, by action and kind of room: public, private, announce, direct. In a direct room both are members.
-inline constexpr std::array<std::array<storage::member_role, 4>, 11> least_role{{
+inline constexpr std::array<std::array<storage::member_role, 4>, 12> least_role{{
     {anybody, guest, guest, member},           // see
     {anybody, nobody, anybody, member},        // join
     {member, member, moderator, member},       // send
@@ -43,6 +44,7 @@ inline constexpr std::array<std::array<storage::member_role, 4>, 11> least_role{
     {owner, owner, owner, nobody},             // appoint
     {moderator, moderator, moderator, member}, // pin
     {owner, owner, owner, nobody},             // configure
+    {moderator, member, moderator, member},    // call_all
 }};
 
 } // namespace detail

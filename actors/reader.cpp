@@ -82,6 +82,25 @@ reader_actor::behavior_type reader_actor::make_behavior() {
       [this](const load_activity& x) {
         tell(x.to, activity_loaded{x.connection, x.ticket, share(discreet(house_.store.load_activity(x.user)))});
       },
+      [this](const find_scheduled& x) {
+        tell(x.to, scheduled_found{x.token, discreet(house_.store.find_key(x.room, x.key, storage::read_tier::disk)),
+                                   share(discreet(house_.store.scheduled(x.room, x.user, x.limit)))});
+      },
+      [this](const count_unread& x) {
+        tell(x.to, counted{x.token, discreet(house_.store.count(x.room, x.user, x.read, x.first, x.most))});
+      },
+      [this](const find_first& x) {
+        tell(x.to, first_found{discreet(house_.store.seq_at(x.room, x.ts, x.first, x.head))});
+      },
+      [this](const load_due& x) {
+        tell(x.to, due_loaded{share(certain() ? house_.store.due(x.shard, house_.config.rooms.due) : uncertain())});
+      },
+      [this](const load_thread& x) {
+        auto found = discreet(house_.store.load_thread(x.user, x.room, x.target));
+        using record = outcome<storage::thread_record>;
+        tell(x.to,
+             thread_loaded{x.token, found ? record{found->value_or(storage::thread_record{})} : record{found.error()}});
+      },
       [this](const stop&) { this->quit(); },
   };
 }
@@ -152,6 +171,8 @@ outcome<snapshot_read::piece> reader_actor::next_piece(const read_snapshot& x) {
 }
 
 outcome<storage::event_page> reader_actor::folded_page(const read_page& x) const {
+  if (x.where == read_page::how::thread)
+    return house_.store.thread_after(x.room, x.target, x.seq, x.head, x.limit, x.bytes, x.fold_for);
   auto found = page(x);
   if (!found || x.fold_for.empty())
     return found;
@@ -202,6 +223,8 @@ outcome<storage::event_page> reader_actor::page(const read_page& x) const {
     from.seq = *seq - 1;
     return page(from);
   }
+  case read_page::how::thread: // is folded while it is read
+    break;
   }
   return fail(errc::internal, "history: unknown direction");
 }

@@ -26,7 +26,8 @@ struct house;
 // -- answers ---------------------------------------------------------------------------------------------------------
 // A failure is unavailable while the store is being opened anew, or can't be read, and internal where it is damaged;
 // the reason is in the log.
-/// With rooms.ring_loaded of its last events, within rooms.ring_events and rooms.ring_bytes; nullopt: there is no such room.
+/// With rooms.ring_loaded of its last events, within rooms.ring_events and rooms.ring_bytes; nullopt: there is no such
+/// room.
 struct room_loaded {
   using local = message_tag;
   std::shared_ptr<const outcome<std::optional<storage::room_image>>> what;
@@ -61,6 +62,37 @@ struct target_found {
   using local = message_tag;
   outcome<std::pair<storage::lookup, storage::key_record>> key;
   std::shared_ptr<const outcome<storage::target_image>> what;
+};
+
+/// The key, and the user's sends that are scheduled in the room.
+struct scheduled_found {
+  using local = message_tag;
+  using list = std::vector<std::pair<storage::scheduled_place, storage::scheduled_send>>;
+  uint64_t token = 0;
+  outcome<std::pair<storage::lookup, storage::key_record>> key;
+  std::shared_ptr<const outcome<list>> what;
+};
+/// What the user has not read.
+struct counted {
+  using local = message_tag;
+  uint64_t token = 0;
+  outcome<storage::room_counts> what;
+};
+/// The lowest seq whose time is not before the one that was asked for.
+struct first_found {
+  using local = message_tag;
+  outcome<uint64_t> what;
+};
+/// What the shard has to do, the next first, at most rooms.due.
+struct due_loaded {
+  using local = message_tag;
+  std::shared_ptr<const outcome<std::vector<storage::due_entry>>> what;
+};
+/// How far the user has read a thread; all zeros: never.
+struct thread_loaded {
+  using local = message_tag;
+  uint64_t token = 0;
+  outcome<storage::thread_record> what;
 };
 
 /// A shard's positions, and its entries that are not applied.
@@ -121,10 +153,11 @@ struct load_effects {
 /// Which events of a room; the room gives its bounds, so that nothing uncommitted or dropped is read.
 struct read_page {
   using local = message_tag;
-  enum class how : uint8_t { after, before, around, at };
+  enum class how : uint8_t { after, before, around, at, thread };
   room_id room;
   how where = how::before;
   uint64_t seq = 0;
+  uint64_t target = 0; // thread: whose
   int64_t ts = 0;
   uint64_t first = 1; // lowest seq kept
   uint64_t head = 0;  // highest seq committed
@@ -149,6 +182,50 @@ struct find_target {
   user_id user;
   bool with_edits = false;
   caf::typed_actor<caf::reacts_to<target_found>> to;
+};
+/// At most `limit` of what the user has scheduled; `key` where one is looked for.
+struct find_scheduled {
+  using local = message_tag;
+  room_id room;
+  user_id user;
+  storage::key_hash key{};
+  size_t limit = 0;
+  uint64_t token = 0;
+  caf::typed_actor<caf::reacts_to<scheduled_found>> to;
+};
+/// See store::count().
+struct count_unread {
+  using local = message_tag;
+  room_id room;
+  user_id user;
+  uint64_t read = 0;
+  uint64_t first = 1;
+  size_t most = 0;
+  uint64_t token = 0;
+  caf::typed_actor<caf::reacts_to<counted>> to;
+};
+/// Within first..head; head + 1: all are older.
+struct find_first {
+  using local = message_tag;
+  room_id room;
+  int64_t ts = 0;
+  uint64_t first = 1;
+  uint64_t head = 0;
+  caf::typed_actor<caf::reacts_to<first_found>> to;
+};
+/// The first of what a shard has to do, at most rooms.due.
+struct load_due {
+  using local = message_tag;
+  shard_id shard = 0;
+  caf::typed_actor<caf::reacts_to<due_loaded>> to;
+};
+struct load_thread {
+  using local = message_tag;
+  user_id user;
+  room_id room;
+  uint64_t target = 0;
+  uint64_t token = 0;
+  caf::typed_actor<caf::reacts_to<thread_loaded>> to;
 };
 /// REQUIRES: no write of that shard is under way, or what is read may not fit together.
 struct load_shard {
@@ -183,10 +260,13 @@ struct stop {
   using local = message_tag;
 };
 
-using handle = caf::typed_actor<caf::reacts_to<load_room>, caf::reacts_to<load_user>, caf::reacts_to<load_effects>,
-                                caf::reacts_to<read_page>, caf::reacts_to<find_key>, caf::reacts_to<find_target>,
-                                caf::reacts_to<load_shard>, caf::reacts_to<read_log>, caf::reacts_to<read_snapshot>,
-                                caf::reacts_to<drop_snapshot>, caf::reacts_to<load_activity>, caf::reacts_to<stop>>;
+using handle =
+    caf::typed_actor<caf::reacts_to<load_room>, caf::reacts_to<load_user>, caf::reacts_to<load_effects>,
+                     caf::reacts_to<read_page>, caf::reacts_to<find_key>, caf::reacts_to<find_target>,
+                     caf::reacts_to<load_shard>, caf::reacts_to<read_log>, caf::reacts_to<read_snapshot>,
+                     caf::reacts_to<drop_snapshot>, caf::reacts_to<load_activity>, caf::reacts_to<find_scheduled>,
+                     caf::reacts_to<count_unread>, caf::reacts_to<find_first>, caf::reacts_to<load_due>,
+                     caf::reacts_to<load_thread>, caf::reacts_to<stop>>;
 
 class reader_actor : public detached_actor<handle> {
 public:

@@ -48,6 +48,10 @@ void relay_actor::receive(const refuse& x) {
 
 void relay_actor::receive(const typing& x) { send_ephemeral(house_.encode.typing(room_, x.user, x.on), x.user); }
 
+void relay_actor::receive(const remark& x) {
+  send_ephemeral(house_.encode.ephemeral(room_, x.from, x.ts, x.text, x.data), user_id{});
+}
+
 void relay_actor::receive(const receipt& x) { send_ephemeral(house_.encode.read(room_, x.user, x.seq), user_id{}); }
 
 void relay_actor::receive(const announce& x) {

@@ -44,6 +44,14 @@ struct typing {
   user_id user;
   bool on = false;
 };
+/// A message that is not kept. Its author's other devices get it, too.
+struct remark {
+  using local = message_tag;
+  user_id from;
+  int64_t ts = 0; // ms since 1970 UTC
+  std::string text;
+  std::string data; // a JSON object as compact text, or empty
+};
 /// How far a user has read.
 struct receipt {
   using local = message_tag;
@@ -95,9 +103,9 @@ using keeper = caf::typed_actor<caf::reacts_to<idle>, caf::reacts_to<seen>>;
 
 using handle =
     caf::typed_actor<caf::reacts_to<publish>, caf::reacts_to<admit>, caf::reacts_to<refuse>, caf::reacts_to<typing>,
-                     caf::reacts_to<receipt>, caf::reacts_to<announce>, caf::reacts_to<who>, caf::reacts_to<end>,
-                     caf::reacts_to<recount>, caf::reacts_to<gather_due>, caf::reacts_to<relay_lane::confirmed>,
-                     caf::reacts_to<relay_lane::gone>>;
+                     caf::reacts_to<remark>, caf::reacts_to<receipt>, caf::reacts_to<announce>, caf::reacts_to<who>,
+                     caf::reacts_to<end>, caf::reacts_to<recount>, caf::reacts_to<gather_due>,
+                     caf::reacts_to<relay_lane::confirmed>, caf::reacts_to<relay_lane::gone>>;
 
 class relay_actor : public hosted_actor<relay_actor, handle> {
 public:
@@ -110,6 +118,7 @@ public:
   void receive(const admit& x);
   void receive(const refuse& x);
   void receive(const typing& x);
+  void receive(const remark& x);
   void receive(const receipt& x);
   void receive(const announce& x);
   void receive(const who& x);

@@ -42,6 +42,8 @@ struct standing {
   uint64_t online_count = 0;     // filled in by the relay
   uint64_t cursor = 0;           // events after it follow; below head: to be pulled
   std::optional<bool> recovered; // when a resume position was given
+  uint64_t unread = 0;           // messages, and mentions of the user, where a peek asked for them
+  uint64_t mentions = 0;         //
   std::shared_ptr<const storage::event> last;
 };
 

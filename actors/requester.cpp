@@ -80,6 +80,9 @@ void requester_actor::go(uint64_t ticket, open_call& c, const op::any& what) {
                  [&](const op::pin& x) { ask_room(x.room, x); },
                  [&](const op::configure& x) { ask_room(x.room, x); },
                  [&](const op::history& x) { ask_room(x.room, x); },
+                 [&](const op::thread& x) { ask_user(ticket, who, x); },
+                 [&](const op::scheduled& x) { ask_room(x.room, x); },
+                 [&](const op::cancel& x) { ask_room(x.room, x); },
                  [&](const op::read& x) { ask_room(x.room, x); },
                  [&](const op::members& x) { ask_room(x.room, x); },
                  [&](const op::send& x) {

@@ -83,8 +83,10 @@ struct send {
   std::optional<user_id> to;
   std::string key; // 1 to 64 visible ASCII characters: a retry under the same one is the same message
   std::string text;
-  std::string data;      // a JSON object as compact text, or empty
-  uint64_t reply_to = 0; // a seq of the room; 0: to nothing
+  std::string data;       // a JSON object as compact text, or empty
+  uint64_t reply_to = 0;  // a message of the room, in whose thread this one is; 0: in none
+  bool ephemeral = false; // passed on to who listens now, never stored; needs no key
+  int64_t at = 0;         // kept, and sent then; 0: now
 };
 /// The three that change a message; each is an event of its own. `key` as of send; `target` is the message's seq.
 struct edit {
@@ -140,11 +142,30 @@ struct configure {
   std::optional<storage::room_kind> kind;
   std::optional<uint32_t> history_days;
   std::optional<uint32_t> slow_ms;
-  bool changes() const noexcept { return title || kind || history_days || slow_ms; }
+  std::optional<uint64_t> history_events;
+  bool remove = false; // the whole room, for good; nothing else is looked at
+  bool changes() const noexcept { return title || kind || history_days || slow_ms || history_events || remove; }
 };
 struct read {
   room_id room;
-  uint64_t seq = 0; // everything up to it has been read
+  uint64_t seq = 0;    // everything up to it has been read
+  uint64_t thread = 0; // of the thread of this message only; 0: of the room
+};
+/// The messages that reply to one.
+struct thread {
+  room_id room;
+  uint64_t target = 0;
+  uint64_t after = 0;
+  uint32_t limit = 50; // as of history
+  uint64_t read = 0;   // not from a client: how far the caller has read it
+};
+/// The caller's own sends that have not been made yet.
+struct scheduled {
+  room_id room;
+};
+struct cancel {
+  room_id room;
+  std::string key; // of the send
 };
 struct typing {
   room_id room;
@@ -161,8 +182,9 @@ struct rooms {
   uint32_t limit = 50;
 };
 
-using any = std::variant<hello, refresh, ping, create, join, leave, subscribe, unsubscribe, send, edit, revoke, react,
-                         moderate, topic, pin, configure, history, read, typing, members, rooms>;
+using any =
+    std::variant<hello, refresh, ping, create, join, leave, subscribe, unsubscribe, send, edit, revoke, react, moderate,
+                 topic, pin, configure, history, thread, scheduled, cancel, read, typing, members, rooms>;
 
 } // namespace op
 
@@ -278,6 +300,17 @@ struct sent { // send, edit, revoke, react
   uint32_t replicas = 1; // stores that hold it
   uint32_t synced = 1;   // of these, on stable storage: all of them
 };
+struct kept { // send with a time
+  room_id room;
+  std::string epoch;
+  int64_t at = 0;
+  std::string key;
+  bool duplicate = false;
+};
+struct scheduled { // the next one first
+  room_id room;
+  std::vector<storage::scheduled_send> list;
+};
 struct page { // history
   room_id room;
   std::string epoch;
@@ -286,6 +319,10 @@ struct page { // history
   bool more = false;                        // in the direction asked for; around: towards the newer
   uint64_t first = 1;                       // lowest seq that the room keeps
   uint64_t as_of = 0;                       // the last event that is taken account of
+};
+struct thread {
+  page what;
+  uint64_t read = 0; // how far the caller has read it
 };
 struct read {
   uint64_t seq = 0; // the read position, which only moves forward
@@ -327,8 +364,8 @@ struct sessions {
   std::vector<live_session> list;
 };
 
-using any = std::variant<none, hello, refresh, ping, created, joined, left, changed, room, sent, page, read, members,
-                         rooms, grant, sessions>;
+using any = std::variant<none, hello, refresh, ping, created, joined, left, changed, room, sent, kept, scheduled, page,
+                         thread, read, members, rooms, grant, sessions>;
 
 } // namespace ok
 

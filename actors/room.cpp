@@ -20,7 +20,8 @@ bool waits_for_list(const command& c) {
 }
 
 bool only_looks(const command& c) {
-  return std::holds_alternative<op::history>(c.what) || std::holds_alternative<op::members>(c.what) ||
+  return std::holds_alternative<op::history>(c.what) || std::holds_alternative<op::thread>(c.what) ||
+         std::holds_alternative<op::scheduled>(c.what) || std::holds_alternative<op::members>(c.what) ||
          std::holds_alternative<op::subscribe>(c.what) || std::holds_alternative<pull>(c.what) ||
          std::holds_alternative<peek>(c.what) || std::holds_alternative<watch>(c.what);
 }
@@ -66,11 +67,12 @@ void room_actor::receive(const room_loaded& x) {
   member_count_ = 0;
   ring_.clear();
   ring_bytes_ = 0;
-  drawn_ = head_ = announced_ = told_ = 0;
+  drawn_ = head_ = announced_ = told_ = drawn_messages_ = head_messages_ = 0;
   if (const auto& image = **x.what) {
     record_ = image->record;
     shown_ = image->record;
     drawn_ = head_ = announced_ = told_ = image->head;
+    drawn_messages_ = head_messages_ = image->messages;
     last_ts_ = head_ts_ = image->head_ts;
     for (const auto& [user, member] : image->members) {
       members_.emplace(user, member);
@@ -82,6 +84,9 @@ void room_actor::receive(const room_loaded& x) {
     }
     // A write that was reported as failed may have reached the disk after all: listeners must not miss it.
     audience_->tell(relay::announce{head_});
+    if (present() && keeps_some(*record_)) // a room of an older store may not stand among what is due
+      tell(shard_, due_later{next_retention()});
+    clear_out();
   }
   go_on();
 }
@@ -235,14 +240,16 @@ void room_actor::tell_activity() {
 // -- commands --------------------------------------------------------------------------------------------------------
 
 void room_actor::perform(const command_ptr& c) {
-  bool writes = has_key(*c) || waits_for_list(*c) || changes_room(*c);
+  bool writes = has_key(*c) || waits_for_list(*c) || changes_room(*c) || std::holds_alternative<op::cancel>(c->what) ||
+                std::holds_alternative<fall_due>(c->what);
   if (writes && house_.storage_is_full()) { // before a seq is drawn: what is admitted is never skipped
     refuse(*c, fail(errc::unavailable, "storage.queue: too many writes wait for the disk"));
     return;
   }
   // A page or a read position takes account of what was sent before it, so it waits until that is durable. And nobody
   // is let in by a decision that may yet turn out never to have been made.
-  bool looks_back = std::holds_alternative<op::history>(c->what) || std::holds_alternative<op::read>(c->what) ||
+  bool looks_back = std::holds_alternative<op::history>(c->what) || std::holds_alternative<op::thread>(c->what) ||
+                    std::holds_alternative<op::scheduled>(c->what) || std::holds_alternative<op::read>(c->what) ||
                     (std::holds_alternative<op::configure>(c->what) && !changes_room(*c));
   bool comes_in = std::holds_alternative<op::subscribe>(c->what) || std::holds_alternative<peek>(c->what);
   if ((looks_back && !pending_.empty()) || (comes_in && seats_are_unsettled())) {
@@ -291,6 +298,14 @@ void room_actor::carry_out(const command_ptr& c) {
       configure(c, x);
     else if constexpr (std::is_same_v<op_type, op::history>)
       history(c, x);
+    else if constexpr (std::is_same_v<op_type, op::thread>)
+      thread(c, x);
+    else if constexpr (std::is_same_v<op_type, op::scheduled>)
+      scheduled(c, x);
+    else if constexpr (std::is_same_v<op_type, op::cancel>)
+      look_for_scheduled(c, c->from.user, key_of(*c));
+    else if constexpr (std::is_same_v<op_type, fall_due>)
+      fall_due_now(c, x.what);
     else if constexpr (std::is_same_v<op_type, op::read>)
       read(c, x);
     else if constexpr (std::is_same_v<op_type, op::typing>)
@@ -310,6 +325,12 @@ void room_actor::send(const command_ptr& c, const op::send& x) {
     return;
   }
   auto key = key_of(*c);
+  if (x.ephemeral)
+    return pass_on(c, x);
+  if (x.at != 0)
+    return look_for_scheduled(c, c->from.user, key);
+  if (x.reply_to != 0)
+    return change(c, x); // of the message that it replies to
   auto known = house_.store.find_key(room_, key, storage::read_tier::cached);
   // What is on its way answers its repetition: the disk, asked now, may not know of it when it has long landed.
   if (known && known->first == storage::lookup::would_block && !keys_in_flight_.contains(key)) {
@@ -341,7 +362,7 @@ void room_actor::receive(const key_found& x) {
 }
 
 void room_actor::send_with(const command_ptr& c, const op::send& x, const known_key& known) {
-  const keyed what{event_kind::message, key_of(*c), content_of(x.text, x.data, std::to_string(x.reply_to))};
+  const keyed what{event_kind::message, key_of(*c), content_of(x)};
   if (settle_by_key(c, what, known))
     return;
   auto why = refusal(c->from.user, action::send);
@@ -349,23 +370,38 @@ void room_actor::send_with(const command_ptr& c, const op::send& x, const known_
     c->from.answer(std::move(*why));
     return;
   }
-  if (x.reply_to > drawn_) {
-    c->from.refuse(errc::bad_request, "reply_to: no such event");
-    return;
-  }
-  auto batch = std::make_shared<storage::batch>(room_.shard());
-  pending p;
+  say(c, x, c->from.user, what, std::make_shared<storage::batch>(room_.shard()), {}, std::nullopt);
+}
+
+/// Into the log. `root`: how that stands which it replies to. REQUIRES: everything has been judged.
+void room_actor::say(const command_ptr& c, const op::send& x, const user_id& from, const keyed& what,
+                     storage::batch_ptr batch, pending p, std::optional<storage::message_state> root) {
   if (!present()) {
     establish_direct(*batch);
     p.record = record_;
   }
-  auto e = next_event(event_kind::message, c->from.user);
+  auto e = next_event(event_kind::message, from);
   e.key = x.key;
   e.text = x.text;
   if (!x.data.empty())
     e.more.edit().data = x.data;
+  if (auto meant = mentioned_in(x.text, from); !meant.empty()) {
+    for (const auto& who : meant)
+      batch->put_mention(room_, who, e.seq);
+    e.more.edit().mentions = std::move(meant);
+  }
   if (x.reply_to != 0)
     e.more.edit().reply_to = x.reply_to;
+  if (root) {
+    ++root->replies;
+    root->changed = root->last_reply = e.seq;
+    batch->put(room_, x.reply_to, *root);
+    batch->put_reply(room_, x.reply_to, e.seq);
+    auto& on_the_way = changing_[x.reply_to];
+    on_the_way.state = std::move(*root);
+    ++on_the_way.in_flight;
+    p.target = x.reply_to;
+  }
   if (room_.is_direct() && e.seq == 1) {
     // The first word wakes both users; they attach their connections to the relay like those of any room.
     auto [a, b] = room_.peers();
@@ -376,8 +412,25 @@ void room_actor::send_with(const command_ptr& c, const op::send& x, const known_
   }
   house_.metrics.sends.add();
   if (record_->slow_ms != 0)
-    spoke_[c->from.user] = house_.steady_ms();
+    spoke_[from] = house_.steady_ms();
   commit_keyed(c, what, std::move(batch), std::move(e), std::move(p));
+}
+
+/// Heard by who listens now, and never again.
+void room_actor::pass_on(const command_ptr& c, const op::send& x) {
+  const auto& from = c->from.user;
+  auto why = refusal(from, action::send);
+  if (why || (why = too_soon(from))) {
+    c->from.answer(std::move(*why));
+    return;
+  }
+  if (record_ && record_->slow_ms != 0) {
+    spoke_[from] = house_.steady_ms();
+    ask_for_tick();
+  }
+  if (audience_->anybody())
+    audience_->tell(relay::remark{from, house_.now_ms(), x.text, x.data});
+  c->from.answer(ok::any{ok::none{}});
 }
 
 /// Slow mode holds for members; those who moderate are not slowed down.
@@ -400,6 +453,7 @@ storage::event room_actor::next_event(event_kind kind, const user_id& from) {
   storage::event e;
   e.kind = kind;
   e.seq = ++drawn_;
+  e.messages = drawn_messages_ += kind == event_kind::message ? 1 : 0;
   e.ts = last_ts_ = std::max(house_.now_ms(), last_ts_); // the clock may step back; the log's time never does
   e.from = from;
   return e;
@@ -431,6 +485,7 @@ void room_actor::receive(const committed& x) {
   answer_held_pages();
   if (!pending_.empty())
     return;
+  clear_out();
   if (phase_ == phase::settling)
     phase_ = phase::serving;
   go_on(); // a stale room waited for this; a retiring one may end
@@ -439,19 +494,32 @@ void room_actor::receive(const committed& x) {
 void room_actor::succeed(pending& p, uint32_t copies) {
   if (!p.effects.empty())
     tell(shard_, effects{std::move(p.effects)});
-  if (p.record)
+  if (p.record) {
     shown_ = std::move(*p.record);
+    for (; !ring_.empty() && ring_.front()->seq < shown_.first; ring_.pop_front())
+      ring_bytes_ -= size_of(*ring_.front());
+  }
+  if (p.done)
+    tell(shard_, due_done{*p.done});
+  if (p.later)
+    tell(shard_, due_later{*p.later});
   for (const auto& e : p.blanked)
     replace_in_ring(e);
   if (p.what) {
     head_ = p.what->seq;
     head_ts_ = p.what->ts;
+    head_messages_ = p.what->messages;
     publish(p.what);
   }
   if (p.target != 0)
     change_landed(p.target);
   const auto& first = *p.causes.front();
-  if (has_key(first)) {
+  const auto* sent = std::get_if<op::send>(&first.what);
+  if (sent && sent->at != 0) {
+    bool duplicate = false;
+    for (const auto& c : p.causes)
+      c->from.answer(ok::any{ok::kept{room_, record_->epoch, sent->at, sent->key, std::exchange(duplicate, true)}});
+  } else if (has_key(first)) {
     bool duplicate = false;
     for (const auto& c : p.causes) {
       c->from.answer(ok::any{ok::sent{room_, record_->epoch, p.seq, p.ts, duplicate, copies, copies}});
@@ -463,6 +531,12 @@ void room_actor::succeed(pending& p, uint32_t copies) {
   } else {
     for (const auto& c : p.causes)
       finish(c, p.what ? p.what->seq : p.seq);
+  }
+  if (p.ends_room) {
+    record_.reset();
+    ring_.clear();
+    ring_bytes_ = 0;
+    drawn_ = head_ = announced_ = told_ = drawn_messages_ = head_messages_ = 0;
   }
 }
 

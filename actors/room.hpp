@@ -55,6 +55,7 @@ struct pull {
 /// Where the room stands for this user, without listening. Answered with `stands`.
 struct peek {
   std::optional<position> resume;
+  std::optional<position> read; // how far the user has read: what is behind it is counted
   caf::typed_actor<caf::reacts_to<stands>> to;
 };
 /// The relay on the caller's node listens, perhaps since before this room was woken here, and wants to know the head.
@@ -65,12 +66,18 @@ struct receipt {
   uint64_t seq = 0;
 };
 
+/// From the shard: its time has come. Answered with due_done, when it is done or there is nothing to do; and asked
+/// again until then.
+struct fall_due {
+  storage::due_entry what;
+};
+
 struct command {
   room_id room;
   caller from;
   std::variant<op::create, op::join, op::leave, op::subscribe, op::send, op::edit, op::revoke, op::react, op::moderate,
-               op::topic, op::pin, op::configure, op::history, op::read, op::typing, op::members, pull, peek, receipt,
-               watch>
+               op::topic, op::pin, op::configure, op::history, op::thread, op::scheduled, op::cancel, op::read,
+               op::typing, op::members, pull, peek, receipt, watch, fall_due>
       what;
   std::string once = {}; // where changes_room(): drawn by whoever asks, so that a repetition is known as one
 };
@@ -78,7 +85,8 @@ using command_ptr = std::shared_ptr<const command>;
 
 /// A command that changes the log under a key of its client.
 inline bool has_key(const command& c) {
-  return std::holds_alternative<op::send>(c.what) || std::holds_alternative<op::edit>(c.what) ||
+  const auto* send = std::get_if<op::send>(&c.what);
+  return (send != nullptr && !send->ephemeral) || std::holds_alternative<op::edit>(c.what) ||
          std::holds_alternative<op::revoke>(c.what) || std::holds_alternative<op::react>(c.what);
 }
 
@@ -133,17 +141,28 @@ struct effects {
   using local = message_tag;
   std::vector<storage::effect_record> list;
 };
+/// Has just become durable: asks for fall_due at its time.
+struct due_later {
+  using local = message_tag;
+  storage::due_entry what;
+};
+/// Is done, or is not to be done any more.
+struct due_done {
+  using local = message_tag;
+  storage::due_entry what;
+};
 /// Asks for a `tick` at the next turn of the shard's clock.
 struct remind {
   using local = message_tag;
   room_id room;
 };
 using keeper = caf::typed_actor<caf::reacts_to<wants_retire>, caf::reacts_to<retired>, caf::reacts_to<effects>,
-                                caf::reacts_to<remind>>;
+                                caf::reacts_to<due_later>, caf::reacts_to<due_done>, caf::reacts_to<remind>>;
 
 using handle = caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<committed>, caf::reacts_to<effect_done>,
                                 caf::reacts_to<tick>, caf::reacts_to<retire>, caf::reacts_to<room_loaded>,
-                                caf::reacts_to<page_read>, caf::reacts_to<key_found>, caf::reacts_to<target_found>>;
+                                caf::reacts_to<page_read>, caf::reacts_to<key_found>, caf::reacts_to<target_found>,
+                                caf::reacts_to<scheduled_found>, caf::reacts_to<counted>, caf::reacts_to<first_found>>;
 
 using event_ptr = std::shared_ptr<const storage::event>;
 
@@ -157,6 +176,14 @@ inline uint64_t content_of(std::string_view a, std::string_view b, std::string_v
   }
   return h;
 }
+
+inline uint64_t content_of(const op::send& x) {
+  return content_of(x.text, x.data,
+                    std::to_string(x.reply_to) + (x.at == 0 ? std::string{} : "@" + std::to_string(x.at)));
+}
+
+/// Whether the room forgets what is old.
+inline bool keeps_some(const storage::room_record& r) { return r.history_days != 0 || r.history_events != 0; }
 
 /// Why and until when something is done to a member, as the event says it.
 struct sentence {
@@ -184,6 +211,9 @@ public:
   void receive(const page_read& x);
   void receive(const key_found& x);
   void receive(const target_found& x);
+  void receive(const scheduled_found& x);
+  void receive(const counted& x);
+  void receive(const first_found& x);
 
 private:
   enum class phase : uint8_t {
@@ -213,6 +243,9 @@ private:
     uint64_t target = 0;                        // the message that is changed
     std::vector<event_ptr> blanked;             // events that have lost their content with it
     std::optional<storage::room_record> record; // the room's settings with it, where it changes them
+    std::optional<storage::due_entry> later;    // what has to be done then
+    std::optional<storage::due_entry> done;     // what was due, or is not any more
+    bool ends_room = false;                     // it was deleted, and this was the last of it
   };
   /// A message with changes on their way to the disk: how it stands with them.
   struct changing {
@@ -249,8 +282,10 @@ private:
   void ask_for_tick();
   void tell_activity();
 
-  // Commands. In room.cpp: sends; in room_changes.cpp: what changes messages; in room_members.cpp: membership; in
-  // room_moderation.cpp: what is done to others; in room_settings.cpp: to the room; in room_reads.cpp: those that look.
+  // Commands. In room.cpp: sends; in room_changes.cpp: what changes messages; in room_threads.cpp: replies, mentions,
+  // what is unread; in room_due.cpp: what is done later; in room_members.cpp: membership; in room_moderation.cpp: what
+  // is done to others; in room_settings.cpp: to the room; in room_end.cpp: history and the room itself go; in
+  // room_reads.cpp: those that look.
   void perform(const command_ptr& c);
   void carry_out(const command_ptr& c);
   void create(const command_ptr& c, const op::create& x);
@@ -258,8 +293,12 @@ private:
   void leave(const command_ptr& c, const op::leave& x);
   void send(const command_ptr& c, const op::send& x);
   void send_with(const command_ptr& c, const op::send& x, const known_key& known);
+  void say(const command_ptr& c, const op::send& x, const user_id& from, const keyed& what, storage::batch_ptr batch,
+           pending p, std::optional<storage::message_state> root);
+  void pass_on(const command_ptr& c, const op::send& x);
   template <class Operation>
   void change(const command_ptr& c, const Operation& x);
+  void change_with(const command_ptr& c, const op::send& x, const storage::target_image& target);
   void change_with(const command_ptr& c, const op::edit& x, const storage::target_image& target);
   void change_with(const command_ptr& c, const op::revoke& x, const storage::target_image& target);
   void change_with(const command_ptr& c, const op::react& x, const storage::target_image& target);
@@ -270,6 +309,16 @@ private:
   void configure(const command_ptr& c, const op::configure& x);
   void subscribe(const command_ptr& c, const op::subscribe& x);
   void history(const command_ptr& c, const op::history& x);
+  void thread(const command_ptr& c, const op::thread& x);
+  void schedule(const command_ptr& c, const op::send& x, const scheduled_found& found);
+  void scheduled(const command_ptr& c, const op::scheduled& x);
+  void cancel(const command_ptr& c, const op::cancel& x, const scheduled_found& found);
+  void look_for_scheduled(const command_ptr& c, const user_id& user, const storage::key_hash& key);
+  void fall_due_now(const command_ptr& c, const storage::due_entry& x);
+  void make_scheduled(const command_ptr& c, const storage::due_entry& x, const scheduled_found& found);
+  void make_reply(const command_ptr& c, const storage::due_entry& x, const outcome<storage::target_image>& root);
+  void make(const command_ptr& c, const storage::due_entry& x, std::optional<storage::message_state> root);
+  void drop_history(const command_ptr& c);
   void read(const command_ptr& c, const op::read& x);
   void typing(const command_ptr& c, const op::typing& x);
   void members(const command_ptr& c, const op::members& x);
@@ -279,11 +328,18 @@ private:
   void look(const command_ptr& c, const watch& x);
 
   // Pieces.
-  bool present() const noexcept { return record_.has_value(); }
+  bool present() const noexcept { return record_ && record_->deleted == 0; }
   storage::member_role role_of(const user_id& user) const;
   std::optional<failure> refusal(const user_id& user, action what) const;
   storage::room_kind kind() const { return record_ ? record_->kind : storage::room_kind::direct; }
   bool is_stranger(const user_id& user) const;
+  std::vector<std::string> mentioned_in(std::string_view text, const user_id& from) const;
+  std::optional<storage::room_counts> counts_in_ring(const user_id& user, uint64_t read) const;
+  void count_for(const command_ptr& c, const peek& x);
+  storage::due_entry next_retention() const;
+  void end_room(const command_ptr& c);
+  void clear_out();
+  void strike_off(const command_ptr& c, const storage::due_entry& x);
   std::optional<failure> too_soon(const user_id& user) const;
   bool settle_by_key(const command_ptr& c, const keyed& what, const known_key& known);
   standing stand(const user_id& user, const std::optional<position>& resume, bool goes_on = false) const;
@@ -333,9 +389,11 @@ private:
   storage::room_record shown_;                        // as committed
   std::map<user_id, storage::member_record> members_; // those who left included, with role none
   uint64_t member_count_ = 0;
-  uint64_t drawn_ = 0;  // last seq given out
-  uint64_t head_ = 0;   // last seq committed
-  int64_t last_ts_ = 0; // of the last seq given out
+  uint64_t drawn_ = 0;          // last seq given out
+  uint64_t head_ = 0;           // last seq committed
+  uint64_t drawn_messages_ = 0; // how many messages there have been, up to drawn_
+  uint64_t head_messages_ = 0;  // up to head_
+  int64_t last_ts_ = 0;         // of the last seq given out
   int64_t head_ts_ = 0;
   std::deque<event_ptr> ring_; // the last committed events, gap-free up to head_
   size_t ring_bytes_ = 0;
@@ -355,8 +413,10 @@ private:
   std::multimap<uint64_t, held_page> held_pages_;                 // by the seq that has to be committed
   std::list<command_ptr> waiting_;                                // in every phase but serving
   command_ptr looked_up_;
-  std::map<user_id, int64_t> typing_; // until when, ms
-  std::map<user_id, int64_t> spoke_;  // in slow mode: when, of house::steady_ms; those of the last slow_ms
+  std::optional<storage::scheduled_send> falling_due_; // while the message that it replies to is looked up
+  storage::key_record falling_due_key_;                // what stands under its key
+  std::map<user_id, int64_t> typing_;                  // until when, ms
+  std::map<user_id, int64_t> spoke_; // in slow mode: when, of house::steady_ms; those of the last slow_ms
 };
 
 } // namespace greenroom::room

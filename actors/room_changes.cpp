@@ -11,10 +11,12 @@ namespace {
 
 using storage::event_kind;
 
+event_kind kind_of(const op::send&) { return event_kind::message; }
 event_kind kind_of(const op::edit&) { return event_kind::edited; }
 event_kind kind_of(const op::revoke&) { return event_kind::revoked; }
 event_kind kind_of(const op::react&) { return event_kind::reaction; }
 
+uint64_t digest(const op::send& x) { return content_of(x); }
 uint64_t digest(const op::edit& x) {
   return content_of(std::to_string(x.target), x.text, x.base ? std::to_string(*x.base) : std::string{});
 }
@@ -22,10 +24,18 @@ uint64_t digest(const op::revoke& x) { return content_of(std::to_string(x.target
 uint64_t digest(const op::react& x) { return content_of(std::to_string(x.target), x.emoji, x.on ? "on" : "off"); }
 
 // An edit is said like a message; to take one's own word back, it is enough to be there.
+action needed(const op::send&) { return action::send; }
 action needed(const op::edit&) { return action::send; }
 action needed(const op::revoke&) { return action::take_back; }
 action needed(const op::react&) { return action::react; }
 action needed(const op::pin&) { return action::pin; }
+
+// A reply changes the message in whose thread it is.
+template <class Operation>
+uint64_t target_of(const Operation& x) {
+  return x.target;
+}
+uint64_t target_of(const op::send& x) { return x.reply_to; }
 
 /// Without what it said; its place in a thread stays.
 event_ptr blank(storage::event e) {
@@ -67,7 +77,7 @@ void room_actor::change(const command_ptr& c, const Operation& x) {
       return;
     }
   }
-  if (auto i = changing_.find(x.target); revokes && i != changing_.end() && i->second.in_flight > 0) {
+  if (auto i = changing_.find(target_of(x)); revokes && i != changing_.end() && i->second.in_flight > 0) {
     // The texts of all edits go with the message, so they must be where they can be read.
     waiting_.push_front(c);
     phase_ = phase::settling;
@@ -76,8 +86,9 @@ void room_actor::change(const command_ptr& c, const Operation& x) {
   phase_ = phase::looking_up;
   looked_up_ = c;
   tell(house_.reader_of(room_.shard()),
-       reader::find_target{room_, key_of(*c), x.target, c->from.user, revokes, self()});
+       reader::find_target{room_, key_of(*c), target_of(x), c->from.user, revokes, self()});
 }
+template void room_actor::change(const command_ptr&, const op::send&);
 template void room_actor::change(const command_ptr&, const op::edit&);
 template void room_actor::change(const command_ptr&, const op::revoke&);
 template void room_actor::change(const command_ptr&, const op::react&);
@@ -88,6 +99,11 @@ void room_actor::receive(const target_found& x) {
   if (phase_ != phase::looking_up)
     return;
   phase_ = phase::serving;
+  if (const auto* due = std::get_if<fall_due>(&c->what)) {
+    make_reply(c, due->what, *x.what);
+    go_on();
+    return;
+  }
   auto carry_out = [&](const auto& what) {
     if constexpr (requires { needed(what); }) {
       if constexpr (requires { what.key; })
@@ -102,13 +118,15 @@ void room_actor::receive(const target_found& x) {
         return;
       }
       auto target = **x.what;
-      if (auto i = changing_.find(what.target); i != changing_.end()) { // newer than what was read
+      if (auto i = changing_.find(target_of(what)); i != changing_.end()) { // newer than what was read
         target.state = i->second.state;
         if (auto own = i->second.own.find(c->from.user); own != i->second.own.end())
           target.own = own->second;
       }
       const auto& e = target.what;
-      if (!e || e->seq > head_ || e->seq < record_->first)
+      if constexpr (std::is_same_v<std::decay_t<decltype(what)>, op::send>)
+        change_with(c, what, target);
+      else if (!e || e->seq > head_ || e->seq < record_->first)
         c->from.refuse(errc::not_found, "target: no such message");
       else if (e->kind != event_kind::message)
         c->from.refuse(errc::bad_request, "target: not a message");
@@ -121,6 +139,21 @@ void room_actor::receive(const target_found& x) {
   std::visit(carry_out, c->what);
   std::erase_if(changing_, [](const auto& i) { return i.second.in_flight == 0; }); // kept for what was just read
   go_on();
+}
+
+void room_actor::change_with(const command_ptr& c, const op::send& x, const storage::target_image& target) {
+  if (auto why = too_soon(c->from.user)) {
+    c->from.answer(std::move(*why));
+    return;
+  }
+  if (x.reply_to > drawn_) {
+    c->from.refuse(errc::bad_request, "reply_to: no such event");
+    return;
+  }
+  // What has been dropped has no thread any more; the reply says all the same what it replies to.
+  const bool there = target.what && target.what->seq >= record_->first;
+  say(c, x, c->from.user, {kind_of(x), key_of(*c), digest(x)}, std::make_shared<storage::batch>(room_.shard()), {},
+      there ? std::optional(target.state) : std::nullopt);
 }
 
 void room_actor::change_with(const command_ptr& c, const op::edit& x, const storage::target_image& target) {
@@ -162,15 +195,19 @@ void room_actor::change_with(const command_ptr& c, const op::revoke& x, const st
   e.key = x.key;
   storage::message_state state;
   state.changed = state.revoked = e.seq;
+  state.replies = target.state.replies; // they stay
+  state.last_reply = target.state.last_reply;
   pending p;
   auto batch = std::make_shared<storage::batch>(room_.shard());
-  batch->put(room_, x.target, state);
+  batch->replace(room_, x.target, state);
   changing_[x.target].state = state;
+  for (const auto& who : target.what->more->mentions)
+    batch->erase_mention(room_, who, x.target);
   p.blanked.push_back(blank(*target.what));
   for (const auto& edit : target.edits)
     p.blanked.push_back(blank(edit));
   for (const auto& blanked : p.blanked)
-    batch->put(room_, *blanked);
+    batch->replace(room_, *blanked);
   if (std::erase(record_->pins, x.target) > 0) {
     batch->put(room_, *record_);
     p.record = record_;

@@ -43,6 +43,10 @@ void room_actor::create(const command_ptr& c, const op::create& x) {
     c->from.refuse(errc::exists, "room: " + room_.str() + " exists already");
     return;
   }
+  if (record_) {
+    c->from.refuse(errc::unavailable, "room: the one of this name that was deleted is still being cleared out");
+    return;
+  }
   auto record = draw_record(x.kind, c->from.user);
   record.title = x.title;
   record.history_days = x.history_days;
@@ -113,10 +117,15 @@ void room_actor::repeat(const command_ptr& c, uint64_t seq) {
 void room_actor::change_member(const command_ptr& c, const user_id& user, member_change change,
                                storage::member_record next, sentence why, std::optional<storage::room_record> created) {
   auto batch = std::make_shared<storage::batch>(room_.shard());
+  pending p;
   const bool was_created = created.has_value();
   if (created) {
     record_ = std::move(created);
     batch->put(room_, *record_);
+    if (keeps_some(*record_)) {
+      p.later = next_retention();
+      batch->put(*p.later);
+    }
   }
   auto e = next_event(event_kind::member, c->from.user);
   e.user = user;
@@ -134,7 +143,6 @@ void room_actor::change_member(const command_ptr& c, const user_id& user, member
   if (next.since != e.seq || next.more)
     next.more.edit().changed = e.seq;
   member_count_ += (is ? 1 : 0) - (was ? 1 : 0);
-  pending p;
   if (was_created)
     p.record = record_;
   if (seat.role != next.role) {
@@ -174,7 +182,11 @@ void room_actor::finish(const command_ptr& c, uint64_t seq) {
   else if (std::holds_alternative<op::moderate>(c->what) || std::holds_alternative<op::topic>(c->what) ||
            std::holds_alternative<op::pin>(c->what))
     c->from.answer(ok::any{ok::changed{seq}});
-  else if (std::holds_alternative<op::configure>(c->what))
+  else if (std::holds_alternative<op::cancel>(c->what))
+    c->from.answer(ok::any{ok::none{}});
+  else if (const auto* r = std::get_if<op::configure>(&c->what); r && r->remove)
+    c->from.answer(ok::any{ok::changed{seq}});
+  else if (r)
     c->from.answer(ok::any{ok::room{room_, seq, role_of(c->from.user), member_count_, shown_}});
   else if (const auto* j = std::get_if<op::join>(&c->what); j && role_of(c->from.user) == member_role::none)
     refuse_listener(c->from, fail(errc::not_member, "room: you have been removed since"));

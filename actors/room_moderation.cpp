@@ -21,8 +21,8 @@ action needed(act what) {
 
 /// How many are kept out at present.
 size_t room_actor::bans(int64_t now) const {
-  return static_cast<size_t>(
-      std::count_if(members_.begin(), members_.end(), [now](const auto& m) { return m.second.more->banned_until > now; }));
+  return static_cast<size_t>(std::count_if(members_.begin(), members_.end(),
+                                           [now](const auto& m) { return m.second.more->banned_until > now; }));
 }
 
 void room_actor::moderate(const command_ptr& c, const op::moderate& x) {

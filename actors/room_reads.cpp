@@ -125,6 +125,8 @@ void room_actor::subscribe(const command_ptr& c, const op::subscribe& x) {
 void room_actor::look(const command_ptr& c, const peek& x) {
   if (auto why = refusal(c->from.user, action::see))
     tell(x.to, stands{c->from.ticket, std::move(*why), nullptr});
+  else if (x.read && present())
+    count_for(c, x);
   else
     tell(x.to, stands{c->from.ticket, stand(c->from.user, x.resume), nullptr});
 }
@@ -235,8 +237,10 @@ bool room_actor::from_ring(uint64_t after, uint32_t limit, uint32_t bytes, std::
 /// Whether a message in (after, last] has been changed by an event that the ring holds. Where the ring holds the
 /// messages, it holds all that has changed them.
 bool room_actor::changed_in_ring(uint64_t after, uint64_t last) const {
-  return std::any_of(ring_.begin(), ring_.end(),
-                     [&](const event_ptr& e) { return e->target > after && e->target <= last; });
+  return std::any_of(ring_.begin(), ring_.end(), [&](const event_ptr& e) {
+    const auto changed = e->target != 0 ? e->target : e->more->reply_to;
+    return changed > after && changed <= last;
+  });
 }
 
 void room_actor::read_from_store(const command_ptr& c, reader::read_page page) {
@@ -287,8 +291,13 @@ void room_actor::receive(const page_read& x) {
 /// A page may show a change that is on the disk and not yet known here to be. Whoever goes on at its `as_of` must get
 /// what follows, so it waits for that.
 void room_actor::answer_held_pages() {
-  for (auto i = held_pages_.begin(); i != held_pages_.end() && i->first <= head_; i = held_pages_.erase(i))
-    i->second.cause->from.answer(ok::any{std::move(i->second.what)});
+  for (auto i = held_pages_.begin(); i != held_pages_.end() && i->first <= head_; i = held_pages_.erase(i)) {
+    auto& [cause, page] = i->second;
+    if (const auto* t = std::get_if<op::thread>(&cause->what))
+      cause->from.answer(ok::any{ok::thread{std::move(page), t->read}});
+    else
+      cause->from.answer(ok::any{std::move(page)});
+  }
 }
 
 void room_actor::read(const command_ptr& c, const op::read& x) {
@@ -304,9 +313,13 @@ void room_actor::read(const command_ptr& c, const op::read& x) {
     c->from.refuse(errc::bad_request, "seq: beyond the room's last event");
     return;
   }
+  if (x.thread >= x.seq) { // a reply comes after what it replies to
+    c->from.refuse(errc::bad_request, "thread: must be below seq");
+    return;
+  }
   // The position is the user's; the room only says that it is a possible one.
-  auto mark = std::make_shared<const user::command>(
-      user::command{c->from.user, c->from, user::mark_read{room_, present() ? record_->epoch : std::string{}, x.seq}});
+  auto mark = std::make_shared<const user::command>(user::command{
+      c->from.user, c->from, user::mark_read{room_, present() ? record_->epoch : std::string{}, x.seq, x.thread}});
   tell(house_.shard_of(c->from.user), user::ask{std::move(mark)});
 }
 
@@ -358,7 +371,8 @@ void room_actor::members(const command_ptr& c, const op::members& x) {
   auto i = x.after.empty() ? members_.begin() : members_.upper_bound(user_id::trusted(x.after));
   for (; i != members_.end() && page.list.size() < x.limit; ++i)
     if (listed(i->second))
-      page.list.push_back({i->first, i->second.role, false, i->second.more->muted_until > now ? i->second.more->muted_until : 0,
+      page.list.push_back({i->first, i->second.role, false,
+                           i->second.more->muted_until > now ? i->second.more->muted_until : 0,
                            x.banned ? i->second.more->banned_until : 0});
   if (i != members_.end() && !page.list.empty())
     page.next = page.list.back().user.str();

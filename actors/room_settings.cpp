@@ -14,11 +14,16 @@ using storage::event_kind;
 
 /// REQUIRES: something differs. One batch: the event and the record.
 void room_actor::change_settings(const command_ptr& c, storage::room_record next, storage::event e) {
+  const bool kept_all = !keeps_some(*record_);
   record_ = std::move(next);
   auto batch = std::make_shared<storage::batch>(room_.shard());
   batch->put(room_, *record_);
   pending p;
   p.record = record_;
+  if (kept_all && keeps_some(*record_)) {
+    p.later = next_retention();
+    batch->put(*p.later);
+  }
   const auto kind = e.kind;
   commit_keyed(c, once_of(*c, kind), std::move(batch), std::move(e), std::move(p));
 }
@@ -72,11 +77,16 @@ void room_actor::configure(const command_ptr& c, const op::configure& x) {
     finish(c, head_);
     return;
   }
+  if (x.remove) {
+    end_room(c);
+    return;
+  }
   auto next = *record_;
   next.title = x.title.value_or(next.title);
   next.kind = x.kind.value_or(next.kind);
   next.history_days = x.history_days.value_or(next.history_days);
   next.slow_ms = x.slow_ms.value_or(next.slow_ms);
+  next.history_events = x.history_events.value_or(next.history_events);
   if (next == *record_) {
     stands_already(c, drawn_);
     return;
@@ -84,7 +94,7 @@ void room_actor::configure(const command_ptr& c, const op::configure& x) {
   auto e = next_event(event_kind::room, c->from.user);
   e.text = next.title;
   e.on = record_->kind == storage::room_kind::public_ && next.kind != storage::room_kind::public_;
-  e.more.edit().settings = {next.kind, next.history_days, next.slow_ms};
+  e.more.edit().settings = {next.kind, next.history_days, next.slow_ms, next.history_events, false};
   change_settings(c, std::move(next), std::move(e));
 }
 

@@ -140,6 +140,8 @@ void shard_actor::receive(const tick&) {
   users_.retire_idle();
   if (house_.steady_ms() - activity_since_ >= int64_t{house_.config.rooms.activity_s} * 1'000)
     write_activity();
+  if (!router_ || router_->serves())
+    see_to_due();
   if (!effects_known_ && has_room_for_effects() && (!router_ || router_->serves()))
     begin();
   for (auto& [key, e] : effects_)

@@ -9,6 +9,7 @@
 //
 // Invariants
 // - See activations.hpp: one actor per id, order kept, bounded.
+// - What is due is done once: the room that does it erases it in the same write. It is asked for until then.
 // - An effect that was stored is sent until it was applied, also after a restart; then it is erased. At most
 //   rooms.effects are kept in memory. One more is sent once; if it was not applied, it is read from the store and sent
 //   again when there is room.
@@ -45,6 +46,7 @@ struct route_tick {
 using handle =
     caf::typed_actor<caf::reacts_to<room::ask>, caf::reacts_to<user::ask>, caf::reacts_to<room::wants_retire>,
                      caf::reacts_to<room::retired>, caf::reacts_to<room::effects>, caf::reacts_to<room::remind>,
+                     caf::reacts_to<room::due_later>, caf::reacts_to<room::due_done>, caf::reacts_to<due_loaded>,
                      caf::reacts_to<user::busy>, caf::reacts_to<user::retired>, caf::reacts_to<user::stays>,
                      caf::reacts_to<user::effect_applied>, caf::reacts_to<relay::idle>, caf::reacts_to<effects_loaded>,
                      caf::reacts_to<committed>, caf::reacts_to<tick>, caf::reacts_to<stop>, caf::reacts_to<reply>,
@@ -65,6 +67,9 @@ public:
   void receive(const room::retired& x);
   void receive(const room::effects& x);
   void receive(const room::remind& x) { reminders_.push_back(x.room); }
+  void receive(const room::due_later& x);
+  void receive(const room::due_done& x);
+  void receive(const due_loaded& x);
   void receive(const user::busy& x) { users_.set_busy(x.user, x.on); }
   void receive(const user::retired& x);
   void receive(const user::stays& x) { users_.stays(x.user, x.actor); }
@@ -124,6 +129,8 @@ private:
   void add(const storage::effect_record& e);
   bool has_room_for_effects() const;
   void send_effect(const storage::effect_record& e);
+  void load_due();
+  void see_to_due();
   void note(const user_id& user, const user::activity& x);
   void write_activity();
   void try_to_end();
@@ -140,6 +147,10 @@ private:
   bool effects_known_ = false;                                               // all that the store holds are in effects_
   bool effect_passed_ = false; // since they were last asked for, one was not taken into effects_
   bool loading_effects_ = false;
+  // What is to be done later, in shard_due.cpp: the first of it, and how many ticks ago each was asked for.
+  std::map<storage::due_entry, uint32_t> due_;
+  bool due_known_ = false; // there is no more of it than due_ holds
+  bool loading_due_ = false;
   bool counted_as_started_ = false;
   bool stopping_ = false;
   std::unique_ptr<cluster::router> router_; // null: the node is by itself

@@ -18,8 +18,9 @@ connection_actor::subscription* connection_actor::find(const room_id& room) {
   return i == subscriptions_.end() ? nullptr : &*i;
 }
 
-void connection_actor::follow(const room_id& room, std::optional<position> from, bool named, bool goes_on) {
-  approaches_.push_back({++own_ticket_, room, named, false, false, from, goes_on});
+void connection_actor::follow(const room_id& room, std::optional<position> from, bool named, bool goes_on,
+                              uint64_t ended) {
+  approaches_.push_back({++own_ticket_, room, named, false, false, from, goes_on, ended});
   subscribe(room, std::move(from), own_ticket_, goes_on);
 }
 
@@ -38,22 +39,37 @@ std::optional<connection_actor::approach> connection_actor::arrive(uint64_t tick
   return a;
 }
 
-void connection_actor::miss(const room_id& room, std::optional<position> from, bool goes_on) {
+void connection_actor::miss(const approach& a) {
   if (missed_.size() < house_.limits_now()->subscriptions)
-    missed_.push_back({room, std::move(from), goes_on});
+    missed_.push_back({a.room, a.from, a.goes_on, a.ended});
   look_after_soon();
 }
 
 void connection_actor::follow_missed() {
   for (auto& m : std::exchange(missed_, {}))
     if (!find(m.room))
-      follow(m.room, std::move(m.from), m.goes_on, m.goes_on);
+      follow(m.room, std::move(m.from), m.goes_on, m.goes_on, m.ended);
+}
+
+/// Up to where the client has this room, where an event has ended its stream and the room is being asked whether it may
+/// go on; else 0. An admission that was on its way meanwhile knows nothing of that.
+uint64_t connection_actor::ended_at(const room_face& face) const {
+  uint64_t seq = 0;
+  auto note = [&](const auto& x) {
+    if (x.ended != 0 && x.room == face.room && x.from->epoch == face.epoch)
+      seq = std::max(seq, x.from->seq);
+  };
+  std::for_each(approaches_.begin(), approaches_.end(), note);
+  std::for_each(missed_.begin(), missed_.end(), note);
+  return seq;
 }
 
 /// The connection listens by an admission that it no longer waits for. If it waits for another one of that room, this
 /// one will do: giving it up now could take back what the next admission brings.
 void connection_actor::listen_late(const stands& x) {
   const auto& room = x.face->room;
+  if (x.where->head < ended_at(*x.face))
+    return; // it may be over: that is being asked
   bool is_awaited = std::erase_if(missed_, [&](const missed& m) { return m.room == room; }) > 0 ||
                     std::any_of(approaches_.begin(), approaches_.end(),
                                 [&](const approach& a) { return a.room == room && !a.cancelled; });
@@ -83,7 +99,7 @@ void connection_actor::receive(const stands& x) {
   bool asked = x.ticket < visit_tickets;
   bool wanted = a && !a->cancelled;
   if (x.where && x.face) {
-    if (wanted)
+    if (wanted && x.where->head >= ended_at(*x.face))
       add_subscription(x);
     else // unsubscribed meanwhile, or answered as overdue
       listen_late(x);
@@ -105,7 +121,9 @@ void connection_actor::receive(const stands& x) {
     }
   }
   if (wanted && !asked && is_transient(x.where))
-    miss(a->room, a->from, a->goes_on);
+    miss(*a);
+  else if (a && a->ended != 0 && !x.where) // an earlier admission may have come to the lane since
+    tell(house_.relay_lanes[here().index()], relay_lane::unlisten{this->id(), who_->user, a->ended});
   if (s && phase_ == phase::live && s->behind())
     pull(*s);
   next_requests();
@@ -126,7 +144,7 @@ connection_actor::subscription& connection_actor::add_subscription(const stands&
                              [](const subscription& s, uint64_t r) { return s.face->relay < r; });
   subscription s;
   s.face = x.face;
-  s.cursor = x.where->cursor;
+  s.cursor = std::max(x.where->cursor, ended_at(*x.face)); // what was handed over is not repeated
   s.seen = x.where->head;
   if (phase_ == phase::live)
     ++unnamed_; // in a greeting they are counted when the answer is known
@@ -233,9 +251,9 @@ bool connection_actor::hand_over(uint64_t relay, const storage::event& e, const 
   const bool closed = e.kind == storage::event_kind::room && e.on;
   if (own_end || closed) {
     const position here_on{s->face->epoch, e.seq};
-    const auto room = s->face->room;
+    const auto face = s->face;
     drop(*s);
-    follow(room, here_on, true, true);
+    follow(face->room, here_on, true, true, face->relay);
     return false;
   }
   return true;

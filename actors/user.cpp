@@ -102,6 +102,7 @@ void user_actor::receive(const committed& x) {
     auto why = fail(errc::unavailable, "the store takes no writes at present; nothing was acknowledged");
     for (const auto& p : std::exchange(pending_, {}))
       refuse(*p.cause, why);
+    marking_.clear();
     phase_ = phase::cold;
     go_on();
     return;
@@ -130,7 +131,8 @@ void user_actor::receive(const retire& x) {
 }
 
 void user_actor::try_to_end() {
-  if (!retiring_ || phase_ == phase::loading || !pending_.empty() || !hashing_.empty() || !waiting_.empty())
+  if (!retiring_ || phase_ == phase::loading || !pending_.empty() || !hashing_.empty() || !waiting_.empty() ||
+      !threads_.empty())
     return;
   retiring_ = false;
   tell(shard_, retired{user_, this->id()});
@@ -228,6 +230,10 @@ void user_actor::perform(const command_ptr& c, const mark_read& x) {
     c->from.refuse(errc::unavailable, "storage.queue: too many writes wait for the disk");
     return;
   }
+  if (x.thread != 0) {
+    ask_for_thread(c, x.room, x.thread);
+    return;
+  }
   auto [i, is_new] = rooms_.try_emplace(x.room);
   auto& entry = i->second;
   room_count_ += is_new ? 1 : 0;
@@ -290,6 +296,60 @@ void user_actor::perform(const command_ptr& c, const effect& x) {
   });
 }
 
+// -- threads ---------------------------------------------------------------------------------------------------------
+// Nobody knows how many threads a user reads: their positions stay on the disk, and are looked up when they are needed.
+
+void user_actor::ask_for_thread(const command_ptr& c, const room_id& room, uint64_t target) {
+  if (auto bound = house_.config.users.inbox_pages; threads_.size() >= bound) {
+    c->from.refuse(errc::unavailable, "users.inbox_pages: " + std::to_string(bound) + " are under way");
+    return;
+  }
+  threads_.emplace_back(++next_token_, c);
+  tell(house_.reader_of(user_.shard()), reader::load_thread{user_, room, target, next_token_, self()});
+}
+
+void user_actor::perform(const command_ptr& c, const op::thread& x) { ask_for_thread(c, x.room, x.target); }
+
+void user_actor::receive(const thread_loaded& x) {
+  auto i = std::find_if(threads_.begin(), threads_.end(), [&](const auto& t) { return t.first == x.token; });
+  if (i == threads_.end())
+    return;
+  auto c = std::move(i->second);
+  threads_.erase(i);
+  if (!x.what) {
+    c->from.answer(x.what.error());
+  } else if (const auto* mark = std::get_if<mark_read>(&c->what)) {
+    mark_thread(c, *mark, *x.what);
+  } else {
+    // The room says the rest. Of a room that was made anew since, nothing has been read.
+    auto what = std::get<op::thread>(c->what);
+    auto listed = rooms_.find(what.room);
+    what.read = listed != rooms_.end() && listed->second.epoch == x.what->epoch ? x.what->read : 0;
+    auto ask = std::make_shared<const room::command>(room::command{what.room, c->from, what});
+    tell(house_.shard_of(what.room), room::ask{std::move(ask)});
+  }
+  try_to_end();
+}
+
+void user_actor::mark_thread(const command_ptr& c, const mark_read& x, const storage::thread_record& known) {
+  const std::pair thread{x.room, x.thread};
+  storage::thread_record next{x.epoch, x.seq};
+  if (known.epoch == x.epoch)
+    next.read = std::max(next.read, known.read);
+  auto& on_the_way = marking_[thread]; // newer than what was read
+  if (on_the_way.furthest.epoch == x.epoch)
+    next.read = std::max(next.read, on_the_way.furthest.read);
+  on_the_way.furthest = next;
+  ++on_the_way.in_flight;
+  auto batch = std::make_shared<storage::batch>(user_.shard());
+  batch->put(user_, x.room, x.thread, next);
+  commit(std::move(batch), c, [this, c, thread, read = next.read] {
+    if (auto i = marking_.find(thread); i != marking_.end() && --i->second.in_flight == 0)
+      marking_.erase(i);
+    c->from.answer(ok::any{ok::read{read}});
+  });
+}
+
 // -- the inbox -------------------------------------------------------------------------------------------------------
 
 /// One page of rooms; each room is asked where it stands.
@@ -325,7 +385,8 @@ void user_actor::perform(const command_ptr& c, const op::rooms& x) {
     caller from;
     from.user = user_;
     from.ticket = ++next_token_;
-    auto look = std::make_shared<const room::command>(room::command{room, from, room::peek{std::nullopt, self()}});
+    room::peek asked{std::nullopt, position{r.summary.epoch, r.summary.read}, self()};
+    auto look = std::make_shared<const room::command>(room::command{room, from, std::move(asked)});
     tell(house_.shard_of(room), room::ask{std::move(look)});
   }
   gatherings_.push_back(std::move(g));
@@ -345,7 +406,8 @@ void user_actor::receive(const stands& x) {
     s.kind = x.where->kind;
     s.role = x.where->role;
     s.ts = x.where->head_ts;
-    entry.unread = s.seq > s.read ? s.seq - s.read : 0;
+    entry.unread = x.where->unread;
+    entry.mentions = x.where->mentions;
     if (x.where->last)
       entry.last = *x.where->last;
   } else {

@@ -79,6 +79,7 @@ struct mark_read {
   room_id room;
   std::string epoch;
   uint64_t seq = 0;
+  uint64_t thread = 0; // of this message's thread only; 0: of the room
 };
 /// The answer to `effect`, when it is durable.
 struct effect_applied {
@@ -105,7 +106,7 @@ struct end_session {
 struct command {
   user_id user;
   caller from;
-  std::variant<arrive, depart, vouch, mark_read, effect, op::rooms, account::register_user, account::log_in,
+  std::variant<arrive, depart, vouch, mark_read, effect, op::rooms, op::thread, account::register_user, account::log_in,
                account::guest, account::refresh, end_session, activity>
       what;
 };
@@ -140,9 +141,10 @@ struct stays {
 };
 using keeper = caf::typed_actor<caf::reacts_to<busy>, caf::reacts_to<retired>, caf::reacts_to<stays>>;
 
-using handle = caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<retire>, caf::reacts_to<user_loaded>,
-                                caf::reacts_to<committed>, caf::reacts_to<stands>, caf::reacts_to<hashed>,
-                                caf::reacts_to<verified>, caf::reacts_to<activity_loaded>>;
+using handle =
+    caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<retire>, caf::reacts_to<user_loaded>,
+                     caf::reacts_to<committed>, caf::reacts_to<stands>, caf::reacts_to<hashed>,
+                     caf::reacts_to<verified>, caf::reacts_to<activity_loaded>, caf::reacts_to<thread_loaded>>;
 
 class user_actor : public hosted_actor<user_actor, handle> {
 public:
@@ -158,6 +160,7 @@ public:
   void receive(const hashed& x);
   void receive(const verified& x);
   void receive(const activity_loaded& x);
+  void receive(const thread_loaded& x);
 
 private:
   enum class phase : uint8_t { cold, loading, serving };
@@ -179,6 +182,12 @@ private:
     size_t missing = 0;
   };
 
+  /// Positions in one thread that are on their way to the disk: the furthest, and how many.
+  struct marking {
+    storage::thread_record furthest;
+    uint32_t in_flight = 0;
+  };
+
   // Life.
   void start() override { load(); }
   void load();
@@ -196,6 +205,9 @@ private:
   void perform(const command_ptr& c, const mark_read& x);
   void perform(const command_ptr& c, const effect& x);
   void perform(const command_ptr& c, const op::rooms& x);
+  void perform(const command_ptr& c, const op::thread& x);
+  void mark_thread(const command_ptr& c, const mark_read& x, const storage::thread_record& known);
+  void ask_for_thread(const command_ptr& c, const room_id& room, uint64_t target);
   void perform(const command_ptr& c, const account::register_user& x);
   void perform(const command_ptr& c, const account::log_in& x);
   void perform(const command_ptr& c, const account::guest& x);
@@ -232,6 +244,8 @@ private:
   std::list<command_ptr> waiting_;
   std::list<pending> pending_;
   std::list<gathering> gatherings_;
+  std::list<std::pair<uint64_t, command_ptr>> threads_; // whose positions are being read, by token
+  std::map<std::pair<room_id, uint64_t>, marking> marking_;
   std::vector<std::pair<uint64_t, command_ptr>> hashing_; // by token
   uint64_t next_token_ = 0;
   // Logins in the last minute, so that a password can't be tried out.

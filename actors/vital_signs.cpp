@@ -22,6 +22,8 @@ const char* to_string(actor_kind kind) noexcept {
     return "reader";
   case actor_kind::hasher:
     return "hasher";
+  case actor_kind::scrubber:
+    return "scrubber";
   case actor_kind::requester:
     return "requester";
   case actor_kind::clock:

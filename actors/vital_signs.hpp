@@ -28,6 +28,7 @@ enum class actor_kind : uint8_t {
   storage,
   reader,
   hasher,
+  scrubber,
   requester,
   clock,
   gateway,
@@ -35,7 +36,7 @@ enum class actor_kind : uint8_t {
   member,
   survey,
 };
-inline constexpr size_t actor_kinds = 15;
+inline constexpr size_t actor_kinds = 16;
 const char* to_string(actor_kind kind) noexcept;
 
 class vital_signs : public boost::intrusive::list_base_hook<> {

@@ -46,6 +46,7 @@ replica_options replica_options_of(const settings& config) {
   replica_options o;
   o.limits.lease_ms = config.cluster.lease_ms;
   o.log_bytes = size_t{config.cluster.log_kb} << 10;
+  o.log_ms = int64_t{config.cluster.log_minutes} * 60'000;
   o.installs_max = config.cluster.snapshots;
   return o;
 }

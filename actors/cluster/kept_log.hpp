@@ -39,6 +39,22 @@ public:
     for (auto& s : segments_)
       s.upto = std::min(s.upto, after);
   }
+  /// Likewise what is older than `age_ms`, however little it is; a quarter of that later at most. To be asked from time
+  /// to time.
+  std::optional<uint64_t> trim_old(uint64_t applied, int64_t now_ms, int64_t age_ms) {
+    now_ms_ = now_ms;
+    for (auto& s : segments_)
+      s.since_ms = s.since_ms == 0 ? now_ms : s.since_ms; // of before anybody asked
+    if (open_ > 0 && now_ms - open_since_ms_ >= age_ms / 4)
+      close(0);
+    std::optional<uint64_t> upto;
+    while (!segments_.empty() && now_ms - segments_.front().since_ms >= age_ms && segments_.front().upto <= applied) {
+      upto = segments_.front().upto;
+      kept_ -= segments_.front().bytes;
+      segments_.pop_front();
+    }
+    return upto;
+  }
   /// Up to which index to trim, given what is applied; once for each range. nullopt: nothing yet.
   std::optional<uint64_t> trim(uint64_t applied) {
     std::optional<uint64_t> upto;
@@ -55,11 +71,13 @@ private:
   struct segment {
     uint64_t upto;
     size_t bytes;
+    int64_t since_ms; // when it was closed
   };
   void close(size_t guessed) {
     kept_ += guessed;
-    segments_.push_back({last_, open_ + guessed});
+    segments_.push_back({last_, open_ + guessed, now_ms_});
     open_ = 0;
+    open_since_ms_ = now_ms_;
   }
 
   const size_t bytes_;
@@ -67,6 +85,8 @@ private:
   size_t open_ = 0; // behind the last segment
   size_t kept_ = 0;
   uint64_t last_ = 0;
+  int64_t now_ms_ = 0; // as last asked
+  int64_t open_since_ms_ = 0;
 };
 
 } // namespace greenroom::cluster

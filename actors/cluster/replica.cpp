@@ -256,6 +256,16 @@ void replica_actor::receive(const replica_tick&) {
   replication_.flush();
   replication_.tick(now);
   tend_installs();
+  trim_old(now);
+}
+
+/// What was said must not stand in the log for longer than it may after it has been revoked. A store that lags behind
+/// it takes a snapshot.
+void replica_actor::trim_old(int64_t now) {
+  if (phase_ != phase::up || !applies_.empty())
+    return;
+  if (auto old = kept_.trim_old(replication_.applied_index(), now, options_.log_ms))
+    give_to_store({storage::trim_log{id_, *old}});
 }
 
 // -- other nodes -----------------------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ namespace greenroom::cluster {
 struct replica_options {
   replication_limits limits;
   size_t log_bytes = 4u << 20;     // of the log, kept behind what is applied for stores that lag
+  int64_t log_ms = 43'200'000;     // and for how long, a quarter more at most
   size_t piece_bytes = 256u << 10; // of a snapshot in one letter, about
   size_t pieces_under_way = 4;     // of one snapshot
   // Waiting for a node: stores there that lag get one message at a time then, which of 128 shards fits into
@@ -175,6 +176,7 @@ private:
   void drop_incoming();
   void break_off(const store_id& to);
   void tend_installs();
+  void trim_old(int64_t now);
   void read_piece(outgoing& o);
   void release(outgoing& o);
 

@@ -18,11 +18,13 @@ constexpr uint64_t with_node(uint64_t connection, uint32_t node) { return connec
 bool reads(const room::command& c) {
   if (std::holds_alternative<op::configure>(c.what))
     return !room::changes_room(c);
-  return std::holds_alternative<op::history>(c.what) || std::holds_alternative<op::members>(c.what) ||
+  return std::holds_alternative<op::history>(c.what) || std::holds_alternative<op::thread>(c.what) ||
+         std::holds_alternative<op::scheduled>(c.what) || std::holds_alternative<op::members>(c.what) ||
          std::holds_alternative<room::pull>(c.what) || std::holds_alternative<room::peek>(c.what);
 }
 bool reads(const user::command& c) {
-  return std::holds_alternative<op::rooms>(c.what) || std::holds_alternative<user::vouch>(c.what);
+  return std::holds_alternative<op::rooms>(c.what) || std::holds_alternative<op::thread>(c.what) ||
+         std::holds_alternative<user::vouch>(c.what);
 }
 
 /// Whether somebody waits for what becomes of it.

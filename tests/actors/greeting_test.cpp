@@ -27,6 +27,26 @@ TEST_CASE("more rooms than subscriptions: the most recently active are taken", "
   CHECK(ada.heard() == lines{"2 too_large"});
 }
 
+TEST_CASE("a room that is closed while a stranger becomes a member is heard once", "[connection]") {
+  scene s;
+  auto ada = s.enter("ada"), bob = s.enter("bob", 1);
+  ada.hello().create("lobby");
+  bob.hello().ask(2, op::subscribe{s.room("lobby"), {}});
+  bob.heard();
+  op::moderate invite;
+  invite.room = s.room("lobby");
+  invite.user = user_id::trusted("bob");
+  op::configure close;
+  close.room = s.room("lobby");
+  close.kind = storage::room_kind::private_;
+  s.stuck_lane = 1; // the answer to what it asks because of the invitation is older than the end of the public stream
+  ada.ask(10, invite).ask(11, close);
+  s.stuck_lane = std::nullopt;
+  s.run();
+  ada.say("lobby", "hi");
+  CHECK(bob.heard() == lines{"lobby#2 bob invited", "lobby#3 ada calls it ", "lobby#4 ada: hi"});
+}
+
 TEST_CASE("who subscribes while the connection begins to listen by itself gets nothing twice", "[connection]") {
   scene s;
   auto ada = s.enter("ada"), phone = s.enter("bob"), laptop = s.enter("bob", 1);

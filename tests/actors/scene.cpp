@@ -46,6 +46,8 @@ std::string describe(const storage::message_fold& f) {
     add("revoked");
   for (const auto& r : f.reactions)
     add(r.emoji + " " + std::to_string(r.count) + (r.mine ? " mine" : ""));
+  if (f.replies != 0)
+    add(std::to_string(f.replies) + " replies, last " + std::to_string(f.last_reply));
   return "{" + s + "}";
 }
 
@@ -67,6 +69,18 @@ public:
 private:
   std::optional<answer>& into_;
 };
+
+/// Their seqs, and how those stand that were changed.
+std::string events_of(const ok::page& x) {
+  std::string s;
+  auto fold = x.folds.begin();
+  for (const auto& e : x.events) {
+    s += " " + std::to_string(e.seq);
+    if (fold != x.folds.end() && fold->seq == e.seq)
+      s += describe(*fold++);
+  }
+  return s + (x.more ? " more" : "");
+}
 
 } // namespace
 
@@ -103,16 +117,15 @@ frame readable::answer(std::optional<int64_t> re, const greenroom::answer& what)
           [](const ok::sent& x) {
             return "sent " + x.room.str() + "#" + std::to_string(x.seq) + (x.duplicate ? " duplicate" : "");
           },
-          [](const ok::page& x) {
-            std::string s = "page";
-            auto fold = x.folds.begin();
-            for (const auto& e : x.events) {
-              s += " " + std::to_string(e.seq);
-              if (fold != x.folds.end() && fold->seq == e.seq)
-                s += describe(*fold++);
-            }
-            return s + (x.more ? " more" : "");
+          [](const ok::kept& x) { return "kept " + x.room.str() + " " + x.key + (x.duplicate ? " duplicate" : ""); },
+          [](const ok::scheduled& x) {
+            std::string s = "scheduled";
+            for (const auto& send : x.list)
+              s += " " + send.key + ":" + send.text;
+            return s;
           },
+          [](const ok::thread& x) { return "thread" + events_of(x.what) + " read " + std::to_string(x.read); },
+          [](const ok::page& x) { return "page" + events_of(x); },
           [](const ok::read& x) { return "read " + std::to_string(x.seq); },
           [](const ok::members& x) {
             std::string s = "members";
@@ -124,7 +137,8 @@ frame readable::answer(std::optional<int64_t> re, const greenroom::answer& what)
           [](const ok::rooms& x) {
             std::string s = "rooms";
             for (const auto& r : x.list)
-              s += " " + r.summary.room.str() + "#" + std::to_string(r.summary.seq) + ":" + std::to_string(r.unread);
+              s += " " + r.summary.room.str() + "#" + std::to_string(r.summary.seq) + ":" + std::to_string(r.unread) +
+                   (r.mentions ? "@" + std::to_string(r.mentions) : "");
             return s + (x.next.empty() ? "" : " next=" + x.next);
           },
           [](const ok::grant&) { return std::string("grant"); },
@@ -140,6 +154,10 @@ frame readable::subscribed(const room_id& room, const position& from) const {
 }
 frame readable::typing(const room_id& room, const user_id& user, bool on) const {
   return text(room.str() + " " + user.str() + (on ? " types" : " rests"));
+}
+frame readable::ephemeral(const room_id& room, const user_id& from, int64_t, std::string_view what,
+                          std::string_view) const {
+  return text(room.str() + " " + from.str() + " in passing: " + std::string(what));
 }
 frame readable::read(const room_id& room, const user_id& user, uint64_t seq) const {
   return text(room.str() + " " + user.str() + " read " + std::to_string(seq));
@@ -171,7 +189,7 @@ bool recorder::write(const frame& bytes, delivery how) {
 // -- a person --------------------------------------------------------------------------------------------------------
 
 person::person(scene& in, std::string name, uint32_t on)
-    : scene_(in), name_(std::move(name)), socket_(std::make_shared<recorder>()),
+    : scene_(&in), name_(std::move(name)), socket_(std::make_shared<recorder>()),
       client_(connection::make_client(
           in.system_->spawn<connection::connection_actor>(*in.home, *in.lanes[on], socket_, std::nullopt))) {}
 
@@ -194,7 +212,7 @@ person& person::ask_later(int64_t id, op::any what) {
 
 person& person::ask(int64_t id, op::any what) {
   ask_later(id, std::move(what));
-  scene_.run();
+  scene_->run();
   return *this;
 }
 
@@ -219,23 +237,23 @@ person& person::say_later(std::string room, std::string words, std::string key) 
 
 person& person::say(std::string room, std::string words, std::string key) {
   say_later(std::move(room), std::move(words), std::move(key));
-  scene_.run();
+  scene_->run();
   return *this;
 }
 
 void person::garble(bool not_an_object) {
   client_->receive(bad_frame{std::nullopt, fail(errc::bad_request, "garbled"), not_an_object});
-  scene_.run();
+  scene_->run();
 }
 
 void person::drained() {
   client_->drained();
-  scene_.run();
+  scene_->run();
 }
 
 void person::hang_up() {
   std::exchange(client_, nullptr)->closed();
-  scene_.run();
+  scene_->run();
 }
 
 // -- the scene -------------------------------------------------------------------------------------------------------

@@ -28,6 +28,8 @@ public:
   frame event(const room_id& room, const storage::event& e) const override;
   frame subscribed(const room_id& room, const position& from) const override;
   frame typing(const room_id& room, const user_id& user, bool on) const override;
+  frame ephemeral(const room_id& room, const user_id& from, int64_t ts, std::string_view text,
+                  std::string_view data) const override;
   frame read(const room_id& room, const user_id& user, uint64_t seq) const override;
   frame expiring(int64_t expires_at) const override;
   frame goaway(uint32_t reconnect_ms, std::string_view reason) const override;
@@ -84,7 +86,7 @@ public:
   int64_t last_id() const { return next_id_ - 1; }
 
 private:
-  scene& scene_;
+  scene* scene_;
   std::string name_;
   std::shared_ptr<recorder> socket_;
   std::unique_ptr<client> client_;

@@ -12,6 +12,9 @@ struct silent_encoder : encoder {
   frame event(const room_id&, const storage::event&) const override { return {}; }
   frame subscribed(const room_id&, const position&) const override { return {}; }
   frame typing(const room_id&, const user_id&, bool) const override { return {}; }
+  frame ephemeral(const room_id&, const user_id&, int64_t, std::string_view, std::string_view) const override {
+    return {};
+  }
   frame read(const room_id&, const user_id&, uint64_t) const override { return {}; }
   frame expiring(int64_t) const override { return {}; }
   frame goaway(uint32_t, std::string_view) const override { return {}; }

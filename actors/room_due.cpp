@@ -1,0 +1,232 @@
+// What is done later: sends with a time are kept, listed, cancelled, and made when the shard says that it is time.
+// Being made is one batch: the message, its key, and that nothing is due any more; so a send is made once, whatever is
+// repeated.
+#include "actors/house.hpp"
+#include "actors/permissions.hpp"
+#include "actors/room.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace greenroom::room {
+namespace {
+
+using storage::due_entry;
+using storage::event_kind;
+using storage::key_record;
+
+constexpr int64_t day_ms = 86'400'000;
+
+due_entry entry_of(const room_id& room, const storage::scheduled_place& place) {
+  return {place.at, room, due_entry::kind::send, place.user, place.key};
+}
+
+storage::scheduled_place place_of(const due_entry& x) { return {x.at, x.user, x.key}; }
+
+failure unreadable() { return fail(errc::unavailable, "the store can't be read at present"); }
+
+} // namespace
+
+/// Everything before is on the disk, where it is looked for; everything behind waits.
+void room_actor::look_for_scheduled(const command_ptr& c, const user_id& user, const storage::key_hash& key) {
+  if (!pending_.empty()) {
+    waiting_.push_front(c);
+    phase_ = phase::settling;
+    return;
+  }
+  phase_ = phase::looking_up;
+  looked_up_ = c;
+  tell(house_.reader_of(room_.shard()), reader::find_scheduled{room_, user, key, SIZE_MAX, 0, self()});
+}
+
+void room_actor::receive(const scheduled_found& x) {
+  if (auto i = reading_.find(x.token); i != reading_.end()) {
+    auto c = std::move(i->second.cause);
+    reading_.erase(i);
+    ok::scheduled mine{room_, {}};
+    if (*x.what) {
+      for (const auto& [place, send] : **x.what)
+        mine.list.push_back(send);
+      c->from.answer(ok::any{std::move(mine)});
+    } else {
+      c->from.answer(unreadable());
+    }
+    try_to_end();
+    return;
+  }
+  if (phase_ != phase::looking_up)
+    return; // a write has failed meanwhile: it is looked for again
+  auto c = std::exchange(looked_up_, nullptr);
+  phase_ = phase::serving;
+  if (const auto* send = std::get_if<op::send>(&c->what))
+    schedule(c, *send, x);
+  else if (const auto* gone = std::get_if<op::cancel>(&c->what))
+    cancel(c, *gone, x);
+  else if (const auto* due = std::get_if<fall_due>(&c->what))
+    make_scheduled(c, due->what, x);
+  go_on();
+}
+
+void room_actor::schedule(const command_ptr& c, const op::send& x, const scheduled_found& found) {
+  if (!found.key || !*found.what) {
+    c->from.answer(unreadable());
+    return;
+  }
+  const keyed what{event_kind::message, key_of(*c), content_of(x)};
+  const auto& [there, first] = *found.key;
+  if (there == storage::lookup::found && first.op == key_record::scheduled && first.content == what.content) {
+    c->from.answer(ok::any{ok::kept{room_, record_->epoch, first.ts, x.key, true}});
+    return;
+  }
+  if (settle_by_key(c, what, found.key))
+    return;
+  if (auto why = refusal(c->from.user, action::send)) {
+    c->from.answer(std::move(*why));
+    return;
+  }
+  const auto l = house_.limits_now();
+  const auto now = house_.now_ms();
+  if (x.at <= now) {
+    c->from.refuse(errc::bad_request, "at: has passed");
+    return;
+  }
+  if (x.at > now + int64_t{l->schedule_days} * day_ms) {
+    c->from.refuse(errc::too_large,
+                   "at: at most " + std::to_string(l->schedule_days) + " days from now (limits.schedule_days)");
+    return;
+  }
+  if ((*found.what)->size() >= l->scheduled_per_room) {
+    c->from.refuse(errc::too_large, "limits.scheduled_per_room: " + std::to_string(l->scheduled_per_room));
+    return;
+  }
+  auto batch = std::make_shared<storage::batch>(room_.shard());
+  pending p;
+  if (!present()) {
+    establish_direct(*batch);
+    p.record = record_;
+  }
+  const storage::scheduled_place place{x.at, c->from.user, what.key};
+  batch->put(room_, place, storage::scheduled_send{x.at, x.key, x.text, x.data, x.reply_to});
+  batch->put(room_, what.key, key_record{key_record::scheduled, 0, x.at, what.content});
+  p.later = entry_of(room_, place);
+  batch->put(*p.later);
+  p.causes = {c};
+  p.key = what;
+  commit(std::move(batch), std::move(p));
+}
+
+void room_actor::scheduled(const command_ptr& c, const op::scheduled&) {
+  if (auto why = refusal(c->from.user, action::see)) {
+    c->from.answer(std::move(*why));
+    return;
+  }
+  const auto token = ++next_token_;
+  reading_.emplace(token, reading{c, head_});
+  tell(house_.reader_of(room_.shard()), reader::find_scheduled{room_, c->from.user, {}, SIZE_MAX, token, self()});
+}
+
+/// Who has left may still take back what he wanted to say.
+void room_actor::cancel(const command_ptr& c, const op::cancel& x, const scheduled_found& found) {
+  const auto key = storage::hash_of(c->from.user, x.key);
+  if (!found.key) {
+    c->from.answer(unreadable());
+    return;
+  }
+  const auto& [there, first] = *found.key;
+  if (there != storage::lookup::found) {
+    c->from.refuse(errc::not_found, "key: no such scheduled send");
+  } else if (first.op == key_record::cancelled) {
+    c->from.answer(ok::any{ok::none{}}); // done before
+  } else if (first.op != key_record::scheduled) {
+    c->from.refuse(errc::conflict, "key: it has been sent");
+  } else {
+    auto batch = std::make_shared<storage::batch>(room_.shard());
+    pending p;
+    p.causes = {c};
+    p.done = entry_of(room_, {first.ts, c->from.user, key});
+    batch->erase(room_, place_of(*p.done));
+    batch->erase(*p.done);
+    batch->put(room_, key, key_record{key_record::cancelled, 0, first.ts, first.content});
+    commit(std::move(batch), std::move(p));
+  }
+}
+
+// -- when the time has come ------------------------------------------------------------------------------------------
+
+void room_actor::fall_due_now(const command_ptr& c, const due_entry& x) {
+  if (!record_)
+    strike_off(c, x); // the room is gone
+  else if (x.what == due_entry::kind::retention)
+    drop_history(c);
+  else if (present())
+    look_for_scheduled(c, x.user, x.key);
+}
+
+/// There is nothing to do about it any more.
+void room_actor::strike_off(const command_ptr& c, const due_entry& x) {
+  auto batch = std::make_shared<storage::batch>(room_.shard());
+  batch->erase(x);
+  pending p;
+  p.causes = {c};
+  p.done = x;
+  commit(std::move(batch), std::move(p));
+}
+
+void room_actor::make_scheduled(const command_ptr& c, const due_entry& x, const scheduled_found& found) {
+  if (!found.key || !*found.what)
+    return; // the shard asks again
+  const auto& [there, first] = *found.key;
+  const auto& all = **found.what;
+  auto i = std::find_if(all.begin(), all.end(), [&](const auto& s) { return s.first == place_of(x); });
+  if (i == all.end() || there != storage::lookup::found || first.op != key_record::scheduled) {
+    strike_off(c, x);
+    return;
+  }
+  falling_due_ = i->second;
+  falling_due_key_ = first;
+  if (falling_due_->reply_to == 0) {
+    make(c, x, std::nullopt);
+    return;
+  }
+  phase_ = phase::looking_up;
+  looked_up_ = c;
+  tell(house_.reader_of(room_.shard()),
+       reader::find_target{room_, x.key, falling_due_->reply_to, x.user, false, self()});
+}
+
+void room_actor::make_reply(const command_ptr& c, const due_entry& x, const outcome<storage::target_image>& root) {
+  if (!root)
+    return; // the shard asks again
+  auto state = root->state;
+  if (auto i = changing_.find(falling_due_->reply_to); i != changing_.end())
+    state = i->second.state;
+  const bool there = root->what && root->what->seq >= record_->first;
+  make(c, x, there ? std::optional(std::move(state)) : std::nullopt);
+}
+
+/// Whether its author may say it is judged now, not when it was scheduled.
+void room_actor::make(const command_ptr& c, const due_entry& x, std::optional<storage::message_state> root) {
+  auto batch = std::make_shared<storage::batch>(room_.shard());
+  batch->erase(room_, place_of(x));
+  batch->erase(x);
+  pending p;
+  p.done = x;
+  const auto said = std::move(*std::exchange(falling_due_, std::nullopt));
+  if (auto why = refusal(x.user, action::send)) {
+    spdlog::info("what=scheduled_send_refused room={} user={} reason=\"{}\"", room_.str(), x.user.str(), why->message);
+    batch->put(room_, x.key, key_record{key_record::cancelled, 0, x.at, falling_due_key_.content});
+    p.causes = {c};
+    commit(std::move(batch), std::move(p));
+    return;
+  }
+  op::send send;
+  send.key = said.key;
+  send.text = said.text;
+  send.data = said.data;
+  send.reply_to = said.reply_to;
+  say(c, send, x.user, {event_kind::message, x.key, falling_due_key_.content}, std::move(batch), std::move(p),
+      std::move(root));
+}
+
+} // namespace greenroom::room

@@ -1,0 +1,171 @@
+// Sends that are made later: kept, listed, cancelled, made once when their time has come, whatever happens meanwhile.
+#include "tests/actors/scene.hpp"
+
+#include <algorithm>
+
+using namespace greenroom;
+using namespace std::chrono_literals;
+using greenroom::testing::fault;
+using greenroom::testing::person;
+using greenroom::testing::scene;
+using lines = std::vector<std::string>;
+
+namespace {
+
+op::send later(const scene& s, std::string text, std::string key, std::chrono::milliseconds in, uint64_t reply_to = 0) {
+  op::send x;
+  x.room = s.room("lobby");
+  x.text = std::move(text);
+  x.key = std::move(key);
+  x.at = s.clock + in.count();
+  x.reply_to = reply_to;
+  return x;
+}
+op::scheduled mine(const scene& s) { return {s.room("lobby")}; }
+op::cancel cancel(const scene& s, std::string key) { return {s.room("lobby"), std::move(key)}; }
+
+struct lobby : scene {
+  lobby() : lobby(std::function<void(settings&)>{}) {}
+  explicit lobby(const std::function<void(settings&)>& adjust)
+      : scene(adjust), ada(enter("ada")), bob(enter("bob", 1)) {
+    ada.hello().create("lobby");
+    bob.hello().join("lobby");
+    ada.heard(), bob.heard();
+  }
+  void come_back() {
+    restart();
+    ada = enter("ada"), bob = enter("bob", 1);
+    ada.hello(), bob.hello();
+    ada.heard(), bob.heard();
+  }
+  person ada, bob;
+};
+
+} // namespace
+
+TEST_CASE("a send with a time is made then, once", "[due]") {
+  lobby s;
+  const auto first = later(s, "good morning", "a", 10s);
+  s.ada.ask(10, first).ask(11, first).ask(12, later(s, "else", "a", 10s));
+  CHECK(s.ada.heard() == lines{"10 kept lobby a", "11 kept lobby a duplicate", "12 conflict"});
+  s.pass(8s);
+  CHECK(s.bob.heard().empty());
+  SECTION("on a node that runs") {}
+  SECTION("on one that was started anew") { s.come_back(); }
+  SECTION("while nobody is there") {
+    s.ada.hang_up(), s.bob.hang_up();
+    s.pass(70s); // the room has left memory
+    s.ada = s.enter("ada"), s.bob = s.enter("bob");
+    s.ada.hello();
+    op::hello h;
+    h.resume = {{s.room("lobby"), {s.epoch_of("lobby"), 2}}};
+    s.bob.hello("bob", h);
+    CHECK(s.bob.heard() == lines{"1 hello bob lobby#3 lobby=recovered", "lobby#3 ada: good morning"});
+    return;
+  }
+  s.pass(4s);
+  CHECK(s.bob.heard() == lines{"lobby#3 ada: good morning"});
+  CHECK(s.ada.heard() == lines{"lobby#3 ada: good morning"});
+  s.ada.ask(20, first); // the answer that it has by now
+  CHECK(s.ada.heard() == lines{"20 sent lobby#3 duplicate"});
+  s.ada.ask(21, mine(s)).ask(22, cancel(s, "a"));
+  CHECK(s.ada.heard() == lines{"21 scheduled", "22 conflict"});
+  s.pass(20s);
+  CHECK(s.bob.heard().empty());
+}
+
+TEST_CASE("scheduled sends are one's own to see and to cancel", "[due]") {
+  lobby s;
+  s.ada.ask(10, later(s, "second", "b", 20s)).ask(11, later(s, "first", "a", 10s));
+  s.bob.ask(10, later(s, "third", "c", 15s));
+  s.ada.heard(), s.bob.heard();
+  s.ada.ask(12, mine(s));
+  s.bob.ask(12, mine(s)).ask(13, cancel(s, "a"));
+  CHECK(s.ada.heard() == lines{"12 scheduled a:first b:second"});
+  CHECK(s.bob.heard() == lines{"12 scheduled c:third", "13 not_found"});
+  s.ada.ask(14, cancel(s, "a")).ask(15, cancel(s, "a")).ask(16, mine(s)).ask(17, later(s, "first", "a", 10s));
+  CHECK(s.ada.heard() == lines{"14 ok", "15 ok", "16 scheduled b:second", "17 conflict"});
+  s.ada.ask_later(18, later(s, "fourth", "d", 5s)).ask_later(19, cancel(s, "d")).ask_later(20, mine(s));
+  s.run();
+  CHECK(s.ada.heard() == lines{"18 kept lobby d", "19 ok", "20 scheduled b:second"});
+  s.pass(30s);
+  CHECK(s.bob.heard() == lines{"lobby#3 bob: third", "lobby#4 ada: second"});
+}
+
+TEST_CASE("what may not be scheduled", "[due]") {
+  lobby s([](settings& c) {
+    c.limits.scheduled_per_room = 2;
+    c.limits.schedule_days = 1;
+  });
+  auto eve = s.enter("eve");
+  eve.hello().ask(10, later(s, "x", "a", 10s));
+  CHECK(eve.heard() == lines{"1 hello eve", "10 not_member"});
+  s.ada.ask(10, later(s, "x", "a", 0s)).ask(11, later(s, "x", "b", 25h));
+  CHECK(s.ada.heard() == lines{"10 bad_request", "11 too_large"});
+  s.ada.ask(12, later(s, "x", "c", 10s)).ask(13, later(s, "x", "d", 10s)).ask(14, later(s, "x", "e", 10s));
+  CHECK(s.ada.heard() == lines{"12 kept lobby c", "13 kept lobby d", "14 too_large"});
+}
+
+TEST_CASE("whether its author may say it is judged when its time has come", "[due]") {
+  lobby s;
+  s.bob.ask(10, later(s, "x", "a", 10s)).ask(11, later(s, "y", "b", 20s));
+  s.ada.ask(10,
+            op::moderate{s.room("lobby"), op::moderate::act::mute, user_id::trusted("bob"), s.clock + 15'000, {}, {}});
+  s.ada.heard(), s.bob.heard();
+  s.pass(30s);
+  CHECK(s.ada.heard() == lines{"lobby#4 bob: y"});
+  s.bob.heard();
+  s.bob.ask(12, mine(s));
+  CHECK(s.bob.heard() == lines{"12 scheduled"});
+}
+
+TEST_CASE("a scheduled reply joins the thread that it finds", "[due]") {
+  lobby s;
+  s.ada.say("lobby", "root");
+  s.bob.ask(10, later(s, "second", "a", 10s, 3)).ask(11, later(s, "third", "b", 11s, 3));
+  s.ada.ask(10, op::send{s.room("lobby"), {}, "k", "first", {}, 3});
+  s.pass(13s);
+  s.ada.heard();
+  op::history all;
+  all.room = s.room("lobby");
+  s.ada.ask(12, op::thread{s.room("lobby"), 3, 0, 50, 0}).ask(13, all);
+  CHECK(s.ada.heard() == lines{"12 thread 4 5 6 read 0", "13 page 1 2 3{3 replies, last 6} 4 5 6"});
+}
+
+TEST_CASE("a disk that fails makes a scheduled send later, not twice and not never", "[due]") {
+  for (uint64_t at = 1;; ++at) {
+    lobby s;
+    s.ada.ask(10, later(s, "x", "a", 5s)).ask(11, later(s, "y", "b", 5s));
+    s.ada.heard(), s.bob.heard();
+    s.pass(4s);
+    s.disk.fail_at(at, fault::io_error);
+    s.pass(4s);
+    const bool failed = s.disk.failed();
+    s.disk.heal();
+    s.pass(20s);
+    auto page = s.store->events_after(s.room("lobby"), 2, 100, 1 << 20);
+    REQUIRE(page.has_value());
+    lines said;
+    for (const auto& e : page->events)
+      said.push_back(e.text);
+    std::sort(said.begin(), said.end());
+    CAPTURE(at);
+    CHECK(said == lines{"x", "y"});
+    if (!failed)
+      break;
+  }
+}
+
+TEST_CASE("a shard keeps the first of what is due in memory, and finds the rest in time", "[due]") {
+  lobby s([](settings& c) { c.rooms.due = 2; });
+  for (int i = 9; i >= 1; --i)
+    s.ada.ask(10 + i, later(s, std::to_string(i), "k" + std::to_string(i), std::chrono::seconds(i)));
+  s.ada.heard(), s.bob.heard();
+  if (GENERATE(false, true))
+    s.come_back();
+  s.pass(40s);
+  lines expected;
+  for (int i = 1; i <= 9; ++i)
+    expected.push_back("lobby#" + std::to_string(i + 2) + " ada: " + std::to_string(i));
+  CHECK(s.bob.heard() == expected);
+}
