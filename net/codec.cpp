@@ -87,6 +87,8 @@ void append(std::string& out, const room_id& room, const storage::event& e,
     o.integer("reply_to", e.more->reply_to);
   if (!e.more->attachments.empty() && !revoked)
     append_array(o.key("attachments"), e.more->attachments, [&](const std::string& id) { append_string(out, id); });
+  if (!e.more->mentions.empty() && !revoked)
+    append_array(o.key("mentions"), e.more->mentions, [&](const std::string& who) { append_string(out, who); });
   if (revoked)
     o.flag("revoked", true);
   if (edited && !revoked) {
@@ -95,6 +97,11 @@ void append(std::string& out, const room_id& room, const storage::event& e,
   }
   if (fold != nullptr && !fold->reactions.empty() && !revoked)
     append(o.key("reactions"), fold->reactions);
+  if (fold != nullptr && fold->replies != 0) {
+    object replies(o.key("replies"));
+    replies.integer("count", fold->replies);
+    replies.integer("last", fold->last_reply);
+  }
   if (e.kind == event_kind::member) {
     o.text("user", e.user.str());
     o.text("change", to_string(e.change));
@@ -108,6 +115,9 @@ void append(std::string& out, const room_id& room, const storage::event& e,
     o.text("kind", to_string(e.more->settings.kind));
     o.integer("history_days", e.more->settings.history_days);
     o.integer("slow_ms", e.more->settings.slow_ms);
+    o.integer("history_events", e.more->settings.history_events);
+    if (e.more->settings.deleted)
+      o.flag("deleted", true);
   }
 }
 
@@ -218,6 +228,7 @@ struct ok_writer {
     append_array(o.key("pins"), x.what.pins, [this](uint64_t seq) { out.append(std::to_string(seq)); });
     o.integer("history_days", x.what.history_days);
     o.integer("slow_ms", x.what.slow_ms);
+    o.integer("history_events", x.what.history_events);
     o.integer("first", x.what.first);
     o.integer("created", x.what.created);
     if (!x.what.creator.empty())
@@ -241,14 +252,52 @@ struct ok_writer {
       o.flag("duplicate", true);
   }
 
-  void operator()(const ok::page& x) const {
+  void operator()(const ok::kept& x) const {
     object o(out);
+    o.text("room", x.room.str());
+    o.text("epoch", x.epoch);
+    o.text("key", x.key);
+    o.integer("at", x.at);
+    if (x.duplicate)
+      o.flag("duplicate", true);
+  }
+
+  void operator()(const ok::scheduled& x) const {
+    object o(out);
+    append_array(o.key("sends"), x.list, [&](const storage::scheduled_send& send) {
+      object s(out);
+      s.text("room", x.room.str());
+      s.text("key", send.key);
+      s.integer("at", send.at);
+      if (!send.text.empty())
+        s.text("text", send.text);
+      if (!send.data.empty())
+        s.raw("data", send.data);
+      if (send.reply_to != 0)
+        s.integer("reply_to", send.reply_to);
+    });
+  }
+
+  void operator()(const ok::thread& x) const {
+    object o(out);
+    append_events(o, x.what);
+    o.flag("more", x.what.more);
+    o.text("epoch", x.what.epoch);
+    o.integer("as_of", x.what.as_of);
+    o.integer("read", x.read);
+  }
+
+  void append_events(object& o, const ok::page& x) const {
     auto fold = x.folds.begin(); // both are in order
     append_array(o.key("events"), x.events, [&](const storage::event& e) {
       while (fold != x.folds.end() && fold->seq < e.seq)
         ++fold;
       append(out, x.room, e, fold != x.folds.end() && fold->seq == e.seq ? &*fold : nullptr);
     });
+  }
+  void operator()(const ok::page& x) const {
+    object o(out);
+    append_events(o, x);
     o.flag("more", x.more);
     o.text("epoch", x.epoch);
     o.integer("first", x.first);
@@ -377,6 +426,21 @@ frame json_encoder::typing(const room_id& room, const user_id& user, bool on) co
     o.text("room", room.str());
     o.text("user", user.str());
     o.flag("on", on);
+  });
+}
+
+frame json_encoder::ephemeral(const room_id& room, const user_id& from, int64_t ts, std::string_view text,
+                              std::string_view data) const {
+  return make_frame([&](std::string& out) {
+    object o(out);
+    o.text("ev", "ephemeral");
+    o.text("room", room.str());
+    o.integer("ts", ts);
+    o.text("from", from.str());
+    if (!text.empty())
+      o.text("text", text);
+    if (!data.empty())
+      o.raw("data", data);
   });
 }
 

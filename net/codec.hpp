@@ -35,6 +35,8 @@ public:
   frame event(const room_id& room, const storage::event& e) const override;
   frame subscribed(const room_id& room, const position& from) const override;
   frame typing(const room_id& room, const user_id& user, bool on) const override;
+  frame ephemeral(const room_id& room, const user_id& from, int64_t ts, std::string_view text,
+                  std::string_view data) const override;
   frame read(const room_id& room, const user_id& user, uint64_t seq) const override;
   frame expiring(int64_t expires_at) const override;
   frame goaway(uint32_t reconnect_ms, std::string_view reason) const override;

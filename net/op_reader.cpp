@@ -1,6 +1,6 @@
 #include "net/op_reader.hpp"
 
-#include "net/json.hpp"
+#include "net/field_reader.hpp"
 
 #include <algorithm>
 #include <array>
@@ -10,186 +10,9 @@
 namespace greenroom::net {
 namespace {
 
-using json::value;
-
-constexpr size_t key_bytes_max = 64;
-constexpr size_t epoch_bytes_max = 64;
 constexpr size_t emoji_bytes_max = 64; // families and flags are sequences of many code points
-constexpr uint32_t history_days_max = 36'500;
 constexpr uint32_t slow_ms_max = 86'400'000;
 constexpr size_t reason_bytes_max = 256;
-
-bool is_control(unsigned char c) noexcept { return c < 0x20 || c == 0x7f; }
-
-size_t characters(std::string_view utf8) noexcept {
-  return static_cast<size_t>(
-      std::count_if(utf8.begin(), utf8.end(), [](unsigned char c) { return (c & 0xc0) != 0x80; }));
-}
-
-std::string over(uint64_t given, uint64_t most, std::string_view unit, std::string_view limit = {}) {
-  std::string why = std::to_string(given);
-  why.append(" ").append(unit).append(", at most ").append(std::to_string(most));
-  if (!limit.empty())
-    why.append(" (").append(limit).append(")");
-  return why;
-}
-
-// Reads fields one after another and keeps the first thing that is wrong, so that the readers below can be written as
-// if nothing ever were. After a failure the values mean nothing.
-class field_reader {
-public:
-  field_reader(json::value object, const limits& in_force) : bounds(in_force), object_(object) {}
-
-  const limits& bounds;
-
-  void refuse(failure why) {
-    if (!why_)
-      why_ = std::move(why);
-  }
-  void refuse(errc code, std::string_view field, std::string_view why) {
-    refuse(fail(code, std::string(field).append(": ").append(why)));
-  }
-  const std::optional<failure>& why() const noexcept { return why_; }
-
-  /// Nothing: absent or null.
-  value find(std::string_view field) const {
-    auto found = object_.find(field);
-    return found.is_null() ? value{} : found;
-  }
-  value required(std::string_view field) {
-    auto found = find(field);
-    if (!found)
-      refuse(errc::bad_request, field, "required");
-    return found;
-  }
-
-  std::string string(value given, std::string_view field, size_t bytes_max, std::string_view limit = {}) {
-    if (!given)
-      return {};
-    auto text = given.text();
-    if (!text) {
-      refuse(errc::bad_request, field, "must be a string");
-      return {};
-    }
-    if (text->size() > bytes_max) {
-      refuse(errc::too_large, field, over(text->size(), bytes_max, "bytes", limit));
-      return {};
-    }
-    return std::string(*text);
-  }
-
-  uint64_t integer(value given, std::string_view field, uint64_t least, uint64_t most = json::integer_max,
-                   std::string_view limit = {}) {
-    if (!given)
-      return 0;
-    auto number = given.whole();
-    if (!number || *number < least || *number > json::integer_max) {
-      refuse(errc::bad_request, field,
-             "must be an integer from " + std::to_string(least) + " to " + std::to_string(most));
-      return 0;
-    }
-    if (*number > most) {
-      std::string why = "at most " + std::to_string(most);
-      refuse(errc::too_large, field, limit.empty() ? why : why.append(" (").append(limit).append(")"));
-      return 0;
-    }
-    return *number;
-  }
-
-  bool flag(value given, std::string_view field) {
-    if (!given)
-      return false;
-    auto on = given.flag();
-    if (!on)
-      refuse(errc::bad_request, field, "must be true or false");
-    return on.value_or(false);
-  }
-
-  /// Works for user_id and room_id.
-  template <class Id>
-  Id id(value given, std::string_view field) {
-    // Longer than any id: what is wrong with it is said by parse(), not by the bound.
-    auto text = string(given, field, 256);
-    if (!given || why_)
-      return {};
-    auto parsed = Id::parse(text, field);
-    if (!parsed) {
-      refuse(std::move(parsed).error());
-      return {};
-    }
-    return std::move(*parsed);
-  }
-  room_id room() { return id<room_id>(required("room"), "room"); }
-  uint64_t target() { return integer(required("target"), "target", 1); }
-
-  std::string key() {
-    auto text = string(required("key"), "key", key_bytes_max);
-    if (text.empty() || !std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x21 && c <= 0x7e; }))
-      refuse(errc::bad_request, "key", "must be 1 to " + std::to_string(key_bytes_max) + " visible ASCII characters");
-    return text;
-  }
-
-  uint32_t page(uint32_t preset, uint32_t most, std::string_view limit) {
-    auto given = find("limit");
-    return given ? static_cast<uint32_t>(integer(given, "limit", 1, most, limit)) : std::min(preset, most);
-  }
-
-  std::optional<position> resume() {
-    auto given = find("resume");
-    if (!given)
-      return std::nullopt;
-    return place(given, "resume");
-  }
-  position place(value given, std::string_view field) {
-    if (!given.is_object()) {
-      refuse(errc::bad_request, field, "must be an object with epoch and seq");
-      return {};
-    }
-    field_reader inner(given, bounds);
-    position result{inner.string(inner.required("epoch"), "epoch", epoch_bytes_max),
-                    inner.integer(inner.required("seq"), "seq", 0)};
-    if (inner.why_)
-      refuse(inner.why_->code, field, inner.why_->message);
-    return result;
-  }
-
-  /// Of one line, for people.
-  std::string line(std::string_view field, size_t bytes_max) {
-    auto text = string(find(field), field, bytes_max);
-    if (std::any_of(text.begin(), text.end(), is_control))
-      refuse(errc::bad_request, field, "must hold no control characters");
-    return text;
-  }
-
-  std::optional<storage::room_kind> room_kind() {
-    auto given = find("kind");
-    if (!given)
-      return std::nullopt;
-    using enum storage::room_kind;
-    for (auto kind : {public_, private_, announce})
-      if (given.text() == to_string(kind))
-        return kind;
-    refuse(errc::bad_request, "kind", "must be \"public\", \"private\" or \"announce\"");
-    return std::nullopt;
-  }
-
-  uint32_t history_days() {
-    return static_cast<uint32_t>(integer(find("history_days"), "history_days", 0, history_days_max));
-  }
-
-  std::string device() {
-    auto text = string(find("device"), "device", 4 * device_characters_max);
-    if (characters(text) > device_characters_max)
-      refuse(errc::too_large, "device", "at most " + std::to_string(device_characters_max) + " characters");
-    if (std::any_of(text.begin(), text.end(), is_control))
-      refuse(errc::bad_request, "device", "must hold no control characters");
-    return text;
-  }
-
-private:
-  const value object_;
-  std::optional<failure> why_;
-};
 
 // -- one reader per op ------------------------------------------------------------------------------------------------
 
@@ -266,12 +89,9 @@ op::any read_unsubscribe(field_reader& in) { return op::unsubscribe{in.room()}; 
 
 op::any read_send(field_reader& in) {
   op::send x;
-  if (in.flag(in.find("ephemeral"), "ephemeral"))
-    in.refuse(errc::unsupported, "ephemeral", "not served by this server");
+  x.ephemeral = in.flag(in.find("ephemeral"), "ephemeral");
   if (auto list = in.find("attachments"); list && !(list.is_array() && list.size() == 0))
     in.refuse(errc::unsupported, "attachments", "not served by this server");
-  if (in.find("at"))
-    in.refuse(errc::unsupported, "at", "scheduled sends are not served by this server");
 
   auto room = in.find("room");
   auto to = in.find("to");
@@ -282,7 +102,8 @@ op::any read_send(field_reader& in) {
   if (to)
     x.to = in.id<user_id>(to, "to");
 
-  x.key = in.key();
+  if (!x.ephemeral)
+    x.key = in.key();
   x.text = in.string(in.find("text"), "text", in.bounds.text_bytes, "limits.text_bytes");
   if (auto data = in.find("data")) {
     if (!data.is_object()) {
@@ -296,6 +117,11 @@ op::any read_send(field_reader& in) {
     in.refuse(errc::bad_request, "text", "must not be empty without data");
   }
   x.reply_to = in.integer(in.find("reply_to"), "reply_to", 1);
+  x.at = static_cast<int64_t>(in.integer(in.find("at"), "at", 1));
+  if (x.ephemeral && x.reply_to != 0)
+    in.refuse(errc::bad_request, "reply_to", "not with ephemeral, which is in no thread");
+  if (x.ephemeral && x.at != 0)
+    in.refuse(errc::bad_request, "at", "not with ephemeral, which is not kept");
   return x;
 }
 
@@ -372,8 +198,6 @@ op::any read_pin(field_reader& in) {
 op::any read_room(field_reader& in) {
   op::configure x;
   x.room = in.room();
-  if (in.find("delete"))
-    in.refuse(errc::unsupported, "delete", "not served by this server");
   if (in.find("title"))
     x.title = in.line("title", title_bytes_max);
   x.kind = in.room_kind();
@@ -381,6 +205,12 @@ op::any read_room(field_reader& in) {
     x.history_days = in.history_days();
   if (auto slow = in.find("slow_ms"))
     x.slow_ms = static_cast<uint32_t>(in.integer(slow, "slow_ms", 0, slow_ms_max));
+  if (auto most = in.find("history_events"))
+    x.history_events = in.integer(most, "history_events", 0);
+  const bool changes = x.changes();
+  x.remove = in.flag(in.find("delete"), "delete");
+  if (x.remove && changes)
+    in.refuse(errc::bad_request, "delete", "nothing else may be given with it");
   return x;
 }
 
@@ -409,10 +239,24 @@ op::any read_history(field_reader& in) {
 }
 
 op::any read_read(field_reader& in) {
-  if (in.find("thread"))
-    in.refuse(errc::unsupported, "thread", "not served by this server");
-  return op::read{in.room(), in.integer(in.required("seq"), "seq", 1)};
+  op::read x;
+  x.room = in.room();
+  x.seq = in.integer(in.required("seq"), "seq", 1);
+  x.thread = in.integer(in.find("thread"), "thread", 1);
+  return x;
 }
+
+op::any read_thread(field_reader& in) {
+  op::thread x;
+  x.room = in.room();
+  x.target = in.target();
+  x.after = in.integer(in.find("after"), "after", 0);
+  x.limit = in.page(x.limit, in.bounds.history_page, "limits.history_page");
+  return x;
+}
+
+op::any read_scheduled(field_reader& in) { return op::scheduled{in.room()}; }
+op::any read_cancel(field_reader& in) { return op::cancel{in.room(), in.key()}; }
 
 op::any read_typing(field_reader& in) { return op::typing{in.room(), in.flag(in.required("on"), "on")}; }
 
@@ -432,7 +276,7 @@ op::any read_rooms(field_reader& in) {
   return x;
 }
 
-constexpr std::array<std::pair<std::string_view, op::any (*)(field_reader&)>, 28> readers{{
+constexpr std::array<std::pair<std::string_view, op::any (*)(field_reader&)>, 31> readers{{
     {"send", read_send},
     {"react", read_react},
     {"edit", read_edit},
@@ -441,6 +285,9 @@ constexpr std::array<std::pair<std::string_view, op::any (*)(field_reader&)>, 28
     {"typing", read_typing},
     {"ping", read_ping},
     {"history", read_history},
+    {"thread", read_thread},
+    {"scheduled", read_scheduled},
+    {"cancel", read_cancel},
     {"join", read_join},
     {"subscribe", read_subscribe},
     {"hello", read_hello},

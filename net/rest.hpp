@@ -100,7 +100,11 @@ private:
   void edit(const call_ptr& c);
   void revoke(const call_ptr& c);
   void react(const call_ptr& c);
+  void list_replies(const call_ptr& c);
+  void list_scheduled(const call_ptr& c);
+  void cancel(const call_ptr& c);
   void show_room(const call_ptr& c);
+  void delete_room(const call_ptr& c);
   void configure_room(const call_ptr& c);
   void set_topic(const call_ptr& c);
   void pin(const call_ptr& c);

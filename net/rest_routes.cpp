@@ -29,6 +29,15 @@ http_response text_page(unsigned status, std::string text) {
 /// 415 where only the content type was wrong; 0: the status of the code.
 unsigned status_of(const failure& why) { return why.code == errc::unsupported ? 415 : 0; }
 
+/// What was done before is not done anew; what will be done is only accepted.
+unsigned status_of(const ok::any& what, unsigned usual) {
+  if (const auto* sent = std::get_if<ok::sent>(&what))
+    return sent->duplicate ? 200 : usual;
+  if (const auto* kept = std::get_if<ok::kept>(&what))
+    return kept->duplicate ? 200 : 202;
+  return usual;
+}
+
 /// The fields of a body with the room of the path among them.
 outcome<json::document> with_room(outcome<json::document> fields, const call_ptr& c) {
   if (fields)
@@ -115,8 +124,7 @@ void rest::ask(const call_ptr& c, std::string_view op, const outcome<json::docum
   hooks_.perform(c->on, c->who, std::move(*what), [this, c, status](answer a) {
     if (!a)
       return c->pass_on(a.error());
-    auto* sent = std::get_if<ok::sent>(&*a);
-    c->respond(sent != nullptr && sent->duplicate ? 200 : status, encode_.body(*a));
+    c->respond(status_of(*a, status), encode_.body(*a));
   });
 }
 
@@ -255,6 +263,13 @@ void rest::show_room(const call_ptr& c) { ask(c, "room", with_room(c->query({}),
 
 void rest::configure_room(const call_ptr& c) { ask(c, "room", with_room(c->body(presence::required), c)); }
 
+void rest::delete_room(const call_ptr& c) {
+  auto fields = with_room(c->query({}), c);
+  if (fields)
+    fields->set_flag("delete", true);
+  ask(c, "room", fields);
+}
+
 void rest::set_topic(const call_ptr& c) { ask(c, "topic", with_room(c->body(presence::required), c)); }
 
 void rest::pin(const call_ptr& c) { ask(c, "pin", with_target(c->query({}), c)); }
@@ -286,7 +301,26 @@ void rest::unmute(const call_ptr& c) { ask(c, "unmute", with_user(c->query({{"re
 
 // -- messages ---------------------------------------------------------------------------------------------------------
 
-void rest::send(const call_ptr& c) { ask_keyed(c, "send", with_room(c->body(presence::required), c), 201); }
+void rest::send(const call_ptr& c) {
+  auto fields = with_room(c->body(presence::required), c);
+  if (fields && fields->find("ephemeral").flag().value_or(false))
+    ask(c, "send", fields); // it is not kept, so it needs no key
+  else
+    ask_keyed(c, "send", std::move(fields), 201);
+}
+
+void rest::list_replies(const call_ptr& c) {
+  ask(c, "thread", with_target(c->query({{"after", true}, {"limit", true}}), c));
+}
+
+void rest::list_scheduled(const call_ptr& c) { ask(c, "scheduled", with_room(c->query({}), c)); }
+
+void rest::cancel(const call_ptr& c) {
+  auto fields = with_room(c->query({}), c);
+  if (fields)
+    fields->set("key", c->parts.at(1));
+  ask(c, "cancel", fields);
+}
 
 void rest::edit(const call_ptr& c) { ask_keyed(c, "edit", with_target(c->body(presence::required), c), 200); }
 

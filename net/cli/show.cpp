@@ -50,6 +50,8 @@ std::string line_of(const json& event) {
     return out + from + ": " + (revoked ? "(revoked)" : text) +
            (event.contains("data") ? " " + printable(event["data"].dump()) : "");
   }
+  if (kind == "ephemeral")
+    return "[" + printable(text_of(event, "room")) + "] " + from + " (in passing): " + text;
   const auto target = std::to_string(number_of(event, "target"));
   const auto title = printable(text_of(event, "title"));
   if (kind == "member") {
@@ -70,6 +72,8 @@ std::string line_of(const json& event) {
   }
   if (kind == "topic")
     return out + from + " set the topic: " + title;
+  if (kind == "room" && event.contains("deleted"))
+    return out + from + " deleted the room";
   if (kind == "room")
     return out + from + " changed the room: " + title + " (" + printable(text_of(event, "kind")) + ")";
   return out + from + " * " + printable(kind) + (target == "0" ? "" : " " + target);

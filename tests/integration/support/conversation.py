@@ -16,7 +16,7 @@ A conversation is a block of lines. Those that start with white space continue t
 What is done to the server stands in preparations.py, for example `the disk is full`.
 
 In frames "..." stands for any value, "$name" for one that is any at first and then always the same, "$token:alice" for a
-token of alice's; `"...":"..."` in an object allows further fields. Everything else must be equal, and nothing may come
+token of alice's, "$tomorrow" for a time; `"...":"..."` in an object allows further fields. Everything else must be equal, and nothing may come
 that is not written down. Answers and events of one client may come in either order, as the protocol says; events of one
 room may not.
 """
@@ -27,7 +27,7 @@ import time
 
 from .client import Client
 from .preparations import LINES
-from .waiting import LIMIT_S, until
+from .waiting import LIMIT_S, now_ms, until
 from .websocket import BINARY, Closed, Refused, frame
 
 FENCE = re.compile(r"^```greenroom *(.*)$")
@@ -161,6 +161,8 @@ class Conversation:
     def value_of(self, name):
         if name.startswith("$token:"):
             return self.token(name[len("$token:"):])
+        if name == "$tomorrow":
+            return self.names.setdefault(name, now_ms() + 86_400_000)
         if name not in self.names:
             raise Mismatch(f"{name} is not known yet")
         return self.names[name]
