@@ -201,11 +201,12 @@ int serve(config::sources from, settings config) {
     drained = true;
     ::kill(::getpid(), SIGTERM); // to the process, where the main thread waits for it
   };
-  std::unique_ptr<node> actors;
-  net::json_encoder encode{[&actors] { return actors->limits_now(); }};
   const settings at_start = config; // what needs a restart stays as it was
-  actors = std::make_unique<node>(
+  const node* encodes_for = nullptr; // nobody asks before there is a server
+  net::json_encoder encode{[&encodes_for] { return encodes_for->limits_now(); }};
+  auto actors = std::make_unique<node>(
       node::parts{at_start, *store, encode, *tokens, figures, threads.lanes(), etcd.get(), front.get(), on_drained});
+  encodes_for = actors.get();
   net::rest rest{at_start, *tokens, encode, figures, rest_hooks_of(*actors, *store, figures, front.get())};
   net::server server{threads, server_options_of(at_start), server_hooks_of(*actors, rest, *tokens, figures, at_start)};
   for (size_t i = 0; i < server.ports().size(); ++i)
@@ -235,6 +236,11 @@ int serve(config::sources from, settings config) {
   if (!clean)
     std::_Exit(EXIT_FAILURE); // an actor hangs; everything acknowledged is on disk
   threads.join();
+  // Said when it is true: whatever goes wrong on the way is seen to have done so.
+  actors.reset();
+  front.reset();
+  etcd.reset();
+  store.reset();
   spdlog::info("what=stopped");
   return EXIT_SUCCESS;
 }

@@ -87,12 +87,13 @@ struct node::impl {
 
   house home;
   system_config config; // must outlive the system
+  // Null: the node is by itself. It holds strands, on which CAF's workers may be until the system has ended.
+  std::unique_ptr<cluster::assembly> cluster;
   caf::actor_system system;
   const std::vector<lane*> lanes;
-  std::list<passage> passages;                // at the end, one per lane
-  std::vector<requester::handle> requesters;  // by lane index
-  beat::handle clock;                         // of the shards
-  std::unique_ptr<cluster::assembly> cluster; // null: the node is by itself
+  std::list<passage> passages;               // at the end, one per lane
+  std::vector<requester::handle> requesters; // by lane index
+  beat::handle clock;                        // of the shards
   std::atomic<bool> stopping{false};
   bool stopped = false;
 };
@@ -127,8 +128,15 @@ node::node(parts p) {
     if (!h.scrub_asked.exchange(true))
       tell(h.scrubber, scrubber::turn{});
   });
-  if (h.cluster)
+  if (!h.cluster)
+    return;
+  try {
     impl_->cluster = std::make_unique<cluster::assembly>(h, system, *p.lanes.front(), p.front, std::move(p.drained));
+  } catch (...) {
+    if (!stop())
+      std::_Exit(EXIT_FAILURE); // as below
+    throw;
+  }
 }
 
 node::~node() {
@@ -212,8 +220,8 @@ bool node::stop() {
     if (late)
       spdlog::error("what=stop_late shards={}", left);
   }
-  // The rest has nothing to wait for. Connections that are just ending may still tell the shards' handles, which are
-  // kept until nobody is left; those of detached actors must go first (handbook 3.5), or the system never ends.
+  // The rest has nothing to wait for. Who is just ending may still use the handles of all others: connections, a beat in
+  // its tick, rooms and users that their shard has abandoned. So they are kept until nobody is left.
   tell(h.storage, persist::stop{});
   tell(h.hasher, hasher::stop{});
   h.store.end_scrubs();
@@ -222,12 +230,6 @@ bool node::stop() {
     tell(r, reader::stop{});
   for (const auto& l : h.relay_lanes)
     tell(l, relay_lane::stop{});
-  h.storage = persist::handle{};
-  h.hasher = hasher::handle{};
-  h.scrubber = scrubber::handle{};
-  h.readers.clear();
-  if (impl_->cluster)
-    impl_->cluster->forget();
   // Waits on another thread, because CAF's own wait has no limit.
   auto done = std::make_shared<std::promise<void>>();
   auto ended = done->get_future();
@@ -252,6 +254,13 @@ bool node::stop() {
       return false;
     }
   }
+  // Those of detached actors must go before the system does (handbook 3.5).
+  h.storage = persist::handle{};
+  h.hasher = hasher::handle{};
+  h.scrubber = scrubber::handle{};
+  h.readers.clear();
+  if (impl_->cluster)
+    impl_->cluster->forget();
   h.relay_lanes.clear();
   h.shards.clear();
   impl_->requesters.clear();

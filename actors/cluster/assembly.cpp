@@ -114,13 +114,7 @@ assembly::assembly(house& in, caf::actor_system& system, lane& beat_on, front* l
       survey_strand_(std::make_unique<strand>(system, in.config.scheduler.throughput)) {
   auto& c = *in.cluster;
   const auto& store = in.store.id();
-  for (unsigned s = 0; s < shard_count; ++s) {
-    auto r = system.spawn<replica_actor>(in, static_cast<shard_id>(s), caf::actor_cast<replicated>(in.shards[s]),
-                                         replica_options_of(in.config));
-    c.replicas.push_back(caf::actor_cast<replica_handle>(r));
-    c.committers.push_back(caf::actor_cast<persist::sink>(r));
-  }
-  c.survey = system.spawn<survey::survey_actor>(in, *survey_strand_);
+  // First, because it may fail: the port may be taken. It lets nobody in before it knows who there is.
   link_events events;
   events.up = [this](const peer_ptr& who) { tell_all(peer_up{who}); };
   events.down = [this](const peer_ptr& who) { tell_all(peer_down{who}); };
@@ -133,6 +127,13 @@ assembly::assembly(house& in, caf::actor_system& system, lane& beat_on, front* l
   auto gateway = gateway::start(system, gateway::parts{link_options_of(in.config, store), std::move(events),
                                                        std::move(way), in.living, c.counts.links});
   gateway_ = gateway.actor;
+  for (unsigned s = 0; s < shard_count; ++s) {
+    auto r = system.spawn<replica_actor>(in, static_cast<shard_id>(s), caf::actor_cast<replicated>(in.shards[s]),
+                                         replica_options_of(in.config));
+    c.replicas.push_back(caf::actor_cast<replica_handle>(r));
+    c.committers.push_back(caf::actor_cast<persist::sink>(r));
+  }
+  c.survey = system.spawn<survey::survey_actor>(in, *survey_strand_);
   if (links)
     links->open(gateway.port);
   c.member = system.spawn<member::member_actor>(

@@ -59,7 +59,6 @@ TEST_CASE_METHOD(scrub_fixture, "what was replaced is not on the disk after a sc
   revoke();
   SECTION("at once") {}
   SECTION("by the next process") { restart(); }
-  CHECK(is_on_disk(secret)); // hidden only
   CHECK(db->scrub(100).value() == 1);
   CHECK_FALSE(is_on_disk(secret));
   CHECK(db->scrub(100).value() == 0); // nothing is left to do
@@ -126,18 +125,22 @@ TEST_CASE_METHOD(scrub_fixture, "dropped history and a deleted room leave the di
 TEST_CASE_METHOD(scrub_fixture, "events that are written behind a dropped range are found again", "[scrub]") {
   // RocksDB corrupts a memtable where a range deletion begins with a key that its hints for insertion know.
   fill(*db, lobby, 1);
+  uint64_t first = 1;
   for (uint64_t seq = 2; seq < 2'000; ++seq) {
     batch x(shard);
     x.put(lobby, message(seq, "x"));
-    if (seq % 10 == 0)
-      x.erase_events(lobby, seq - 10 == 0 ? 1 : seq - 10, seq - 5);
+    if (seq % 10 == 0) {
+      x.erase_events(lobby, first, seq - 5);
+      first = seq - 5;
+    }
     REQUIRE(commit(*db, {&x}));
   }
-  auto left = db->events_after(lobby, 1'900, 1'000, 1 << 20).value();
-  for (const auto& e : left.events)
-    CHECK((e.seq % 10 >= 5 || e.seq >= 1'990));
-  restart();
-  CHECK(db->events_after(lobby, 1'900, 1'000, 1 << 20).value().events.size() == left.events.size());
+  for (int i = 0; i < 2; ++i) {
+    auto left = db->events_after(lobby, 0, 1'000, 1 << 20).value();
+    REQUIRE(left.events.size() == 2'000 - first);
+    CHECK(left.events.front().seq == first);
+    restart();
+  }
 }
 
 TEST_CASE_METHOD(scrub_fixture, "what a shard's log has carried goes when it has been trimmed", "[scrub]") {
