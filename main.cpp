@@ -201,7 +201,7 @@ int serve(config::sources from, settings config) {
     drained = true;
     ::kill(::getpid(), SIGTERM); // to the process, where the main thread waits for it
   };
-  const settings at_start = config; // what needs a restart stays as it was
+  const settings at_start = config;  // what needs a restart stays as it was
   const node* encodes_for = nullptr; // nobody asks before there is a server
   net::json_encoder encode{[&encodes_for] { return encodes_for->limits_now(); }};
   auto actors = std::make_unique<node>(

@@ -220,8 +220,8 @@ bool node::stop() {
     if (late)
       spdlog::error("what=stop_late shards={}", left);
   }
-  // The rest has nothing to wait for. Who is just ending may still use the handles of all others: connections, a beat in
-  // its tick, rooms and users that their shard has abandoned. So they are kept until nobody is left.
+  // The rest has nothing to wait for. Who is just ending may still use the handles of all others: connections, a beat
+  // in its tick, rooms and users that their shard has abandoned. So they are kept until nobody is left.
   tell(h.storage, persist::stop{});
   tell(h.hasher, hasher::stop{});
   h.store.end_scrubs();

@@ -107,7 +107,8 @@ void connection_actor::receive(const stands& x) {
   auto* s = wanted && x.where && x.face ? find(x.face->relay) : nullptr;
   if (s && a->named && !std::exchange(s->named, true)) {
     --unnamed_;
-    s->cursor = x.where->cursor; // nothing was handed over: the client begins where the answer says, not where we did
+    // Nothing was handed over by it: the client begins where the answer says, not where we did.
+    s->cursor = std::max(x.where->cursor, ended_at(*x.face));
   }
   if (asked && land(x.ticket)) {
     auto id = static_cast<int64_t>(x.ticket);

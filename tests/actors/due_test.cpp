@@ -33,6 +33,7 @@ struct lobby : scene {
     ada.heard(), bob.heard();
   }
   void come_back() {
+    ada.hang_up(), bob.hang_up();
     restart();
     ada = enter("ada"), bob = enter("bob", 1);
     ada.hello(), bob.hello();

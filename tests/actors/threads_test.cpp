@@ -39,6 +39,11 @@ struct lobby : scene {
     eve.hello().ask(2, op::subscribe{room("lobby"), {}});
     ada.heard(), bob.heard(), eve.heard();
   }
+  /// All go, and the server is started anew.
+  void leave() {
+    ada.hang_up(), bob.hang_up(), eve.hang_up();
+    restart();
+  }
   std::string inbox(person& who) {
     who.heard();
     who.ask(next_, op::rooms{});
@@ -92,7 +97,7 @@ TEST_CASE("what replies to a message is its thread", "[threads]") {
                                  "18 sent lobby#9", "lobby#9 bob: late"});
   }
   SECTION("after a restart, too") {
-    s.restart();
+    s.leave();
     auto bob = s.enter("bob");
     bob.hello().ask(2, thread(s, 3)).ask(3, send(s, "four", "d", 3)).ask(4, all(s));
     CHECK(bob.heard() == lines{"1 hello bob lobby#7", "2 thread 5 6 7 read 0", "3 sent lobby#8", "lobby#8 bob: four",
@@ -125,7 +130,7 @@ TEST_CASE("a thread has its own read position, which moves forward only", "[thre
   CHECK(std::count(heard.begin(), heard.end(), "14 read 7") == 1);
   CHECK(std::count(heard.begin(), heard.end(), "15 read 7") == 1);
   CHECK(s.inbox(s.bob) == "rooms lobby#7:5"); // the room's own has not moved
-  s.restart();
+  s.leave();
   auto bob = s.enter("bob");
   bob.hello().ask(2, thread(s, 3, 6)).ask(3, read(s, 6, 3));
   CHECK(bob.heard() == lines{"1 hello bob lobby#7", "2 thread 7 read 7", "3 read 7"});
@@ -174,7 +179,7 @@ TEST_CASE("the inbox counts messages and mentions behind the read position", "[t
   CHECK(s.inbox(s.bob) == "rooms lobby#12:7@3"); // no more than mentions_counted
   s.bob.ask(11, read(s, 12));
   CHECK(s.inbox(s.bob) == "rooms lobby#12:0");
-  s.restart();
+  s.leave();
   auto bob = s.enter("bob");
   bob.hello();
   s.ada = s.enter("ada");
