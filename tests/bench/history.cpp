@@ -55,6 +55,10 @@ void history(bench b) {
   const unsigned readers = b.opts.number("readers", 8);
   const std::chrono::seconds time{b.opts.number("seconds", 2)};
   const std::string text = filler(b.opts.number("text-bytes", 64));
+  // By default percents of the room.
+  auto depths = b.opts.numbers("depths", "0");
+  if (depths == std::vector<unsigned>{0})
+    depths = {0, events / 100 * 25, events / 100 * 50, events / 100 * 75, events / 100 * 99};
   b.opts.all_used();
   const std::string named = R"("room":"bench-history-)" + b.run + "\"";
   fill(b, named, events, text);
@@ -80,8 +84,8 @@ void history(bench b) {
     all.add("reader" + std::to_string(i), R"("subscribe":"none")");
   all.enter(8);
 
-  for (unsigned depth : {0U, 25U, 50U, 75U, 99U}) { // percent of the room that lies behind the page
-    const unsigned before = std::max(page + 1, events - events / 100 * depth + 1);
+  for (unsigned depth : depths) {
+    const unsigned before = std::max(page + 1, events - std::min(events, depth) + 1);
     request = R"("op":"history",)" + named + R"(,"limit":50,"before":)" + std::to_string(before);
     running = true;
     for (peer& p : all.peers()) {
@@ -101,6 +105,7 @@ void history(bench b) {
 
     report r("history");
     r.add("server", b.server.name).add("events", events).add("readers", readers).add("before", before);
+    r.add("depth", depth);
     r.add("pages_per_s", done / meter.seconds()).add("cpu_us_per_page", meter.server_us() / done);
     r.add("bytes_per_page", static_cast<double>(read) / done);
     meter.add_shares(r);

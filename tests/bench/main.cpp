@@ -18,6 +18,7 @@ namespace {
 const std::map<std::string_view, void (*)(bench)> scenarios = {
     {"send", send},   {"fanout", fanout},   {"populate", populate},   {"idle", idle},
     {"storm", storm}, {"history", history}, {"fdatasync", fdatasync}, {"targets", targets},
+    {"inbox", inbox}, {"members", members},
 };
 
 constexpr const char* usage = R"(usage: greenroom-bench SCENARIO [--NAME VALUE]...
@@ -28,6 +29,9 @@ constexpr const char* usage = R"(usage: greenroom-bench SCENARIO [--NAME VALUE].
   idle       --connections 10000 --hold-s 0
   storm      --connections 5000 --parallel 64 --rooms 0
   history    --events 10000 --readers 8 --seconds 2 --text-bytes 64
+             --depths EVENTS[,EVENTS...]
+  inbox      --rooms 10 --seconds 3
+  members    --members 10 --connected 10 --seconds 5
   fdatasync  --dir . --times 500
   targets    --file FILE
 

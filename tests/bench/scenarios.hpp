@@ -53,8 +53,13 @@ void populate(bench b);
 void idle(bench b);
 /// `--connections N --parallel K --rooms 0|3`: connect and hello, as fast as the server can. 3: the users of populate.
 void storm(bench b);
-/// `--events N --readers C --seconds S`: pages of 50 from several depths of a room with N events.
+/// `--events N --readers C --seconds S`: pages of 50 from several depths of a room with N events, in percent of them, or
+/// by `--depths A,B`, as many events behind the head.
 void history(bench b);
+/// `--rooms N`: a user with N rooms asks for pages of ten of them, from everywhere, one after the other.
+void inbox(bench b);
+/// `--members N --connected C`: one of the members of a room sends as soon as the last send was acknowledged.
+void members(bench b);
 /// `--dir DIR --times N`: appends of 300 bytes, each with fdatasync.
 void fdatasync(bench b);
 /// `--file FILE`: what the lines in FILE say about the project's targets, as a table.
