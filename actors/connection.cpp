@@ -126,6 +126,10 @@ void connection_actor::perform(const client_request& r) {
                  [&](const op::typing& x) { ask_room(r, x.room, x); },
                  [&](const op::members& x) { ask_room(r, x.room, x); },
                  [&](const op::rooms& x) { ask_user(r, x); },
+                 [&](const op::profile& x) {
+                   if (!x.changes() || admit_send(r))
+                     ask_user(r, x, x.user ? &*x.user : nullptr);
+                 },
              },
              r.what);
 }
@@ -259,11 +263,12 @@ void connection_actor::ask_room(const client_request& r, const room_id& room, Op
   tell(house_.shard_of(room), room::ask{std::move(c)});
 }
 
-void connection_actor::ask_user(const client_request& r, decltype(user::command::what) what) {
+void connection_actor::ask_user(const client_request& r, decltype(user::command::what) what, const user_id* other) {
   take_off(r);
+  const auto& whom = other ? *other : who_->user;
   auto c = std::make_shared<const user::command>(
-      user::command{who_->user, as_caller(static_cast<uint64_t>(*r.id)), std::move(what)});
-  tell(house_.shard_of(who_->user), user::ask{std::move(c)});
+      user::command{whom, as_caller(static_cast<uint64_t>(*r.id)), std::move(what)});
+  tell(house_.shard_of(whom), user::ask{std::move(c)});
 }
 
 caller connection_actor::as_caller(uint64_t ticket) {

@@ -146,7 +146,7 @@ private:
   bool may_have_one_more(const client_request& r, const room_id& room);
   template <class Operation>
   void ask_room(const client_request& r, const room_id& room, Operation what);
-  void ask_user(const client_request& r, decltype(user::command::what) what);
+  void ask_user(const client_request& r, decltype(user::command::what) what, const user_id* other = nullptr);
   bool admit_send(const client_request& r);
   bool land(uint64_t ticket);
   void respond(std::optional<int64_t> re, const answer& what);

@@ -28,7 +28,8 @@ public:
   /// A message that is not stored; `data` as in op::send.
   virtual frame ephemeral(const room_id& room, const user_id& from, int64_t ts, std::string_view text,
                           std::string_view data) const = 0;
-  virtual frame read(const room_id& room, const user_id& user, uint64_t seq) const = 0;
+  /// `arrived`: only how far it was delivered.
+  virtual frame read(const room_id& room, const user_id& user, uint64_t seq, bool arrived) const = 0;
   /// The client's token ends at `expires_at`, in ms since 1970 UTC.
   virtual frame expiring(int64_t expires_at) const = 0;
   /// The client should connect anew, to another node, after `reconnect_ms`.

@@ -52,7 +52,9 @@ void relay_actor::receive(const remark& x) {
   send_ephemeral(house_.encode.ephemeral(room_, x.from, x.ts, x.text, x.data), user_id{});
 }
 
-void relay_actor::receive(const receipt& x) { send_ephemeral(house_.encode.read(room_, x.user, x.seq), user_id{}); }
+void relay_actor::receive(const receipt& x) {
+  send_ephemeral(house_.encode.read(room_, x.user, x.seq, x.arrived), user_id{});
+}
 
 void relay_actor::receive(const announce& x) {
   auto p = std::make_shared<publication>();

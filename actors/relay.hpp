@@ -57,6 +57,7 @@ struct receipt {
   using local = message_tag;
   user_id user;
   uint64_t seq = 0;
+  bool arrived = false; // only how far it was delivered
 };
 /// The room's head, repeated a while after the last event: whoever lost it notices.
 struct announce {

@@ -94,6 +94,11 @@ void requester_actor::go(uint64_t ticket, open_call& c, const op::any& what) {
                      ask_room(room_id::direct(who, *x.to), x);
                  },
                  [&](const op::rooms& x) { ask_user(ticket, who, x); },
+                 [&](const op::profile& x) {
+                   const auto& whom = x.user.value_or(who);
+                   auto asked = std::make_shared<const user::command>(user::command{whom, as_caller(ticket, who), x});
+                   tell(house_.shard_of(whom), user::ask{std::move(asked)});
+                 },
                  [&](const auto&) { finish(ticket, fail(errc::unsupported, "op: needs a WebSocket connection")); },
              },
              what);

@@ -148,8 +148,18 @@ struct configure {
 };
 struct read {
   room_id room;
-  uint64_t seq = 0;    // everything up to it has been read
-  uint64_t thread = 0; // of the thread of this message only; 0: of the room
+  uint64_t seq = 0;     // everything up to it has been read
+  uint64_t thread = 0;  // of the thread of this message only; 0: of the room
+  bool arrived = false; // only delivered, not read
+  bool quiet = false;   // others are not told
+};
+/// What somebody says of themselves; what is given of one's own is changed.
+struct profile {
+  std::optional<user_id> user;       // none: oneself
+  std::optional<std::string> name;   // of one line
+  std::optional<std::string> avatar; // likewise
+  std::optional<std::string> fields; // a JSON object as compact text
+  bool changes() const noexcept { return name || avatar || fields; }
 };
 /// The messages that reply to one.
 struct thread {
@@ -184,7 +194,7 @@ struct rooms {
 
 using any =
     std::variant<hello, refresh, ping, create, join, leave, subscribe, unsubscribe, send, edit, revoke, react, moderate,
-                 topic, pin, configure, history, thread, scheduled, cancel, read, typing, members, rooms>;
+                 topic, pin, configure, history, thread, scheduled, cancel, read, typing, members, rooms, profile>;
 
 } // namespace op
 
@@ -327,6 +337,10 @@ struct thread {
 struct read {
   uint64_t seq = 0; // the read position, which only moves forward
 };
+struct profile {
+  user_id user;
+  storage::profile_record what;
+};
 struct member {
   user_id user;
   storage::member_role role = storage::member_role::none;
@@ -365,7 +379,7 @@ struct sessions {
 };
 
 using any = std::variant<none, hello, refresh, ping, created, joined, left, changed, room, sent, kept, scheduled, page,
-                         thread, read, members, rooms, grant, sessions>;
+                         thread, read, members, rooms, profile, grant, sessions>;
 
 } // namespace ok
 

@@ -64,6 +64,7 @@ struct watch {};
 struct receipt {
   std::string epoch;
   uint64_t seq = 0;
+  bool arrived = false; // the position up to which it was delivered
 };
 
 /// From the shard: its time has come. Answered with due_done, when it is done or there is nothing to do; and asked

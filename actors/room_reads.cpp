@@ -319,14 +319,15 @@ void room_actor::read(const command_ptr& c, const op::read& x) {
   }
   // The position is the user's; the room only says that it is a possible one.
   auto mark = std::make_shared<const user::command>(user::command{
-      c->from.user, c->from, user::mark_read{room_, present() ? record_->epoch : std::string{}, x.seq, x.thread}});
+      c->from.user, c->from,
+      user::mark_read{room_, present() ? record_->epoch : std::string{}, x.seq, x.thread, x.arrived, x.quiet}});
   tell(house_.shard_of(c->from.user), user::ask{std::move(mark)});
 }
 
 /// The user's position has moved forward, durably: others may see it.
 void room_actor::look(const command_ptr& c, const receipt& x) {
   if (present() && record_->epoch == x.epoch && member_count_ <= house_.config.rooms.receipts_members)
-    audience_->tell(relay::receipt{c->from.user, x.seq});
+    audience_->tell(relay::receipt{c->from.user, x.seq, x.arrived});
 }
 
 void room_actor::look(const command_ptr& c, const watch&) {

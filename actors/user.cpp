@@ -44,6 +44,7 @@ void user_actor::receive(const user_loaded& x) {
   }
   const auto& image = **x.what;
   account_ = image.account;
+  profile_ = image.profile ? std::make_unique<storage::profile_record>(*image.profile) : nullptr;
   sessions_ = {image.sessions.begin(), image.sessions.end()};
   rooms_ = {image.rooms.begin(), image.rooms.end()};
   room_count_ = static_cast<size_t>(
@@ -240,24 +241,27 @@ void user_actor::perform(const command_ptr& c, const mark_read& x) {
   if (entry.epoch != x.epoch) {
     // The room is new, or the effect that lists it has not come yet.
     entry.epoch = x.epoch;
-    entry.read = 0;
+    entry.read = entry.delivered = 0;
   }
-  bool moves = x.seq > entry.read;
+  auto& position = x.arrived ? entry.delivered : entry.read;
+  bool moves = x.seq > position;
   if (!moves && pending_.empty()) {
-    c->from.answer(ok::any{ok::read{entry.read}}); // what was said before is durable
+    c->from.answer(ok::any{ok::read{position}}); // what was said before is durable
     return;
   }
-  entry.read = std::max(entry.read, x.seq);
+  position = std::max(position, x.seq);
+  entry.delivered = std::max(entry.delivered, entry.read); // who has read it has it
   auto batch = std::make_shared<storage::batch>(user_.shard());
   batch->put(user_, x.room, entry);
-  commit(std::move(batch), c, [this, c, moves, room = x.room, epoch = x.epoch, seq = entry.read] {
+  commit(std::move(batch), c, [this, c, moves, mark = x, seq = position] {
     c->from.answer(ok::any{ok::read{seq}});
-    if (!moves)
+    if (!moves || mark.quiet)
       return;
     caller from;
     from.user = user_;
-    auto told = std::make_shared<const room::command>(room::command{room, from, room::receipt{epoch, seq}});
-    tell(house_.shard_of(room), room::ask{std::move(told)});
+    room::receipt what{mark.epoch, seq, mark.arrived};
+    auto told = std::make_shared<const room::command>(room::command{mark.room, from, std::move(what)});
+    tell(house_.shard_of(mark.room), room::ask{std::move(told)});
   });
 }
 
@@ -347,6 +351,33 @@ void user_actor::mark_thread(const command_ptr& c, const mark_read& x, const sto
     if (auto i = marking_.find(thread); i != marking_.end() && --i->second.in_flight == 0)
       marking_.erase(i);
     c->from.answer(ok::any{ok::read{read}});
+  });
+}
+
+// -- the profile ------------------------------------------------------------------------------------------------------
+
+void user_actor::perform(const command_ptr& c, const op::profile& x) {
+  if (!x.changes()) {
+    if (profile_ || account_ || room_count_ > 0 || c->from.user == user_)
+      c->from.answer(ok::any{ok::profile{user_, profile_ ? *profile_ : storage::profile_record{}}});
+    else
+      c->from.refuse(errc::not_found, "user: no such user");
+    return;
+  }
+  if (house_.storage_is_full()) {
+    c->from.refuse(errc::unavailable, "storage.queue: too many writes wait for the disk");
+    return;
+  }
+  auto next = profile_ ? *profile_ : storage::profile_record{};
+  next.name = x.name.value_or(next.name);
+  next.avatar = x.avatar.value_or(next.avatar);
+  next.fields = x.fields.value_or(next.fields);
+  next.changed = house_.now_ms();
+  profile_ = std::make_unique<storage::profile_record>(next);
+  auto batch = std::make_shared<storage::batch>(user_.shard());
+  batch->put(user_, next);
+  commit(std::move(batch), c, [c, user = user_, next = std::move(next)] {
+    c->from.answer(ok::any{ok::profile{user, next}});
   });
 }
 

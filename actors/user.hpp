@@ -79,7 +79,9 @@ struct mark_read {
   room_id room;
   std::string epoch;
   uint64_t seq = 0;
-  uint64_t thread = 0; // of this message's thread only; 0: of the room
+  uint64_t thread = 0;  // of this message's thread only; 0: of the room
+  bool arrived = false; // it is how far the room was delivered
+  bool quiet = false;   // the room is not told
 };
 /// The answer to `effect`, when it is durable.
 struct effect_applied {
@@ -106,8 +108,8 @@ struct end_session {
 struct command {
   user_id user;
   caller from;
-  std::variant<arrive, depart, vouch, mark_read, effect, op::rooms, op::thread, account::register_user, account::log_in,
-               account::guest, account::refresh, end_session, activity>
+  std::variant<arrive, depart, vouch, mark_read, effect, op::rooms, op::thread, op::profile, account::register_user,
+               account::log_in, account::guest, account::refresh, end_session, activity>
       what;
 };
 using command_ptr = std::shared_ptr<const command>;
@@ -206,6 +208,7 @@ private:
   void perform(const command_ptr& c, const effect& x);
   void perform(const command_ptr& c, const op::rooms& x);
   void perform(const command_ptr& c, const op::thread& x);
+  void perform(const command_ptr& c, const op::profile& x);
   void mark_thread(const command_ptr& c, const mark_read& x, const storage::thread_record& known);
   void ask_for_thread(const command_ptr& c, const room_id& room, uint64_t target);
   void perform(const command_ptr& c, const account::register_user& x);
@@ -235,6 +238,7 @@ private:
   uint64_t era_ = 0;
 
   std::optional<storage::account_record> account_;
+  std::unique_ptr<storage::profile_record> profile_; // null: none; as admitted
   std::map<std::string, storage::session_record> sessions_;
   std::map<room_id, storage::listed_room> rooms_; // tombstones included
   size_t room_count_ = 0;                         // without them

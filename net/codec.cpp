@@ -19,7 +19,7 @@ constexpr size_t kept_bytes = 256 * 1024;
 
 // -- reading ----------------------------------------------------------------------------------------------------------
 
-bool answered_without_id(std::string_view op) noexcept { return op == "typing" || op == "read"; }
+bool answered_without_id(std::string_view op) noexcept { return op == "typing" || op == "read" || op == "delivered"; }
 
 // An unknown op is repeated in the answer only if it cannot garble a log or fill the frame.
 std::string unknown(std::string_view op) {
@@ -306,6 +306,16 @@ struct ok_writer {
 
   void operator()(const ok::read& x) const { object(out).integer("seq", x.seq); }
 
+  void operator()(const ok::profile& x) const {
+    object o(out);
+    o.text("user", x.user.str());
+    o.text("name", x.what.name);
+    o.text("avatar", x.what.avatar);
+    o.raw("fields", x.what.fields.empty() ? "{}" : x.what.fields);
+    if (x.what.changed != 0)
+      o.integer("changed", x.what.changed);
+  }
+
   void operator()(const ok::members& x) const {
     object o(out);
     append_array(o.key("members"), x.list, [this](const ok::member& member) {
@@ -444,10 +454,10 @@ frame json_encoder::ephemeral(const room_id& room, const user_id& from, int64_t 
   });
 }
 
-frame json_encoder::read(const room_id& room, const user_id& user, uint64_t seq) const {
+frame json_encoder::read(const room_id& room, const user_id& user, uint64_t seq, bool arrived) const {
   return make_frame([&](std::string& out) {
     object o(out);
-    o.text("ev", "read");
+    o.text("ev", arrived ? "delivered" : "read");
     o.text("room", room.str());
     o.text("user", user.str());
     o.integer("seq", seq);

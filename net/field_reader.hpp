@@ -161,6 +161,18 @@ public:
     return text;
   }
 
+  /// In canonical form. REQUIRES: it is there.
+  std::string object(std::string_view field) {
+    std::string text;
+    if (auto given = find(field); !given.is_object())
+      refuse(errc::bad_request, field, "must be an object");
+    else
+      given.append_canonical(text);
+    if (text.size() > bounds.data_bytes)
+      refuse(errc::too_large, field, over(text.size(), bounds.data_bytes, "bytes", "limits.data_bytes"));
+    return text;
+  }
+
   std::optional<storage::room_kind> room_kind() {
     auto given = find("kind");
     if (!given)

@@ -13,6 +13,8 @@ namespace {
 constexpr size_t emoji_bytes_max = 64; // families and flags are sequences of many code points
 constexpr uint32_t slow_ms_max = 86'400'000;
 constexpr size_t reason_bytes_max = 256;
+constexpr size_t profile_name_bytes_max = 256;
+constexpr size_t profile_avatar_bytes_max = 1'024;
 
 // -- one reader per op ------------------------------------------------------------------------------------------------
 
@@ -105,17 +107,10 @@ op::any read_send(field_reader& in) {
   if (!x.ephemeral)
     x.key = in.key();
   x.text = in.string(in.find("text"), "text", in.bounds.text_bytes, "limits.text_bytes");
-  if (auto data = in.find("data")) {
-    if (!data.is_object()) {
-      in.refuse(errc::bad_request, "data", "must be an object");
-    } else {
-      data.append_canonical(x.data);
-      if (x.data.size() > in.bounds.data_bytes)
-        in.refuse(errc::too_large, "data", over(x.data.size(), in.bounds.data_bytes, "bytes", "limits.data_bytes"));
-    }
-  } else if (x.text.empty()) {
+  if (in.find("data"))
+    x.data = in.object("data");
+  else if (x.text.empty())
     in.refuse(errc::bad_request, "text", "must not be empty without data");
-  }
   x.reply_to = in.integer(in.find("reply_to"), "reply_to", 1);
   x.at = static_cast<int64_t>(in.integer(in.find("at"), "at", 1));
   if (x.ephemeral && x.reply_to != 0)
@@ -238,11 +233,30 @@ op::any read_history(field_reader& in) {
   return x;
 }
 
-op::any read_read(field_reader& in) {
+template <bool Arrived>
+op::any read_position(field_reader& in) {
   op::read x;
   x.room = in.room();
   x.seq = in.integer(in.required("seq"), "seq", 1);
-  x.thread = in.integer(in.find("thread"), "thread", 1);
+  if constexpr (!Arrived)
+    x.thread = in.integer(in.find("thread"), "thread", 1);
+  x.arrived = Arrived;
+  x.quiet = in.flag(in.find("private"), "private");
+  return x;
+}
+
+op::any read_profile(field_reader& in) {
+  op::profile x;
+  if (auto user = in.find("user"))
+    x.user = in.id<user_id>(user, "user");
+  if (in.find("name"))
+    x.name = in.line("name", profile_name_bytes_max);
+  if (in.find("avatar"))
+    x.avatar = in.line("avatar", profile_avatar_bytes_max);
+  if (in.find("fields"))
+    x.fields = in.object("fields");
+  if (x.user && x.changes())
+    in.refuse(errc::bad_request, "user", "only one's own profile can be changed, without naming oneself");
   return x;
 }
 
@@ -276,12 +290,14 @@ op::any read_rooms(field_reader& in) {
   return x;
 }
 
-constexpr std::array<std::pair<std::string_view, op::any (*)(field_reader&)>, 31> readers{{
+constexpr std::array<std::pair<std::string_view, op::any (*)(field_reader&)>, 33> readers{{
     {"send", read_send},
     {"react", read_react},
     {"edit", read_edit},
     {"revoke", read_revoke},
-    {"read", read_read},
+    {"read", read_position<false>},
+    {"delivered", read_position<true>},
+    {"profile", read_profile},
     {"typing", read_typing},
     {"ping", read_ping},
     {"history", read_history},

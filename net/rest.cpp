@@ -30,6 +30,8 @@ const rest::route rest::routes[] = {
     {"DELETE", "/api/v1/auth", access::token, &rest::log_out},
     {"GET", "/api/v1/sessions", access::token, &rest::list_sessions},
     {"DELETE", "/api/v1/sessions/*", access::token, &rest::end_session},
+    {"GET", "/api/v1/users/*", access::token, &rest::show_profile},
+    {"PATCH", "/api/v1/users/me", access::token, &rest::change_profile},
     {"POST", "/api/v1/chat", access::token, &rest::chat},
     {"GET", "/api/v1/rooms", access::token, &rest::list_rooms},
     {"POST", "/api/v1/rooms", access::token, &rest::create_room},

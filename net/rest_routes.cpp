@@ -276,6 +276,17 @@ void rest::pin(const call_ptr& c) { ask(c, "pin", with_target(c->query({}), c));
 
 void rest::unpin(const call_ptr& c) { ask(c, "unpin", with_target(c->query({}), c)); }
 
+// -- users ------------------------------------------------------------------------------------------------------------
+
+void rest::show_profile(const call_ptr& c) {
+  auto fields = c->query({});
+  if (fields && c->parts.at(0) != "me")
+    fields->set("user", c->parts.at(0));
+  ask(c, "profile", fields);
+}
+
+void rest::change_profile(const call_ptr& c) { ask(c, "profile", c->body(presence::required)); }
+
 // -- members ----------------------------------------------------------------------------------------------------------
 
 void rest::invite(const call_ptr& c) { ask(c, "invite", with_user(c->body(presence::optional), c)); }

@@ -168,6 +168,7 @@ void batch::put(const user_id& user, const room_id& room, const activity_record&
 void batch::put(const user_id& user, const room_id& room, uint64_t target, const thread_record& r) {
   add_put(keys::thread(user, room, target), encode(r));
 }
+void batch::put(const user_id& user, const profile_record& r) { add_put(keys::profile(user), encode(r)); }
 void batch::erase_activity(const user_id& user, const room_id& room) { add_erase(keys::activity(user, room)); }
 
 void batch::replay(batch_reader& into) const {

@@ -81,6 +81,7 @@ public:
   void put(const user_id& user, const room_id& room, const activity_record& r);
   void erase_activity(const user_id& user, const room_id& room);
   void put(const user_id& user, const room_id& room, uint64_t target, const thread_record& r);
+  void put(const user_id& user, const profile_record& r);
 
   /// For the store: what it does, in order.
   void replay(batch_reader& into) const;

@@ -168,6 +168,8 @@ std::string activity(const user_id& id, const room_id& room) {
   return out;
 }
 
+std::string profile(const user_id& id) { return begin(id, tag::profile, 0); }
+
 std::string thread(const user_id& id, const room_id& room, uint64_t target) {
   auto out = begin(id, tag::thread, room.str().size() + 1 + seq_bytes);
   put_id(out, room.str());
@@ -237,6 +239,7 @@ bool belongs(std::string_view key, shard_id shard) {
   switch (static_cast<tag>(key[1])) {
   case tag::room:
   case tag::account:
+  case tag::profile:
     return rest == 0;
   case tag::event:
   case tag::state:

@@ -168,20 +168,23 @@ outcome<effect_record> decode<effect_record>(std::string_view bytes) {
 }
 
 // -- a room in a user's list ------------------------------------------------------------------------------------------
+constexpr uint8_t listed_version = 2; // version 1 had no delivered position
+
 std::string encode(const listed_room& x) {
-  auto out = start_record(48);
+  auto out = start_record(48, listed_version);
   put_text(out, x.epoch);
   put_enum(out, x.kind);
   put_enum(out, x.role);
   put_varint(out, x.since);
   put_varint(out, x.read);
   put_flag(out, x.left);
+  put_varint(out, x.delivered);
   return out;
 }
 
 template <>
 outcome<listed_room> decode<listed_room>(std::string_view bytes) {
-  record_reader in(bytes, "listed room");
+  record_reader in(bytes, "listed room", listed_version);
   listed_room x;
   x.epoch = in.string();
   x.kind = in.kind();
@@ -189,6 +192,7 @@ outcome<listed_room> decode<listed_room>(std::string_view bytes) {
   x.since = in.varint();
   x.read = in.varint();
   x.left = in.flag();
+  x.delivered = in.version() > 1 ? in.varint() : x.read;
   return in.finish(std::move(x));
 }
 
@@ -208,6 +212,27 @@ outcome<activity_record> decode<activity_record>(std::string_view bytes) {
   x.epoch = in.string();
   x.seq = in.varint();
   x.ts = in.time();
+  return in.finish(std::move(x));
+}
+
+// -- profile ----------------------------------------------------------------------------------------------------------
+std::string encode(const profile_record& x) {
+  auto out = start_record(32 + x.name.size() + x.avatar.size() + x.fields.size());
+  put_text(out, x.name);
+  put_text(out, x.avatar);
+  put_text(out, x.fields);
+  put_time(out, x.changed);
+  return out;
+}
+
+template <>
+outcome<profile_record> decode<profile_record>(std::string_view bytes) {
+  record_reader in(bytes, "profile");
+  profile_record x;
+  x.name = in.string();
+  x.avatar = in.string();
+  x.fields = in.string();
+  x.changed = in.time();
   return in.finish(std::move(x));
 }
 

@@ -121,9 +121,10 @@ struct listed_room {
   std::string epoch;
   room_kind kind = room_kind::public_;
   member_role role = member_role::none;
-  uint64_t since = 0; // seq of the effect applied last; an older one is void
-  uint64_t read = 0;  // read position
-  bool left = false;  // kept as a tombstone, so that a late effect of an older seq stays void
+  uint64_t since = 0;     // seq of the effect applied last; an older one is void
+  uint64_t read = 0;      // read position
+  uint64_t delivered = 0; // up to which a device of the user has the room's events; never below `read`
+  bool left = false;      // kept as a tombstone, so that a late effect of an older seq stays void
   friend bool operator==(const listed_room&, const listed_room&) = default;
 };
 
@@ -141,6 +142,15 @@ struct thread_record {
   std::string epoch; // of the room
   uint64_t read = 0;
   friend bool operator==(const thread_record&, const thread_record&) = default;
+};
+
+/// What a user says of themselves.
+struct profile_record {
+  std::string name;    // to be shown instead of the id
+  std::string avatar;  // where a picture is, in the client's words
+  std::string fields;  // a JSON object as compact text, or empty
+  int64_t changed = 0; // ms since 1970 UTC
+  friend bool operator==(const profile_record&, const profile_record&) = default;
 };
 
 struct account_record {
@@ -172,6 +182,7 @@ std::string encode(const effect_record&);
 std::string encode(const listed_room&);
 std::string encode(const activity_record&);
 std::string encode(const thread_record&);
+std::string encode(const profile_record&);
 std::string encode(const scheduled_send&);
 std::string encode(const account_record&);
 std::string encode(const session_record&);

@@ -62,6 +62,7 @@ struct room_image {
 /// What a user actor needs to start.
 struct user_image {
   std::optional<account_record> account;
+  std::optional<profile_record> profile;
   std::vector<std::pair<std::string, session_record>> sessions;
   std::vector<std::pair<room_id, listed_room>> rooms;
 };

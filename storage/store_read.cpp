@@ -123,6 +123,10 @@ outcome<user_image> store::load_user(const user_id& user) const {
   if (!account)
     return account.error();
   image.account = std::move(*account);
+  auto profile = get<profile_record>(**db, keys::family::state, keys::profile(user), options);
+  if (!profile)
+    return profile.error();
+  image.profile = std::move(*profile);
 
   range sessions(**db, keys::family::state, keys::prefix(user, keys::tag::session), moment.snapshot());
   auto scanned = scan<session_record>(sessions, [&](std::string_view id, session_record&& x) {

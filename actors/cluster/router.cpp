@@ -23,6 +23,8 @@ bool reads(const room::command& c) {
          std::holds_alternative<room::pull>(c.what) || std::holds_alternative<room::peek>(c.what);
 }
 bool reads(const user::command& c) {
+  if (const auto* p = std::get_if<op::profile>(&c.what))
+    return !p->changes();
   return std::holds_alternative<op::rooms>(c.what) || std::holds_alternative<op::thread>(c.what) ||
          std::holds_alternative<user::vouch>(c.what);
 }

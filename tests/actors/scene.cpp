@@ -141,6 +141,7 @@ frame readable::answer(std::optional<int64_t> re, const greenroom::answer& what)
                    (r.mentions ? "@" + std::to_string(r.mentions) : "");
             return s + (x.next.empty() ? "" : " next=" + x.next);
           },
+          [](const ok::profile& x) { return "profile " + x.user.str() + " " + x.what.name + x.what.fields; },
           [](const ok::grant&) { return std::string("grant"); },
           [](const ok::sessions&) { return std::string("sessions"); },
       },
@@ -159,8 +160,8 @@ frame readable::ephemeral(const room_id& room, const user_id& from, int64_t, std
                           std::string_view) const {
   return text(room.str() + " " + from.str() + " in passing: " + std::string(what));
 }
-frame readable::read(const room_id& room, const user_id& user, uint64_t seq) const {
-  return text(room.str() + " " + user.str() + " read " + std::to_string(seq));
+frame readable::read(const room_id& room, const user_id& user, uint64_t seq, bool arrived) const {
+  return text(room.str() + " " + user.str() + (arrived ? " has " : " read ") + std::to_string(seq));
 }
 frame readable::expiring(int64_t) const { return text("expiring"); }
 frame readable::goaway(uint32_t reconnect_ms, std::string_view) const {

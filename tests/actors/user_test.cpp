@@ -218,3 +218,52 @@ TEST_CASE("every session of a user, and for an admin of everybody, can be seen",
   REQUIRE(all.has_value());
   CHECK(std::get<ok::sessions>(*all).list.size() == 2);
 }
+
+TEST_CASE("a profile is one's own to change and everybody's to see", "[user]") {
+  scene s;
+  auto ada = s.enter("ada"), bob = s.enter("bob", 1);
+  ada.hello(), bob.hello();
+  ada.heard(), bob.heard();
+  op::profile mine, hers;
+  mine.name = "Ada";
+  hers.user = user_id::trusted("ada");
+  ada.ask(2, mine);
+  mine.name = {};
+  mine.fields = R"({"x":1})";
+  ada.ask(3, mine);
+  CHECK(ada.heard() == lines{"2 profile ada Ada", R"(3 profile ada Ada{"x":1})"});
+  bob.ask(2, hers);
+  CHECK(bob.heard() == lines{R"(2 profile ada Ada{"x":1})"});
+  hers.user = user_id::trusted("nobody");
+  bob.ask(3, hers).ask(4, op::profile{});
+  CHECK(bob.heard() == lines{"3 not_found", "4 profile bob "});
+  ada.hang_up(), bob.hang_up();
+  s.restart();
+  auto again = s.enter("bob");
+  hers.user = user_id::trusted("ada");
+  again.hello().ask(2, hers);
+  CHECK(again.heard() == lines{"1 hello bob", R"(2 profile ada Ada{"x":1})"});
+}
+
+TEST_CASE("how far a room was delivered is a position of its own, and may be kept to oneself", "[user]") {
+  scene s;
+  auto ada = s.enter("ada"), bob = s.enter("bob", 1);
+  ada.hello().create("lobby");
+  bob.hello().join("lobby");
+  ada.say("lobby", "one").say("lobby", "two");
+  ada.heard(), bob.heard();
+  auto at = [&](uint64_t seq, bool arrived, bool quiet) {
+    op::read x;
+    x.room = s.room("lobby");
+    x.seq = seq;
+    x.arrived = arrived;
+    x.quiet = quiet;
+    return x;
+  };
+  bob.ask(10, at(3, true, false)).ask(11, at(2, true, false)).ask(12, at(4, true, true));
+  CHECK(bob.heard() == lines{"10 read 3", "lobby bob has 3", "11 read 3", "12 read 4"});
+  CHECK(ada.heard() == lines{"lobby bob has 3"});
+  bob.ask(13, at(2, false, false)).ask(14, at(4, false, true)).ask(15, at(3, true, false));
+  CHECK(bob.heard() == lines{"13 read 2", "lobby bob read 2", "14 read 4", "15 read 4"});
+  CHECK(ada.heard() == lines{"lobby bob read 2"});
+}

@@ -1,5 +1,5 @@
-// inbox and members: what must not grow with what there is: a page of the inbox with the user's rooms, an acknowledgement
-// with the members of the room.
+// inbox and members: what must not grow with what there is: a page of the inbox with the user's rooms, an
+// acknowledgement with the members of the room.
 #include "probe.hpp"
 #include "scenarios.hpp"
 #include "wire.hpp"
@@ -115,9 +115,7 @@ void members(bench b) {
   uint64_t keys = 0;
   measure(
       b, all.peers().front(), all,
-      [&] {
-        return R"("op":"send",)" + room + R"(,"key":")" + b.run + std::to_string(++keys) + R"(","text":"hello")";
-      },
+      [&] { return R"("op":"send",)" + room + R"(,"key":")" + b.run + std::to_string(++keys) + R"(","text":"hello")"; },
       time, r);
 }
 

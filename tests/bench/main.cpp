@@ -16,9 +16,8 @@ namespace greenroom::bench {
 namespace {
 
 const std::map<std::string_view, void (*)(bench)> scenarios = {
-    {"send", send},   {"fanout", fanout},   {"populate", populate},   {"idle", idle},
-    {"storm", storm}, {"history", history}, {"fdatasync", fdatasync}, {"targets", targets},
-    {"inbox", inbox}, {"members", members},
+    {"send", send},       {"fanout", fanout},       {"populate", populate}, {"idle", idle},   {"storm", storm},
+    {"history", history}, {"fdatasync", fdatasync}, {"targets", targets},   {"inbox", inbox}, {"members", members},
 };
 
 constexpr const char* usage = R"(usage: greenroom-bench SCENARIO [--NAME VALUE]...

@@ -53,8 +53,8 @@ void populate(bench b);
 void idle(bench b);
 /// `--connections N --parallel K --rooms 0|3`: connect and hello, as fast as the server can. 3: the users of populate.
 void storm(bench b);
-/// `--events N --readers C --seconds S`: pages of 50 from several depths of a room with N events, in percent of them, or
-/// by `--depths A,B`, as many events behind the head.
+/// `--events N --readers C --seconds S`: pages of 50 from several depths of a room with N events, in percent of them,
+/// or by `--depths A,B`, as many events behind the head.
 void history(bench b);
 /// `--rooms N`: a user with N rooms asks for pages of ten of them, from everywhere, one after the other.
 void inbox(bench b);

@@ -15,7 +15,7 @@ struct silent_encoder : encoder {
   frame ephemeral(const room_id&, const user_id&, int64_t, std::string_view, std::string_view) const override {
     return {};
   }
-  frame read(const room_id&, const user_id&, uint64_t) const override { return {}; }
+  frame read(const room_id&, const user_id&, uint64_t, bool) const override { return {}; }
   frame expiring(int64_t) const override { return {}; }
   frame goaway(uint32_t, std::string_view) const override { return {}; }
 };

@@ -223,6 +223,18 @@ TEST_CASE("what is said in passing, later, and in a thread", "[codec]") {
   refused(with("send", R"("room":"r","key":"k","text":"x","at":0)"), errc::bad_request, "at:");
   auto position = good<op::read>(with("read", R"("room":"r","seq":7,"thread":3)"));
   CHECK(position.thread == 3);
+  auto arrived = good<op::read>(with("delivered", R"("room":"r","seq":7,"thread":3,"private":true)"));
+  CHECK(arrived.arrived);
+  CHECK(arrived.quiet);
+  CHECK(arrived.thread == 0);
+  auto profile = good<op::profile>(with("profile", R"("name":"Ada","fields":{"b":1,"a":[2]})"));
+  CHECK(profile.name == "Ada");
+  CHECK(profile.fields == R"({"a":[2],"b":1})");
+  CHECK_FALSE(profile.avatar);
+  CHECK(good<op::profile>(with("profile", R"("user":"ada")")).user->str() == "ada");
+  refused(with("profile", R"("user":"ada","name":"x")"), errc::bad_request, "user:");
+  refused(with("profile", R"("fields":[])"), errc::bad_request, "fields:");
+  refused(with("profile", R"("name":"a\nb")"), errc::bad_request, "name:");
   auto thread = good<op::thread>(with("thread", R"("room":"r","target":3,"after":5,"limit":2)"));
   CHECK(thread.target == 3);
   CHECK(thread.after == 5);

@@ -149,7 +149,9 @@ TEST_CASE("golden events", "[codec]") {
   CHECK(payload(encode.subscribed(room("@alice+bob"), {"c1", 0})) ==
         R"({"ev":"subscribed","room":"@alice+bob","epoch":"c1","seq":0})");
   CHECK(payload(encode.typing(room("r"), user("bob"), true)) == R"({"ev":"typing","room":"r","user":"bob","on":true})");
-  CHECK(payload(encode.read(room("r"), user("bob"), 7)) == R"({"ev":"read","room":"r","user":"bob","seq":7})");
+  CHECK(payload(encode.read(room("r"), user("bob"), 7, true)) ==
+        R"({"ev":"delivered","room":"r","user":"bob","seq":7})");
+  CHECK(payload(encode.read(room("r"), user("bob"), 7, false)) == R"({"ev":"read","room":"r","user":"bob","seq":7})");
   CHECK(payload(encode.expiring(123)) == R"({"ev":"expiring","expires_at":123})");
   CHECK(payload(encode.goaway(250, "the node drains")) ==
         R"({"ev":"goaway","reconnect_ms":250,"reason":"the node drains"})");
