@@ -197,6 +197,10 @@ const field table[] = {
     {AT(rooms, effects), restart, "changes", 1, 1'048'576,
      "Changes of membership of one shard's rooms that are kept in memory until they stand on the users' own lists. "
      "Further ones are stored, tried once, and tried again from the disk when there is room.",
+    {AT(auth, refresh_grace_s), restart, "s", 0, 300,
+     "Time in which a refresh token that has just been used may be shown again, by a client that got no answer. Later "
+     "that ends its session.",
+     "Too low: people on bad lines must sign in again. Too high: a stolen token is noticed later."},
      "Too low: rooms come onto lists late after an outage. Too high: memory, 128 times."},
     {AT(rooms, gather_ms), restart, "ms", 0, 1'000,
      "A busy room sends its events together, each at most this late; a quiet one at once. 0: never wait.",

@@ -111,6 +111,7 @@ struct settings {
   } auth;
 
   struct {
+    uint32_t refresh_grace_s = 30; // for which the refresh token before the last may be shown again
     uint32_t cache_mb = 256;
     uint32_t write_buffer_mb = 64;
     uint32_t min_free_mb = 64;        // below it writes are refused

@@ -106,6 +106,7 @@ void add_node(page& p, const metrics& m) {
   p.counter("greenroom_logins_refused_total", "Logins refused: wrong password, or too many attempts.",
             m.logins_refused);
   p.counter("greenroom_sessions_revoked_total", "Sessions ended before their time.", m.sessions_revoked);
+  p.counter("greenroom_refresh_reuses_total", "Of these, because a refresh token was used again.", m.refresh_reuses);
   for (uint8_t code = 1; code <= errc_count; ++code)
     p.labelled(MetricType::Counter, "greenroom_errors_total", "Requests refused, by error code.", "code",
                std::string(to_string(static_cast<errc>(code))), static_cast<double>(m.errors[code].get()));

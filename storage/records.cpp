@@ -7,7 +7,7 @@
 namespace greenroom::storage {
 namespace {
 
-/// Of rooms and members, which have had fields added.
+/// Of rooms, members and sessions, which have had fields added.
 constexpr uint8_t changed_version = 2;
 
 } // namespace
@@ -219,24 +219,37 @@ outcome<account_record> decode<account_record>(std::string_view bytes) {
 
 // -- session ----------------------------------------------------------------------------------------------------------
 std::string encode(const session_record& x) {
-  auto out = start_record(32 + x.device.size() + x.refresh.size());
+  auto out = start_record(48 + x.device.size() + x.refresh.size() + x.family.size() + x.previous.size() + x.salt.size(),
+                          changed_version);
   put_text(out, x.device);
   put_time(out, x.created);
   put_time(out, x.expires);
   put_text(out, x.refresh);
   put_flag(out, x.revoked);
+  put_text(out, x.family);
+  put_text(out, x.previous);
+  put_text(out, x.salt);
+  put_time(out, x.rotated);
   return out;
 }
 
 template <>
 outcome<session_record> decode<session_record>(std::string_view bytes) {
-  record_reader in(bytes, "session");
+  record_reader in(bytes, "session", changed_version);
   session_record x;
   x.device = in.string();
   x.created = in.time();
   x.expires = in.time();
   x.refresh = in.string();
   x.revoked = in.flag();
+  if (in.version() > 1) {
+    x.family = in.string();
+    x.previous = in.string();
+    x.salt = in.string();
+    x.rotated = in.time();
+  } else {
+    x.family = x.refresh; // the one token of the session was never replaced: all that follow begin with it
+  }
   return in.finish(std::move(x));
 }
 
