@@ -18,6 +18,7 @@
 #include "net/jwt.hpp"
 #include "net/log.hpp"
 #include "net/metrics.hpp"
+#include "net/provider_keys.hpp"
 #include "net/rest.hpp"
 #include "net/server.hpp"
 #include "storage/store.hpp"
@@ -79,7 +80,7 @@ net::server_options server_options_of(const settings& config) {
 }
 
 net::rest_hooks rest_hooks_of(node& actors, const storage::store& store, const metrics& figures,
-                              const net::front::mtls_front* front) {
+                              const net::front::mtls_front* front, const net::provider_keys* provider) {
   net::rest_hooks h;
   h.perform = [&actors](lane& on, const identity& who, op::any what, std::function<void(answer)> done) {
     actors.perform(on, who, std::move(what), std::move(done));
@@ -87,12 +88,13 @@ net::rest_hooks rest_hooks_of(node& actors, const storage::store& store, const m
   h.perform_account = [&actors](lane& on, const identity& who, account::any what, std::function<void(answer)> done) {
     actors.perform(on, who, std::move(what), std::move(done));
   };
-  h.ready = [&actors] { return actors.ready(); };
+  // Without keys every client would be turned away; another node may have them.
+  h.ready = [&actors, provider] { return actors.ready() && (!provider || provider->ready()); };
   h.draining = [&actors] { return actors.draining(); };
   h.limits = [&actors] { return actors.limits_kept(); };
-  h.metrics_text = [&actors, &store, &figures, front] {
-    return net::render_metrics(
-        {figures, store.figures(), actors.cluster_figures(), front ? &front->figures() : nullptr});
+  h.metrics_text = [&actors, &store, &figures, front, provider] {
+    return net::render_metrics({figures, store.figures(), actors.cluster_figures(), front ? &front->figures() : nullptr,
+                                provider ? &provider->figures() : nullptr});
   };
   return h;
 }
@@ -127,8 +129,8 @@ std::unique_ptr<net::front::mtls_front> front_of(const settings& config) {
 }
 
 /// SIGHUP: everything or nothing.
-void reload(config::sources& from, settings& running, node& actors, net::server& server,
-            net::front::mtls_front* front) {
+void reload(config::sources& from, settings& running, node& actors, net::server& server, net::front::mtls_front* front,
+            net::provider_keys* provider) {
   auto wanted = config::load(from);
   for (const auto& m : wanted.mistakes)
     spdlog::error("what=reload_refused mistake=\"{}\"", config::to_string(m));
@@ -144,6 +146,13 @@ void reload(config::sources& from, settings& running, node& actors, net::server&
       return refuse(loaded.error());
     own = std::move(*loaded);
   }
+  std::shared_ptr<const net::key_set> keys; // null: not from a file
+  if (provider) {
+    auto loaded = provider->read_file();
+    if (!loaded)
+      return refuse(loaded.error());
+    keys = std::move(*loaded);
+  }
   const bool encrypts = running.listen.tls_port != 0;
   if (encrypts) {
     if (auto done = server.reload_tls(); !done)
@@ -151,6 +160,8 @@ void reload(config::sources& from, settings& running, node& actors, net::server&
   }
   if (front)
     front->use(own);
+  if (provider)
+    provider->renew(keys);
   auto plan = config::reload(running, wanted.values);
   running = plan.effective;
   actors.reload(running.limits);
@@ -162,10 +173,12 @@ void reload(config::sources& from, settings& running, node& actors, net::server&
   if (front)
     spdlog::info("what=reloaded key=cluster.tls_certificate_file file={} certificate_until=\"{}\"",
                  running.cluster.tls_certificate_file, own->not_after());
+  if (keys)
+    spdlog::info("what=reloaded key=auth.jwks_file file={} keys={}", running.auth.jwks_file, keys->size());
   for (const auto& key : plan.needs_restart)
     spdlog::warn("what=reload_needs_restart key={}", key);
   spdlog::info("what=reload_done applied={} needs_restart={}",
-               plan.applied.size() + (encrypts ? 1 : 0) + (front ? 1 : 0), plan.needs_restart.size());
+               plan.applied.size() + (encrypts ? 1 : 0) + (front ? 1 : 0) + (keys ? 1 : 0), plan.needs_restart.size());
 }
 
 /// Null: the node is by itself. What its store holds must fit that.
@@ -207,7 +220,8 @@ int serve(config::sources from, settings config) {
   auto actors = std::make_unique<node>(
       node::parts{at_start, *store, encode, *tokens, figures, threads.lanes(), etcd.get(), front.get(), on_drained});
   encodes_for = actors.get();
-  net::rest rest{at_start, *tokens, encode, figures, rest_hooks_of(*actors, *store, figures, front.get())};
+  net::rest rest{at_start, *tokens, encode, figures,
+                 rest_hooks_of(*actors, *store, figures, front.get(), tokens->provider())};
   net::server server{threads, server_options_of(at_start), server_hooks_of(*actors, rest, *tokens, figures, at_start)};
   for (size_t i = 0; i < server.ports().size(); ++i)
     spdlog::info("what=listening address={} port={} tls={}", at_start.listen.address, server.ports()[i],
@@ -227,7 +241,7 @@ int serve(config::sources from, settings config) {
         spdlog::info("what=stopping signal={}", got == SIGTERM ? "SIGTERM" : "SIGINT");
       break;
     }
-    reload(from, config, *actors, server, front.get());
+    reload(from, config, *actors, server, front.get(), tokens->provider());
   }
 
   server.stop_accepting();

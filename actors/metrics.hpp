@@ -71,6 +71,7 @@ struct metrics {
   counter logins;
   counter logins_refused;
   counter sessions_revoked;
+  counter refresh_reuses;
   histogram<24> commit_us;                    // time of one synced write, microseconds
   histogram<13> commit_batches;               // batches in it
   std::array<counter, errc_count + 1> errors; // by code

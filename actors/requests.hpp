@@ -364,7 +364,7 @@ struct rooms {
 };
 struct grant { // register, log in, guest, refresh: what a token is made from
   identity who;
-  std::string refresh_token; // empty: unchanged
+  std::string refresh_token; // the next one; the one that was shown is spent
 };
 struct live_session {
   user_id user;

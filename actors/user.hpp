@@ -7,6 +7,8 @@
 //
 // Invariants
 // - A session that was revoked stays so, for connections and tokens, until its tokens have expired.
+// - Of the refresh tokens of a session one is good, and the one before it for a moment. Whoever shows an older one ends
+//   the session.
 // - A read position only moves forward, and is answered when it is durable.
 // - An effect is applied once, whatever the number of repetitions: (room, epoch, seq) older than what the list says
 //   is void.
@@ -226,6 +228,8 @@ private:
   // Pieces of accounts.
   bool is_revoked(const std::string& session) const;
   void open_session(const command_ptr& c, const std::string& device, std::shared_ptr<storage::batch> batch);
+  void end_reused(const command_ptr& c, const std::string& session);
+  void put_revoked(storage::batch& batch, const std::string& session);
   void forget_expired(storage::batch& batch);
   void close_connections(const std::string& session, const std::string& reason);
   std::optional<failure> throttled();

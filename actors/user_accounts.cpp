@@ -1,27 +1,62 @@
 // The half of the user that knows passwords and sessions.
+//
+// Refresh tokens are spent by being used (RFC 9700 section 4.14.2): each gives the next one. A token that comes a
+// second time was stolen, or its successor was; nobody can tell who of the two is the thief, so the session ends for
+// both. Three things would spoil that if nothing was done about them:
+//
+// - The answer gets lost, and the client asks again with what it has. For auth.refresh_grace_s the token before the
+// last
+//   gets the same successor again, as long as that has not been used itself. The successor is stored nowhere: it is
+//   made from the token that is shown and a salt that only the store has, so it can be made once more, also by another
+//   node or after a restart. A thief who comes in that time holds what the owner holds, and the next to use it later
+//   than the other ends the session.
+// - An old token must be known for what it is, however old, without a list of them. So all secrets of a session
+//   begin alike, with its family; what has the right family and no other right was good once.
+// - Whoever knows no token must not be able to end a session. Its id is no secret (it is in each JWT); its family is.
 #include "actors/house.hpp"
 #include "actors/user.hpp"
 
 #include <sodium.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <array>
 
 namespace greenroom::user {
 namespace {
 
 constexpr std::string_view guest_prefix = "guest-";
 constexpr size_t session_characters = 24; // 120 bits
-constexpr size_t secret_characters = 40;  // 200 bits
+constexpr size_t family_characters = 40;  // 200 bits; sessions of before rotation have a secret of just that
+constexpr size_t turn_characters = 40;    // of the first token; those of others are hashes
+constexpr size_t salt_characters = 40;
 constexpr int64_t minute_ms = 60'000;
 constexpr int64_t day_ms = 86'400'000;
 constexpr size_t password_bytes_max = 1'024; // longer ones cost us and help nobody
 
-/// What is stored of a refresh token's secret. Fast on purpose: the secret is random, not a word.
+/// What is stored of a secret. Fast on purpose: it is random, not a word.
 std::string digest_of(std::string_view secret) {
   std::string digest(crypto_generichash_BYTES, '\0');
   crypto_generichash(reinterpret_cast<unsigned char*>(digest.data()), digest.size(),
                      reinterpret_cast<const unsigned char*>(secret.data()), secret.size(), nullptr, 0);
   return digest;
+}
+
+bool fits(const std::string& digest, std::string_view secret) {
+  const auto other = digest_of(secret);
+  return digest.size() == other.size() && sodium_memcmp(digest.data(), other.data(), other.size()) == 0;
+}
+
+std::string_view family_of(std::string_view secret) { return secret.substr(0, family_characters); }
+
+/// The secret that follows `secret`. To foresee it takes both; the store has no secret, and clients have no salt.
+std::string successor_of(std::string_view secret, const std::string& salt) {
+  std::array<unsigned char, 32> turn;
+  crypto_generichash(turn.data(), turn.size(), reinterpret_cast<const unsigned char*>(secret.data()), secret.size(),
+                     reinterpret_cast<const unsigned char*>(salt.data()), salt.size());
+  std::array<char, 2 * turn.size() + 1> hex;
+  sodium_bin2hex(hex.data(), hex.size(), turn.data(), turn.size());
+  return std::string(family_of(secret)).append(hex.data());
 }
 
 } // namespace
@@ -182,18 +217,19 @@ void user_actor::open_session(const command_ptr& c, const std::string& device, s
       oldest = i;
   }
   if (good >= config.sessions_per_user && oldest != sessions_.end()) {
-    oldest->second.revoked = true; // and stays until its tokens are certainly void
-    oldest->second.expires = now + int64_t{config.token_s + config.leeway_s} * 1000;
-    batch->put(user_, oldest->first, oldest->second);
+    oldest->second.expires = now + int64_t{config.token_s + config.leeway_s} * 1000; // its tokens are void then
+    put_revoked(*batch, oldest->first);
     close_connections(oldest->first, "auth.sessions_per_user: replaced by a newer session");
   }
   auto id = "s_" + house_.random_text(session_characters);
-  auto secret = house_.random_text(secret_characters);
+  auto family = house_.random_text(family_characters);
+  auto secret = family + house_.random_text(turn_characters);
   auto& s = sessions_[id];
   s.device = device;
   s.created = now;
   s.expires = now + int64_t{config.session_days} * day_ms;
   s.refresh = digest_of(secret);
+  s.family = digest_of(family);
   batch->put(user_, id, s);
   commit(std::move(batch), c, [this, c, id, secret, admin = account_ && account_->admin] {
     house_.metrics.logins.add();
@@ -211,13 +247,45 @@ void user_actor::perform(const command_ptr& c, const account::refresh& x) {
     return;
   }
   auto i = sessions_.find(x.refresh_token.substr(first + 1, last - first - 1));
-  auto digest = digest_of(std::string_view{x.refresh_token}.substr(last + 1));
-  if (i == sessions_.end() || is_revoked(i->first) || i->second.refresh.size() != digest.size() ||
-      sodium_memcmp(i->second.refresh.data(), digest.data(), digest.size()) != 0) {
+  const auto secret = x.refresh_token.substr(last + 1);
+  if (i == sessions_.end() || is_revoked(i->first) || !fits(i->second.family, family_of(secret))) {
     wrong();
     return;
   }
-  c->from.answer(ok::any{ok::grant{{user_, i->first, 0, account_ && account_->admin}, {}}});
+  auto& s = i->second;
+  const auto now = house_.now_ms();
+  // What another node repeats is the same request, however long it was under way.
+  const bool in_time = c->from.retried || now - s.rotated < int64_t{house_.config.auth.refresh_grace_s} * 1000;
+  if (fits(s.refresh, secret)) {
+    s.salt = house_.random_text(salt_characters);
+    s.previous = std::exchange(s.refresh, digest_of(successor_of(secret, s.salt)));
+    s.rotated = now;
+    s.expires = now + int64_t{house_.config.auth.session_days} * day_ms;
+  } else if (!(in_time && fits(s.previous, secret))) {
+    end_reused(c, i->first);
+    return;
+  }
+  // Also when it has been stored: the write that did it may be under way yet, and fail.
+  auto batch = std::make_shared<storage::batch>(user_.shard());
+  batch->put(user_, i->first, s);
+  commit(std::move(batch), c,
+         [this, c, id = i->first, next = successor_of(secret, s.salt), admin = account_ && account_->admin] {
+           c->from.answer(ok::any{ok::grant{{user_, id, 0, admin}, user_.str() + ":" + id + ":" + next}});
+         });
+}
+
+/// A refresh token that was good once was shown again.
+void user_actor::end_reused(const command_ptr& c, const std::string& session) {
+  house_.metrics.refresh_reuses.add();
+  spdlog::warn("what=security_event kind=refresh_token_reused user={} session={} rotated_s_ago={}", user_.str(),
+               session, (house_.now_ms() - sessions_[session].rotated) / 1000);
+  auto batch = std::make_shared<storage::batch>(user_.shard());
+  put_revoked(*batch, session);
+  commit(std::move(batch), c, [this, c, session] {
+    house_.metrics.sessions_revoked.add();
+    close_connections(session, "a refresh token was used again: sign in anew");
+    c->from.refuse(errc::unauthenticated, "refresh_token: used before; the session has ended, sign in anew");
+  });
 }
 
 void user_actor::perform(const command_ptr& c, const end_session& x) {
@@ -236,14 +304,21 @@ void user_actor::perform(const command_ptr& c, const end_session& x) {
     s.created = now;
     s.expires = std::max(x.expires_at, now + int64_t{house_.config.auth.session_days} * day_ms);
   }
-  s.revoked = true;
-  s.refresh.clear();
-  batch->put(user_, x.session, s);
+  put_revoked(*batch, x.session);
   commit(std::move(batch), c, [this, c, session = x.session] {
     house_.metrics.sessions_revoked.add();
     close_connections(session, "the session was revoked");
     c->from.answer(ok::any{ok::none{}});
   });
+}
+
+/// No token of it is good from now on, of either kind.
+void user_actor::put_revoked(storage::batch& batch, const std::string& session) {
+  auto& s = sessions_[session];
+  s.revoked = true;
+  for (auto* secret : {&s.refresh, &s.family, &s.previous, &s.salt})
+    secret->clear();
+  batch.put(user_, session, s);
 }
 
 void user_actor::forget_expired(storage::batch& batch) {

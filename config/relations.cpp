@@ -62,9 +62,50 @@ public:
                 std::move(message));
   }
 
+  /// Whether the key was given a value that is none.
+  bool spoilt(std::string_view key) const { return g_.spoilt(*find(key)); }
+
+  /// Neither makes sense without the other.
+  void both(const std::string& a, std::string_view a_name, const std::string& b, std::string_view b_name) {
+    demand(!a.empty() || b.empty(), a_name, b_name, "is needed because " + std::string(b_name) + " is set");
+    demand(!b.empty() || a.empty(), b_name, a_name, "is needed because " + std::string(a_name) + " is set");
+  }
+
 private:
   gathering& g_;
 };
+
+/// Whose tokens are good. What is set here without an effect would be believed in.
+void check_provider(checker& c, const decltype(settings::auth)& s) {
+  const bool outside = s.algorithm != token_algorithm::hs256;
+  const std::pair<std::string_view, const std::string&> ways[] = {
+      {"auth.public_key_file", s.public_key_file}, {"auth.jwks_file", s.jwks_file}, {"auth.jwks_url", s.jwks_url}};
+  std::string_view taken;
+  for (const auto& [name, way] : ways) {
+    if (way.empty())
+      continue;
+    c.demand(outside, name, "auth.algorithm", "is set, but auth.algorithm is HS256, which uses no public key");
+    c.demand(taken.empty(), name, taken.empty() ? name : taken,
+             "is set, and so is " + std::string(taken) + ": there is one way to the provider's keys");
+    if (taken.empty())
+      taken = name;
+  }
+  if (!c.spoilt("auth.jwks_url")) // which is a way that was meant
+    c.demand(!outside || !taken.empty(), "auth.public_key_file", "auth.algorithm",
+             "is needed because auth.algorithm is RS256 or ES256, unless there is auth.jwks_file or auth.jwks_url");
+  c.demand(s.jwks_ca_file.empty() || s.jwks_url.starts_with("https://"), "auth.jwks_ca_file", "auth.jwks_url",
+           "is set, but auth.jwks_url is not https://");
+  // RFC 8725 section 3.9. A provider with a set of keys serves many.
+  const bool from_set = outside && !taken.empty() && taken != "auth.public_key_file";
+  c.demand(!from_set || !s.audience.empty(), "auth.audience", from_set ? taken : "auth.jwks_url",
+           "is needed because " + std::string(taken) +
+               " is set: else tokens that the provider makes for other services would be good here");
+  c.demand(outside || s.user_claim == "sub", "auth.user_claim", "auth.algorithm",
+           "is set, but auth.algorithm is HS256: tokens of this node have the user in sub");
+  c.demand(outside || s.admin_claim.empty(), "auth.admin_claim", "auth.algorithm",
+           "is set, but auth.algorithm is HS256: tokens of this node have their own claim for that");
+  c.both(s.admin_claim, "auth.admin_claim", s.admin_value, "auth.admin_value");
+}
 
 /// CAF's port, where links end, obeys anybody who reaches it.
 void check_links(checker& c, const decltype(settings::cluster)& s) {
@@ -105,15 +146,9 @@ void check_relations(gathering& g) {
            "is needed because listen.tls_port is set");
   c.demand(s.listen.tls_port == 0 || !s.tls.key.empty(), "tls.key", "listen.tls_port",
            "is needed because listen.tls_port is set");
-  const bool outside = s.auth.algorithm != token_algorithm::hs256;
-  c.demand(!outside || !s.auth.public_key_file.empty(), "auth.public_key_file", "auth.algorithm",
-           "is needed because auth.algorithm is RS256 or ES256");
-  const auto both = [&c](const std::string& a, std::string_view a_name, const std::string& b, std::string_view b_name) {
-    c.demand(!a.empty() || b.empty(), a_name, b_name, "is needed because " + std::string(b_name) + " is set");
-    c.demand(!b.empty() || a.empty(), b_name, a_name, "is needed because " + std::string(a_name) + " is set");
-  };
-  both(s.cluster.etcd_user, "cluster.etcd_user", s.cluster.etcd_password_file, "cluster.etcd_password_file");
-  both(s.cluster.etcd_certificate, "cluster.etcd_certificate", s.cluster.etcd_key, "cluster.etcd_key");
+  check_provider(c, s.auth);
+  c.both(s.cluster.etcd_user, "cluster.etcd_user", s.cluster.etcd_password_file, "cluster.etcd_password_file");
+  c.both(s.cluster.etcd_certificate, "cluster.etcd_certificate", s.cluster.etcd_key, "cluster.etcd_key");
   check_links(c, s.cluster);
   // Somebody who names an issuer believes that etcd is spoken to in secret.
   const bool encrypted = std::any_of(s.cluster.etcd.begin(), s.cluster.etcd.end(),
@@ -122,9 +157,6 @@ void check_relations(gathering& g) {
            "is set, but no entry of cluster.etcd is https://");
   c.demand(encrypted || s.cluster.etcd_certificate.empty(), "cluster.etcd_certificate", "cluster.etcd",
            "is set, but no entry of cluster.etcd is https://");
-  // Somebody who names a key believes that tokens are checked with it.
-  c.demand(outside || s.auth.public_key_file.empty(), "auth.public_key_file", "auth.algorithm",
-           "is set, but auth.algorithm is HS256, which uses no public key");
 }
 
 } // namespace greenroom::config

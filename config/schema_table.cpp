@@ -5,6 +5,8 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
+
 namespace greenroom::config {
 namespace {
 
@@ -56,11 +58,24 @@ bool is_zone(const std::string& text) {
          std::string::npos;
 }
 
+// As net/fetcher takes apart, but for the host and the port's number; empty: there is none.
+bool is_jwks_url(const std::string& text) {
+  const auto scheme = text.starts_with("https://") ? 8u : text.starts_with("http://") ? 7u : 0u;
+  if (scheme == 0)
+    return text.empty();
+  const auto host = text.substr(scheme, text.find_first_of("/?", scheme) - scheme);
+  const bool here =
+      host == "localhost" || host.starts_with("localhost:") || host.starts_with("127.") || host.starts_with("[::1]");
+  return !host.empty() && host.find('@') == std::string::npos && (scheme == 8 || here) &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f && c != '#'; });
+}
+
 bool is_name(const std::string& text) { return user_id::parse(text).has_value(); }
 
 constexpr text_form address_form{is_address, "an IPv4 or IPv6 address"};
 constexpr text_form origin_form{is_origin, "scheme://host[:port] without a slash at the end, or \"*\""};
 constexpr text_form etcd_form{is_etcd_url, "http://host[:port] or https://host[:port]"};
+constexpr text_form jwks_form{is_jwks_url, "https://host[:port]/path, or http:// to this machine"};
 constexpr text_form host_form{is_host, "an IPv4 or IPv6 address, or the name of a host"};
 constexpr text_form zone_form{is_zone, "made of letters, digits and \"._-\""};
 constexpr text_form name_form{is_name, "[a-z0-9][a-z0-9._-]{0,31}"};
@@ -125,7 +140,7 @@ const field table[] = {
 
     {AT(auth, algorithm), restart, "", 1, 8,
      "The one algorithm that tokens may be signed with. HS256: by this node; RS256, ES256: by an outside identity "
-     "provider whose key is auth.public_key_file.",
+     "provider whose keys are in auth.jwks_url, auth.jwks_file or auth.public_key_file.",
      "Not what the issuer uses: every token is refused.", algorithm_words},
     {AT(auth, secret_file), restart, "", 0, path_bytes,
      "File with the secret of HS256. Empty: token.secret in node.data_dir, made at the first start.",
@@ -133,16 +148,59 @@ const field table[] = {
     {AT(auth, public_key_file), restart, "", 0, path_bytes,
      "PEM file with the public key of the identity provider; for RS256 and ES256.",
      "Another key: every token is refused."},
+    {AT(auth, jwks_file), reload_content, "", 0, path_bytes,
+     "File with the keys of the identity provider, a JWK Set; for RS256 and ES256, instead of auth.public_key_file.",
+     "No set, or none of its keys is for auth.algorithm: the node does not start; a reload is refused."},
+    {AT(auth, jwks_url),
+     restart,
+     "",
+     0,
+     2'048,
+     "Where the identity provider shows its keys, a JWK Set; for RS256 and ES256, instead of a file. Also fetched anew "
+     "on SIGHUP.",
+     "Not the provider's: whoever answers there decides who everybody is.",
+     {},
+     &jwks_form},
+    {AT(auth, jwks_ca_file), restart, "", 0, path_bytes,
+     "PEM file: whom auth.jwks_url must have its certificate from. Empty: whom the system trusts.",
+     "Not the issuer's: no keys are fetched."},
+    {AT(auth, jwks_refresh_s), restart, "s", 10, 86'400,
+     "Time between two fetches of auth.jwks_url. When one fails, what the last good one brought stays in force, and "
+     "attempts are made in 2 s, 4 s and so on up to 60 s.",
+     "Too high: a key that the provider has taken back is good for as long."},
+    {AT(auth, jwks_unknown_s), restart, "s", 1, 3'600,
+     "Shortest time between two fetches that tokens cause by naming a key that is not known.",
+     "Too low: strangers can make the node ask the provider often. Too high: after the provider has begun to use a new "
+     "key, its tokens are refused for as long."},
+    {AT(auth, jwks_timeout_ms), restart, "ms", 100, 60'000,
+     "Time that a fetch may take, from the look-up of the name to the last byte. The start waits for one, too.",
+     "Too low: no fetch succeeds over a slow line."},
     {AT(auth, issuer), restart, "", 1, 256, "`iss` that tokens must carry, and that ours do.",
      "Not what the provider writes: every token is refused."},
-    {AT(auth, audience), restart, "", 0, 256, "`aud` that tokens must carry. Empty: not checked.",
-     "Not what the provider writes: every token is refused."},
+    {AT(auth, audience), restart, "", 0, 256,
+     "`aud` that tokens must carry. Empty: not checked. Needed with auth.jwks_file and auth.jwks_url.",
+     "Not what the provider writes: every token is refused. Empty: tokens that it makes for other services are good "
+     "here."},
+    {AT(auth, user_claim), restart, "", 1, 256,
+     "The claim of an outside token that is the user id. One that begins with a slash is a JSON Pointer (RFC 6901): "
+     "/profile/nick.",
+     "One that people can change themselves: they can be anybody. One that holds no user ids: every token is refused."},
+    {AT(auth, admin_claim), restart, "", 0, 256,
+     "The claim of an outside token, a text or a list of texts, that makes an admin of its user if it is, or holds, "
+     "auth.admin_value; a name or a JSON Pointer. Empty: no outside token does.",
+     "One that people can change themselves: anybody is an admin."},
+    {AT(auth, admin_value), restart, "", 0, 256, "The value of auth.admin_claim that makes an admin; of a flag: true.",
+     "One that others have, too: they are admins."},
     {AT(auth, leeway_s), restart, "s", 0, 300, "How far the clock of an issuer may be off.",
      "Too low: fresh tokens are refused when clocks differ. Too high: expired ones live on."},
     {AT(auth, token_s), restart, "s", 10, 86'400, "Life of a token; clients refresh it in time.",
      "Too high: a stolen token is good for as long, unless its session is revoked."},
     {AT(auth, session_days), restart, "days", 1, 3'650, "Life of a session after its last refresh.",
      "Too low: people must sign in again and again."},
+    {AT(auth, refresh_grace_s), restart, "s", 0, 300,
+     "Time in which a refresh token that has just been used may be shown again, by a client that got no answer. Later "
+     "that ends its session.",
+     "Too low: people on bad lines must sign in again. Too high: a stolen token is noticed later."},
     {AT(auth, sessions_per_user), restart, "sessions", 1, 10'000,
      "Sessions that an account may have; one more pushes out the oldest.", "Too low: devices sign each other out."},
     {AT(auth, registration), restart, "", 0, 0, "Whether anybody may make an account.",

@@ -98,13 +98,24 @@ struct settings {
 
   struct {
     token_algorithm algorithm = token_algorithm::hs256;
-    std::string secret_file;     // HS256; empty: <data_dir>/token.secret, made at first start
-    std::string public_key_file; // RS256, ES256: PEM of the outside identity provider
+    std::string secret_file; // HS256; empty: <data_dir>/token.secret, made at first start
+    // RS256, ES256: one of three ways to the keys of the outside identity provider.
+    std::string public_key_file; // PEM
+    std::string jwks_file;       // JWK Set
+    std::string jwks_url;        // https://, to loopback also http://
+    std::string jwks_ca_file;    // PEM; empty: whom the system trusts
+    uint32_t jwks_refresh_s = 600;
+    uint32_t jwks_unknown_s = 30; // between two fetches that tokens cause by naming unknown keys
+    uint32_t jwks_timeout_ms = 5'000;
     std::string issuer = "greenroom";
-    std::string audience; // empty: not checked
+    std::string audience;           // empty: not checked
+    std::string user_claim = "sub"; // of outside tokens; a name, or a JSON Pointer where it begins with a slash
+    std::string admin_claim;        // likewise; empty: nobody is an admin by an outside token
+    std::string admin_value;
     uint32_t leeway_s = 5;
     uint32_t token_s = 3'600;
     uint32_t session_days = 30;
+    uint32_t refresh_grace_s = 30; // for which the refresh token before the last may be shown again
     uint32_t sessions_per_user = 100;
     bool registration = true;
     bool guests = true;

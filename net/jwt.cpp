@@ -1,8 +1,10 @@
 #include "net/jwt.hpp"
 
+#include "net/base64url.hpp"
 #include "net/json_document.hpp"
 #include "net/key_file.hpp"
 #include "net/op_reader.hpp"
+#include "net/provider_keys.hpp"
 
 #include <jwt.h>
 #include <sodium.h>
@@ -44,29 +46,6 @@ std::string_view name_of(token_algorithm x) noexcept {
   return {};
 }
 
-jwt_alg_t alg_of(token_algorithm x) noexcept {
-  switch (x) {
-  case token_algorithm::hs256:
-    return JWT_ALG_HS256;
-  case token_algorithm::rs256:
-    return JWT_ALG_RS256;
-  case token_algorithm::es256:
-    return JWT_ALG_ES256;
-  }
-  return JWT_ALG_INVAL;
-}
-
-// Strict: no padding, no foreign characters, no stray bits. libjwt's own decoder skips what it does not know.
-std::optional<std::string> decode_base64url(std::string_view text) {
-  std::string bytes(text.size() / 4 * 3 + 3, '\0');
-  size_t size = 0;
-  if (sodium_base642bin(reinterpret_cast<unsigned char*>(bytes.data()), bytes.size(), text.data(), text.size(), nullptr,
-                        &size, nullptr, sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0)
-    return std::nullopt;
-  bytes.resize(size);
-  return bytes;
-}
-
 outcome<document> decode_part(std::string_view text) {
   auto bytes = decode_base64url(text);
   if (!bytes)
@@ -99,10 +78,36 @@ std::optional<int64_t> date(value given) {
   return static_cast<int64_t>(std::floor(*seconds * 1000));
 }
 
-bool names_audience(value aud, std::string_view wanted) {
-  bool found = aud.text() == wanted;
-  aud.each_element([&](value one) { found = found || one.text() == wanted; });
+/// A text, or a list of texts: what `aud` is, and what providers write roles and groups as.
+bool names(value claim, std::string_view wanted) {
+  bool found = claim.text() == wanted;
+  claim.each_element([&](value one) { found = found || one.text() == wanted; });
   return found;
+}
+
+/// A claim by its name; or, where that begins with a slash, by a JSON Pointer (RFC 6901) through objects, since some
+/// providers nest theirs. A dot would not do: names that are URLs have some.
+value find_claim(const document& claims, std::string_view name) {
+  if (!name.starts_with('/'))
+    return claims.find(name);
+  auto at = claims.root();
+  while (!name.empty()) {
+    name.remove_prefix(1);
+    const auto end = std::min(name.find('/'), name.size());
+    std::string step;
+    for (size_t i = 0; i < end; ++i) {
+      const bool escaped = name[i] == '~' && i + 1 < end && (name[i + 1] == '0' || name[i + 1] == '1');
+      step += !escaped ? name[i] : name[++i] == '0' ? '~' : '/';
+    }
+    at = at.find(step);
+    name.remove_prefix(end);
+  }
+  return at;
+}
+
+bool same_word(std::string_view a, std::string_view b) {
+  auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
 }
 
 int64_t system_now() {
@@ -111,6 +116,9 @@ int64_t system_now() {
 }
 
 } // namespace
+
+jwt_tokens::jwt_tokens() = default;
+jwt_tokens::~jwt_tokens() = default;
 
 outcome<std::unique_ptr<jwt_tokens>> jwt_tokens::open(const settings& config, clock now) {
   if (sodium_init() < 0)
@@ -122,11 +130,20 @@ outcome<std::unique_ptr<jwt_tokens>> jwt_tokens::open(const settings& config, cl
   result->audience_ = auth.audience;
   result->leeway_ms_ = int64_t{auth.leeway_s} * 1000;
   result->now_ = now ? std::move(now) : clock(system_now);
-  auto key = auth.algorithm == token_algorithm::hs256 ? load_or_make_secret(secret_file_of(config))
-                                                      : load_public_key(auth.public_key_file, auth.algorithm);
-  if (!key)
-    return std::move(key).error();
-  result->key_ = std::move(*key);
+  result->user_claim_ = auth.user_claim;
+  result->admin_claim_ = auth.admin_claim;
+  result->admin_value_ = auth.admin_value;
+  if (auth.algorithm == token_algorithm::hs256) {
+    auto secret = load_or_make_secret(secret_file_of(config));
+    if (!secret)
+      return std::move(secret).error();
+    result->secret_ = std::move(*secret);
+  } else {
+    auto keys = provider_keys::open(config);
+    if (!keys)
+      return std::move(keys).error();
+    result->provider_ = std::move(*keys);
+  }
   return result;
 }
 
@@ -137,7 +154,8 @@ outcome<identity> jwt_tokens::verify(std::string_view token) const {
   const auto second = first == std::string_view::npos ? first : token.find('.', first + 1);
   if (second == std::string_view::npos || token.find('.', second + 1) != std::string_view::npos)
     return refused("must have three parts");
-  if (!decode_base64url(token.substr(second + 1)) || second + 1 == token.size())
+  const auto signature = decode_base64url(token.substr(second + 1));
+  if (!signature || signature->empty())
     return refused("has no signature");
 
   auto header = decode_part(token.substr(0, first));
@@ -147,19 +165,44 @@ outcome<identity> jwt_tokens::verify(std::string_view token) const {
     return refused(std::string("the algorithm must be ").append(name_of(algorithm_)));
   if (header->find("crit"))
     return refused("crit is not supported");
-  // libjwt takes no other; without this line it would look like a wrong signature.
-  if (auto typ = header->find("typ"); typ && typ.text() != "JWT")
-    return refused("typ must be JWT");
+  const auto signed_part = token.substr(0, second);
+  if (auto good = provider_ ? check_providers(*header, signed_part, *signature) : check_ours(*header, token); !good)
+    return std::move(good).error();
+  // The claims are read out of the text that was signed, with types that libjwt's getters do not tell apart.
+  return read_claims(token.substr(first + 1, second - first - 1), signed_part);
+}
 
+outcome<void> jwt_tokens::check_ours(const document& header, std::string_view token) const {
+  // libjwt takes no other; without this line it would look like a wrong signature.
+  if (auto typ = header.find("typ"); typ && typ.text() != "JWT")
+    return refused("typ must be JWT");
   jwt_t* decoded = nullptr;
-  const bool good = jwt_decode(&decoded, std::string(token).c_str(),
-                               reinterpret_cast<const unsigned char*>(key_.data()), static_cast<int>(key_.size())) == 0;
+  const bool good =
+      jwt_decode(&decoded, std::string(token).c_str(), reinterpret_cast<const unsigned char*>(secret_.data()),
+                 static_cast<int>(secret_.size())) == 0;
   jwt_handle verified(good ? decoded : nullptr);
   // Asked again, in case libjwt read another alg out of the same header than we did.
-  if (!verified || jwt_get_alg(verified.get()) != alg_of(algorithm_))
+  if (!verified || jwt_get_alg(verified.get()) != JWT_ALG_HS256)
     return refused("the signature does not fit");
-  // The claims are read out of the text that was signed, with types that libjwt's getters do not tell apart.
-  return read_claims(token.substr(first + 1, second - first - 1), token.substr(0, second));
+  return {};
+}
+
+outcome<void> jwt_tokens::check_providers(const document& header, std::string_view signed_part,
+                                          std::string_view signature) const {
+  // RFC 9068 marks access tokens so, RFC 7519 section 5.1 leaves the case open. Other kinds, a logout token say, are
+  // signed by the same keys and are no leave to come in.
+  if (auto typ = header.find("typ")) {
+    const auto word = typ.text().value_or("");
+    if (!same_word(word, "JWT") && !same_word(word, "at+jwt") && !same_word(word, "application/at+jwt"))
+      return refused("typ must be JWT or at+jwt");
+  }
+  const auto kid = header.find("kid");
+  auto key = provider_->find(kid ? std::optional(kid.text().value_or("")) : std::nullopt);
+  if (!key)
+    return std::move(key).error();
+  if (key->algorithm() != algorithm_ || !key->has_signed(signed_part, signature))
+    return refused("the signature does not fit");
+  return {};
 }
 
 outcome<identity> jwt_tokens::read_claims(std::string_view payload, std::string_view signed_part) const {
@@ -187,13 +230,13 @@ outcome<identity> jwt_tokens::read_claims(std::string_view payload, std::string_
   }
   if (!issuer_.empty() && claims->find("iss").text() != issuer_)
     return refused("iss: must be " + issuer_);
-  if (!audience_.empty() && !names_audience(claims->find("aud"), audience_))
+  if (!audience_.empty() && !names(claims->find("aud"), audience_))
     return refused("aud: must name " + audience_);
 
-  auto sub = claims->find("sub").text();
-  if (!sub)
-    return refused("sub: a user id is required");
-  auto user = user_id::parse(*sub, "sub");
+  const auto name = find_claim(*claims, user_claim_).text();
+  if (!name)
+    return refused(user_claim_ + ": a user id is required");
+  auto user = user_id::parse(*name, user_claim_);
   if (!user)
     return refused(user.error().message);
   who.user = std::move(*user);
@@ -208,8 +251,17 @@ outcome<identity> jwt_tokens::read_claims(std::string_view payload, std::string_
   else
     return refused("sid, jti: must be 1 to " + std::to_string(session_bytes_max) + " visible ASCII characters");
 
-  who.admin = algorithm_ == token_algorithm::hs256 && claims->find("admin").flag() == true;
+  who.admin = is_admin(*claims);
   return who;
+}
+
+bool jwt_tokens::is_admin(const document& claims) const {
+  if (!provider_)
+    return claims.find("admin").flag() == true;
+  if (admin_claim_.empty())
+    return false;
+  const auto claim = find_claim(claims, admin_claim_);
+  return names(claim, admin_value_) || (claim.flag() == true && admin_value_ == "true");
 }
 
 outcome<std::string> jwt_tokens::issue(const identity& who, std::chrono::seconds lifetime) const {
@@ -232,8 +284,8 @@ outcome<std::string> jwt_tokens::issue(const identity& who, std::chrono::seconds
   good = good && jwt_add_grant_int(token.get(), "exp", now_s + static_cast<long>(lifetime.count())) == 0;
   if (who.admin)
     good = good && jwt_add_grant_bool(token.get(), "admin", 1) == 0;
-  good = good && jwt_set_alg(token.get(), JWT_ALG_HS256, reinterpret_cast<const unsigned char*>(key_.data()),
-                             static_cast<int>(key_.size())) == 0;
+  good = good && jwt_set_alg(token.get(), JWT_ALG_HS256, reinterpret_cast<const unsigned char*>(secret_.data()),
+                             static_cast<int>(secret_.size())) == 0;
   std::unique_ptr<char, decltype(&std::free)> encoded(good ? jwt_encode_str(token.get()) : nullptr, &std::free);
   if (!encoded)
     return fail(errc::internal, "auth: no token could be made");

@@ -1,10 +1,7 @@
 #include "net/key_file.hpp"
 
-#include <openssl/bio.h>
-#include <openssl/core_names.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
+#include "net/key_set.hpp"
+
 #include <sodium.h>
 #include <spdlog/spdlog.h>
 
@@ -12,11 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <memory>
 #include <optional>
 
 namespace greenroom::net {
@@ -24,7 +19,6 @@ namespace {
 
 constexpr size_t secret_bytes_min = 32;
 constexpr size_t file_bytes_max = 4096 + 2; // with a line end
-constexpr int rsa_bits_min = 2048;
 
 class descriptor {
 public:
@@ -45,12 +39,12 @@ failure trouble(const char* setting, const std::string& path, const std::string&
   return fail(errc::unavailable, std::string(setting) + ": " + path + ": " + why);
 }
 
-// nullopt, with errno: it can't be read. More than file_bytes_max means too long.
-std::optional<std::string> read_file(const std::string& path) {
+// nullopt, with errno: it can't be read. More than bytes_max means too long.
+std::optional<std::string> read_file(const std::string& path, size_t bytes_max = file_bytes_max) {
   descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (fd < 0)
     return std::nullopt;
-  std::string content(file_bytes_max + 1, '\0');
+  std::string content(bytes_max + 1, '\0');
   size_t size = 0;
   while (size < content.size()) {
     auto n = ::read(fd, content.data() + size, content.size() - size);
@@ -142,32 +136,29 @@ outcome<std::string> load_or_make_secret(const std::string& path) {
   return std::move(*content);
 }
 
-outcome<std::string> load_public_key(const std::string& path, token_algorithm algorithm) {
+outcome<public_key> load_public_key(const std::string& path, token_algorithm algorithm) {
   constexpr auto setting = "auth.public_key_file";
   if (path.empty())
-    return fail(errc::unavailable, "auth.public_key_file: required with auth.algorithm rs256 and es256");
+    return fail(errc::unavailable, "auth.public_key_file: required with auth.algorithm RS256 and ES256, or else "
+                                   "auth.jwks_file or auth.jwks_url");
   auto content = read_file(path);
   if (!content)
     return trouble(setting, path, std::string("can't be read: ") + std::strerror(errno));
   if (content->size() > file_bytes_max)
     return trouble(setting, path, "longer than 4096 bytes");
-  std::unique_ptr<BIO, decltype(&BIO_free)> bio(BIO_new_mem_buf(content->data(), static_cast<int>(content->size())),
-                                                &BIO_free);
-  std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(PEM_read_bio_PUBKEY(bio.get(), nullptr, nullptr, nullptr),
-                                                          &EVP_PKEY_free);
-  ERR_clear_error();
+  auto key = public_key::of_pem(*content, algorithm);
   if (!key)
-    return trouble(setting, path, "holds no public key in PEM form (BEGIN PUBLIC KEY)");
-  if (algorithm == token_algorithm::rs256) {
-    if (EVP_PKEY_is_a(key.get(), "RSA") != 1 || EVP_PKEY_get_bits(key.get()) < rsa_bits_min)
-      return trouble(setting, path, "rs256 needs an RSA key of at least 2048 bits");
-  } else {
-    std::array<char, 64> group{};
-    if (EVP_PKEY_is_a(key.get(), "EC") != 1 ||
-        EVP_PKEY_get_group_name(key.get(), group.data(), group.size(), nullptr) != 1 ||
-        std::string_view(group.data()) != "prime256v1")
-      return trouble(setting, path, "es256 needs an EC key on the curve P-256");
-  }
+    return trouble(setting, path, key.error().message);
+  return key;
+}
+
+outcome<std::string> load_key_set(const std::string& path) {
+  constexpr auto setting = "auth.jwks_file";
+  auto content = read_file(path, key_set::text_bytes_max);
+  if (!content)
+    return trouble(setting, path, std::string("can't be read: ") + std::strerror(errno));
+  if (content->size() > key_set::text_bytes_max)
+    return trouble(setting, path, "longer than " + std::to_string(key_set::text_bytes_max) + " bytes");
   return std::move(*content);
 }
 

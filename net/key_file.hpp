@@ -1,9 +1,10 @@
-// key_file: the keys with which tokens are signed and checked, as files. Used at start only. Failures are `unavailable`
-// with a message for the operator that names the setting and the file.
+// key_file: the keys with which tokens are signed and checked, as files. Used at start and on SIGHUP only. Failures are
+// `unavailable` with a message for the operator that names the setting and the file.
 #pragma once
 
 #include "config/outcome.hpp"
 #include "config/settings.hpp"
+#include "net/public_key.hpp"
 
 #include <string>
 
@@ -16,8 +17,10 @@ std::string secret_file_of(const settings& config);
 /// random bits in hexadecimal, mode 0600, complete or not there at all, also when two processes start at once.
 outcome<std::string> load_or_make_secret(const std::string& path);
 
-/// The PEM text of a public key, checked to be one for `algorithm`: RSA of at least 2048 bits (RFC 7518 section 3.3),
-/// or EC on P-256. REQUIRES: algorithm is rs256 or es256.
-outcome<std::string> load_public_key(const std::string& path, token_algorithm algorithm);
+/// auth.public_key_file: a public key in PEM form, of at most 4096 bytes. REQUIRES: algorithm is rs256 or es256.
+outcome<public_key> load_public_key(const std::string& path, token_algorithm algorithm);
+
+/// auth.jwks_file: its text, of at most key_set::text_bytes_max.
+outcome<std::string> load_key_set(const std::string& path);
 
 } // namespace greenroom::net

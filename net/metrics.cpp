@@ -108,6 +108,7 @@ void add_node(page& p, const metrics& m) {
   p.counter("greenroom_logins_refused_total", "Logins refused: wrong password, or too many attempts.",
             m.logins_refused);
   p.counter("greenroom_sessions_revoked_total", "Sessions ended before their time.", m.sessions_revoked);
+  p.counter("greenroom_refresh_reuses_total", "Of these, because a refresh token was used again.", m.refresh_reuses);
   for (uint8_t code = 1; code <= errc_count; ++code)
     p.labelled(MetricType::Counter, "greenroom_errors_total", "Requests refused, by error code.", "code",
                std::string(to_string(static_cast<errc>(code))), static_cast<double>(m.errors[code].get()));
@@ -194,6 +195,19 @@ void add_front(page& p, const front::front_metrics& m) {
   by_reason("greenroom_cluster_tls_dials_failed_total", "Ways to other nodes not found, by reason.", m.refused_out);
 }
 
+void add_provider(page& p, const provider_figures& m) {
+  const auto value = [](const std::atomic<int64_t>& x) {
+    return static_cast<double>(x.load(std::memory_order_relaxed));
+  };
+  p.gauge("greenroom_provider_keys", "Keys of the outside identity provider in force.", value(m.keys));
+  p.gauge("greenroom_provider_keys_timestamp_seconds", "When they were last read or fetched, and found good.",
+          value(m.read_at));
+  p.counter("greenroom_provider_fetches_total", "Fetches of the provider's keys.", value(m.fetches));
+  p.counter("greenroom_provider_fetch_failures_total", "Of these, without a good set of keys.", value(m.failures));
+  p.counter("greenroom_provider_unknown_keys_total", "Tokens refused because they name a key that is not there.",
+            value(m.unknown));
+}
+
 // "rocksdb.estimate-num-keys" -> "greenroom_store_estimate_num_keys"
 std::string store_name(std::string_view property) {
   constexpr std::string_view prefix = "rocksdb.";
@@ -243,6 +257,8 @@ std::string render_metrics(const metrics_page& of) {
   }
   if (of.front)
     add_front(p, *of.front);
+  if (of.provider)
+    add_provider(p, *of.provider);
   for (auto& [name, value] : of.store)
     p.gauge(store_name(name), "RocksDB property " + name + ".", static_cast<double>(value));
   add_process(p);

@@ -4,6 +4,7 @@
 #include "actors/cluster/figures.hpp"
 #include "actors/metrics.hpp"
 #include "net/front/front_metrics.hpp"
+#include "net/provider_keys.hpp"
 
 #include <cstdint>
 #include <string>
@@ -20,6 +21,7 @@ struct metrics_page {
   std::vector<std::pair<std::string, uint64_t>> store; // of RocksDB's properties
   const cluster::figures* cluster = nullptr;           // null: the node is by itself
   const front::front_metrics* front = nullptr;         // null: links are not encrypted
+  const provider_figures* provider = nullptr;          // null: tokens are our own
 };
 
 /// Our counters (greenroom_*), the cluster's (greenroom_cluster_*), the store's own figures (greenroom_store_*, named

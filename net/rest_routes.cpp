@@ -222,7 +222,11 @@ void rest::guest(const call_ptr& c) {
 }
 
 // Not throttled by address: a refresh token can't be guessed and costs no password hash.
-void rest::refresh(const call_ptr& c) { sign_in(c, read_refresh(c->body(presence::required)), 200); }
+void rest::refresh(const call_ptr& c) {
+  if (!tokens_.can_issue()) // else the token would be spent, and nothing got for it
+    return c->refuse(fail(errc::unsupported, "auth: tokens come from an outside identity provider"));
+  sign_in(c, read_refresh(c->body(presence::required)), 200);
+}
 
 void rest::log_out(const call_ptr& c) { ask_account(c, account::end_session{}, 204); }
 

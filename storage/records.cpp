@@ -10,6 +10,7 @@ namespace {
 // Fields have been added to these.
 constexpr uint8_t room_version = 3;
 constexpr uint8_t member_version = 2;
+constexpr uint8_t session_version = 2;
 /// A room can't have as many events: clients count to 2^53 - 1.
 constexpr uint64_t max_since = (uint64_t{1} << 56) - 1;
 
@@ -299,24 +300,37 @@ outcome<account_record> decode<account_record>(std::string_view bytes) {
 
 // -- session ----------------------------------------------------------------------------------------------------------
 std::string encode(const session_record& x) {
-  auto out = start_record(32 + x.device.size() + x.refresh.size());
+  auto out = start_record(48 + x.device.size() + x.refresh.size() + x.family.size() + x.previous.size() + x.salt.size(),
+                          session_version);
   put_text(out, x.device);
   put_time(out, x.created);
   put_time(out, x.expires);
   put_text(out, x.refresh);
   put_flag(out, x.revoked);
+  put_text(out, x.family);
+  put_text(out, x.previous);
+  put_text(out, x.salt);
+  put_time(out, x.rotated);
   return out;
 }
 
 template <>
 outcome<session_record> decode<session_record>(std::string_view bytes) {
-  record_reader in(bytes, "session");
+  record_reader in(bytes, "session", session_version);
   session_record x;
   x.device = in.string();
   x.created = in.time();
   x.expires = in.time();
   x.refresh = in.string();
   x.revoked = in.flag();
+  if (in.version() > 1) {
+    x.family = in.string();
+    x.previous = in.string();
+    x.salt = in.string();
+    x.rotated = in.time();
+  } else {
+    x.family = x.refresh; // the one token of the session was never replaced: all that follow begin with it
+  }
   return in.finish(std::move(x));
 }
 

@@ -161,13 +161,18 @@ struct account_record {
   friend bool operator==(const account_record&, const account_record&) = default;
 };
 
-/// One login. The id is in the token as `sid`.
+/// One login. The id is in the token as `sid`. Its refresh tokens follow one another, each made from the one before it
+/// (actors/user_accounts.cpp); here are BLAKE2b-256 digests, of which none leads back to a token.
 struct session_record {
   std::string device;
   int64_t created = 0;  // ms since 1970 UTC
   int64_t expires = 0;  // ms since 1970 UTC; the record goes afterwards
-  std::string refresh;  // BLAKE2b-256 of the refresh token's secret; empty: none
+  std::string refresh;  // digest of the secret in the refresh token; empty: there is none
   bool revoked = false; // kept until it expires, so that its tokens stay refused
+  std::string family;   // digest of what all these secrets begin with
+  std::string previous; // digest of the secret before this one; empty: this is the first
+  std::string salt;     // with the secret before this one, what this one was made from
+  int64_t rotated = 0;  // when that was, ms since 1970 UTC
   friend bool operator==(const session_record&, const session_record&) = default;
 };
 

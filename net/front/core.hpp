@@ -5,8 +5,8 @@
 #pragma once
 
 #include "net/front/front.hpp"
-#include "net/front/lookups.hpp"
 #include "net/front/passage.hpp"
+#include "net/lookups.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
 

@@ -412,7 +412,8 @@ answer scene::perform(const std::string& user, std::variant<op::any, account::an
   return *result;
 }
 
-answer scene::perform_again(const user_id& user, std::variant<account::register_user, account::guest> what) {
+answer scene::perform_again(const user_id& user,
+                            std::variant<account::register_user, account::guest, account::refresh> what) {
   std::optional<answer> result;
   caller from;
   from.to = system_->spawn<ear_actor>(*home, result);

@@ -108,7 +108,8 @@ public:
   answer perform(const std::string& user, std::variant<op::any, account::any> what, std::string session = {});
   /// A request to an account that may have been carried out before, as another node of a cluster repeats it when it
   /// has lost the answer.
-  answer perform_again(const user_id& user, std::variant<account::register_user, account::guest> what);
+  answer perform_again(const user_id& user,
+                       std::variant<account::register_user, account::guest, account::refresh> what);
   /// Runs until nothing moves any more.
   void run();
   /// Lets time pass: the actors' clock, the lanes' timers, the shards' ticks and CAF's delayed messages.

@@ -2,6 +2,10 @@
 // rooms.
 #include "tests/actors/scene.hpp"
 
+#include <sodium.h>
+
+#include <set>
+
 using namespace greenroom;
 using greenroom::testing::scene;
 using lines = std::vector<std::string>;
@@ -165,14 +169,165 @@ TEST_CASE("what inboxes are told is written at once when a shard holds its share
   CHECK(s.store->load_activity(user_id::trusted("ada")).value().size() == 1);
 }
 
+namespace {
+
+/// What somebody does with refresh tokens.
+struct holder {
+  scene& s;
+  answer show(const std::string& token) { return s.perform("", account::any{account::refresh{token}}); }
+  std::string next_of(const std::string& token) { return granted(show(token)).refresh_token; }
+};
+
+} // namespace
+
 TEST_CASE("a refresh token is good for its session, and for nothing else", "[user]") {
   scene s;
+  holder ada{s};
   auto grant = granted(s.perform("", account::any{account::guest{""}}));
-  auto fresh = granted(s.perform("", account::any{account::refresh{grant.refresh_token}}));
+  auto fresh = granted(ada.show(grant.refresh_token));
   CHECK(fresh.who.session == grant.who.session);
-  for (auto text : {std::string{}, std::string{"x"}, std::string{"::"}, grant.refresh_token + "x",
-                    grant.refresh_token.substr(0, grant.refresh_token.size() - 1), "eve" + grant.refresh_token})
-    CHECK(refused(s.perform("", account::any{account::refresh{text}})) == errc::unauthenticated);
+  for (auto text : {std::string{}, std::string{"x"}, std::string{"::"}, "eve" + fresh.refresh_token,
+                    fresh.refresh_token.substr(0, fresh.refresh_token.rfind(':')),
+                    fresh.refresh_token.substr(0, fresh.refresh_token.rfind(':') + 1) + std::string(104, 'r')})
+    CHECK(refused(ada.show(text)) == errc::unauthenticated);
+  // Who only knows the name of a session can't end it.
+  CHECK(granted(ada.show(fresh.refresh_token)).who.session == grant.who.session);
+  CHECK(s.figures.refresh_reuses.get() == 0);
+}
+
+TEST_CASE("each refresh token gives another one, and is spent by that", "[user]") {
+  scene s;
+  holder ada{s};
+  auto token = granted(s.perform("", account::any{account::guest{""}})).refresh_token;
+  std::set<std::string> seen{token};
+  for (int i = 0; i < 5; ++i) {
+    token = ada.next_of(token);
+    CHECK(seen.insert(token).second);
+    s.pass(1h);
+    if (i == 2)
+      s.restart();
+  }
+}
+
+TEST_CASE("a session goes on as long as it is refreshed", "[user]") {
+  scene s{[](settings& c) { c.auth.session_days = 1; }};
+  holder ada{s};
+  auto token = granted(s.perform("", account::any{account::guest{""}})).refresh_token;
+  for (int i = 0; i < 3; ++i) {
+    s.clock += 20 * 3'600'000;
+    token = ada.next_of(token);
+  }
+  s.clock += 25 * 3'600'000;
+  CHECK(refused(ada.show(token)) == errc::unauthenticated);
+  CHECK(s.figures.refresh_reuses.get() == 0);
+}
+
+TEST_CASE("whose answer got lost asks again and gets the same one, for a moment", "[user]") {
+  scene s{[](settings& c) { c.auth.refresh_grace_s = 30; }};
+  holder ada{s};
+  auto first = granted(s.perform("", account::any{account::guest{""}})).refresh_token;
+  auto second = ada.next_of(first);
+  s.clock += 29'000;
+  CHECK(ada.next_of(first) == second);
+  s.restart(); // nothing in memory is needed for that
+  CHECK(ada.next_of(first) == second);
+  auto third = ada.next_of(second);
+  CHECK(ada.next_of(second) == third);
+  CHECK(s.figures.refresh_reuses.get() == 0);
+}
+
+TEST_CASE("a refresh token that is used again ends its session, with its connections, and no other", "[user]") {
+  scene s{[](settings& c) { c.auth.refresh_grace_s = 30; }};
+  holder ada{s};
+  auto grant = granted(s.perform("", account::any{account::guest{""}}));
+  auto name = grant.who.user.str();
+  auto device = s.enter(name), other = s.enter(name);
+  device.hello(name + "/" + grant.who.session.substr(2));
+  other.hello(name + "/another");
+  const auto first = grant.refresh_token;
+  const auto second = ada.next_of(first);
+  auto newest = second;
+  SECTION("when its moment is over") { s.clock += 30'000; }
+  SECTION("in its moment, when its successor has been used") { newest = ada.next_of(second); }
+  SECTION("however old it is") {
+    for (int i = 0; i < 5; ++i)
+      newest = ada.next_of(newest);
+    s.clock += 3'600'000;
+  }
+  SECTION("by somebody who made up what follows the family") {
+    const auto secret = first.rfind(':') + 1;
+    CHECK(refused(ada.show(first.substr(0, secret + 40) + std::string(64, '0'))) == errc::unauthenticated);
+  }
+  CHECK(refused(ada.show(first)) == errc::unauthenticated);
+  CHECK(device.socket().closed == close_code::revoked);
+  CHECK_FALSE(other.socket().closed);
+  CHECK(s.figures.refresh_reuses.get() == 1);
+  CHECK(s.figures.sessions_revoked.get() == 1);
+  for (const auto& token : {first, second, newest})
+    CHECK(refused(ada.show(token)) == errc::unauthenticated);
+  CHECK(refused(s.perform(name, op::any{op::rooms{}}, grant.who.session)) == errc::unauthenticated);
+  device.hang_up(), other.hang_up();
+  s.restart();
+  CHECK(refused(ada.show(newest)) == errc::unauthenticated);
+  CHECK(s.figures.refresh_reuses.get() == 1); // told once
+}
+
+TEST_CASE("a refresh that another node repeats is the same one, however late it comes", "[user]") {
+  scene s{[](settings& c) { c.auth.refresh_grace_s = 0; }};
+  holder ada{s};
+  auto grant = granted(s.perform("", account::any{account::guest{""}}));
+  auto second = ada.next_of(grant.refresh_token);
+  s.clock += 60'000;
+  auto again = granted(s.perform_again(grant.who.user, account::refresh{grant.refresh_token}));
+  CHECK(again.refresh_token == second);
+  CHECK(ada.next_of(second) != second);
+}
+
+TEST_CASE("a refresh that can't be stored gives nothing, and the token stays good", "[user]") {
+  scene s;
+  holder ada{s};
+  auto first = granted(s.perform("", account::any{account::guest{""}})).refresh_token;
+  s.disk.fail_at(1, greenroom::testing::fault::no_space);
+  // Both at once: the second must not be answered by what the first has only in memory.
+  std::vector<answer> answers;
+  for (int i = 0; i < 2; ++i)
+    s.perform_later("", account::any{account::refresh{first}}, [&](answer a) { answers.push_back(std::move(a)); });
+  s.run();
+  REQUIRE(answers.size() == 2);
+  for (const auto& a : answers)
+    CHECK(refused(a) == errc::unavailable);
+  s.disk.heal();
+  s.pass(5s);
+  auto second = ada.next_of(first);
+  CHECK(ada.next_of(second) != second);
+  CHECK(s.figures.refresh_reuses.get() == 0);
+}
+
+TEST_CASE("a session of before rotation goes on with it, and its old token is known", "[user]") {
+  scene s{[](settings& c) { c.auth.refresh_grace_s = 0; }};
+  holder ada{s};
+  auto grant = granted(s.perform("", account::any{account::guest{""}}));
+  // As it was stored then: one secret of 40 characters, and its digest.
+  const std::string secret(40, 'o');
+  storage::session_record old;
+  old.created = s.clock;
+  old.expires = s.clock + 86'400'000;
+  std::string digest(32, '\0');
+  crypto_generichash(reinterpret_cast<unsigned char*>(digest.data()), digest.size(),
+                     reinterpret_cast<const unsigned char*>(secret.data()), secret.size(), nullptr, 0);
+  old.refresh = old.family = digest;
+  const auto& user = grant.who.user;
+  storage::batch batch(user.shard());
+  batch.put(user, "s_old", old);
+  const storage::batch* all[] = {&batch};
+  REQUIRE(s.store->commit(all).has_value());
+  s.restart();
+  const auto first = user.str() + ":s_old:" + secret;
+  const auto second = ada.next_of(first);
+  const auto third = ada.next_of(second);
+  CHECK(refused(ada.show(first)) == errc::unauthenticated);
+  CHECK(s.figures.refresh_reuses.get() == 1);
+  CHECK(refused(ada.show(third)) == errc::unauthenticated);
 }
 
 TEST_CASE("a read position moves forward only, is told to others when it moves, and survives a restart", "[user]") {

@@ -158,6 +158,20 @@ TEST_CASE_METHOD(load_fixture, "links between nodes are on loopback, and etcd is
   CHECK(mistakes_in("[cluster]\nzone = 'a b'\n").size() == 1);
 }
 
+TEST_CASE_METHOD(load_fixture, "keys of a provider come by https, or from this machine", "[load]") {
+  const std::string before = "[auth]\nalgorithm='ES256'\naudience='chat'\njwks_url='";
+  for (auto url : {"https://id.example/keys", "https://id.example:8443/a/b?c=d", "http://127.0.0.1:8080/keys",
+                   "http://localhost/keys", "http://[::1]:80/keys", "https://[2001:db8::1]/keys"})
+    CHECK(mistakes_in(before + url + "'\n").empty());
+  for (auto url : {"http://id.example/keys", "ftp://id.example/keys", "id.example/keys", "https://", "https:///keys",
+                   "https://me@id.example/keys", "https://id.example/keys#1", "https://id.example/a b",
+                   "http://localhost.example/keys", "http://id.example/localhost"}) {
+    CAPTURE(url);
+    const auto mistakes = mistakes_in(before + url + "'\n");
+    CHECK((mistakes.size() == 1 && mistakes[0].find("auth.jwks_url: ") != std::string::npos));
+  }
+}
+
 TEST_CASE_METHOD(load_fixture, "keys that contradict each other are a mistake that names both", "[load]") {
   CHECK(mistakes_in("[limits]\nframe_bytes = 300000\nmessage_bytes = 262144\npage_bytes = 300000\n") ==
         strings{"greenroom.toml:2: limits.frame_bytes: 300000 bytes is more than limits.message_bytes (262144 bytes): "
@@ -187,6 +201,21 @@ TEST_CASE_METHOD(load_fixture, "keys that contradict each other are a mistake th
   CHECK(one(mistakes_in("[tls]\ncertificate='c'\n[listen]\ntls_port=443\n"), "tls.key", "listen.tls_port"));
   CHECK(one(mistakes_in("[auth]\nalgorithm='RS256'\n"), "auth.public_key_file", "auth.algorithm"));
   CHECK(one(mistakes_in("[auth]\npublic_key_file='k'\n"), "auth.public_key_file", "auth.algorithm"));
+  const std::string outside = "[auth]\nalgorithm='ES256'\naudience='chat'\n";
+  CHECK(load_text(outside + "jwks_url='https://id.example/keys'\nuser_claim='nick'\n").ok());
+  CHECK(load_text(outside + "jwks_file='k'\nadmin_claim='/realm/roles'\nadmin_value='chat-admin'\n").ok());
+  CHECK(one(mistakes_in(outside + "jwks_file='k'\njwks_url='https://id.example/keys'\n"), "auth.jwks_url",
+            "auth.jwks_file"));
+  CHECK(one(mistakes_in(outside + "public_key_file='k'\njwks_file='k'\n"), "auth.jwks_file", "auth.public_key_file"));
+  CHECK(one(mistakes_in("[auth]\njwks_url='https://id.example/keys'\n"), "auth.jwks_url", "auth.algorithm"));
+  CHECK(one(mistakes_in("[auth]\njwks_file='k'\n"), "auth.jwks_file", "auth.algorithm"));
+  CHECK(one(mistakes_in("[auth]\nalgorithm='ES256'\njwks_file='k'\n"), "auth.audience", "auth.jwks_file"));
+  CHECK(one(mistakes_in(outside + "jwks_url='http://127.0.0.1:1/'\njwks_ca_file='c'\n"), "auth.jwks_ca_file",
+            "auth.jwks_url"));
+  CHECK(one(mistakes_in("[auth]\nuser_claim='nick'\n"), "auth.user_claim", "auth.algorithm"));
+  CHECK(one(mistakes_in(outside + "jwks_file='k'\nadmin_claim='roles'\n"), "auth.admin_value", "auth.admin_claim"));
+  CHECK(one(mistakes_in(outside + "jwks_file='k'\nadmin_value='boss'\n"), "auth.admin_claim", "auth.admin_value"));
+  CHECK(one(mistakes_in("[auth]\nadmin_claim='roles'\nadmin_value='boss'\n"), "auth.admin_claim", "auth.algorithm"));
   CHECK(one(mistakes_in("[cluster]\nmin_in_sync = 4\n"), "cluster.min_in_sync", "cluster.replicas"));
   CHECK(one(mistakes_in("[cluster]\ntls_certificate_file='c'\ntls_key_file='k'\n"), "cluster.tls_ca_file",
             "cluster.tls_certificate_file"));

@@ -34,6 +34,8 @@ value another(const field& f, const settings& s) {
         return std::string(word);
     if (f.form && f.section == "listen")
       return "::1";
+    if (f.key == "jwks_url")
+      return "https://id.example/keys";
     return f.key == "listen_address" ? "127.0.0.2" : text + "x";
   }
   case field_type::list:

@@ -1,6 +1,6 @@
 #include "scene.hpp"
 
-#include "net/front/lookups.hpp"
+#include "net/lookups.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_future.hpp>
@@ -184,15 +184,15 @@ TEST_CASE("a name that is looked up for long holds up nobody, and the last answe
   std::condition_variable changed;
   bool hangs = false;
   auto io = std::make_shared<asio::io_context>();
-  net::front::lookups names{io, [&](const std::string& host, std::string& why) -> net::front::lookups::addresses {
-                              std::unique_lock guard{lock};
-                              if (host == "slow")
-                                changed.wait(guard, [&] { return !hangs; });
-                              if (host == "none")
-                                why = "unknown";
-                              return host == "none" ? net::front::lookups::addresses{}
-                                                    : net::front::lookups::addresses{asio::ip::address_v4::loopback()};
-                            }};
+  net::lookups names{io, [&](const std::string& host, std::string& why) -> net::lookups::addresses {
+                       std::unique_lock guard{lock};
+                       if (host == "slow")
+                         changed.wait(guard, [&] { return !hangs; });
+                       if (host == "none")
+                         why = "unknown";
+                       return host == "none" ? net::lookups::addresses{}
+                                             : net::lookups::addresses{asio::ip::address_v4::loopback()};
+                     }};
   std::string why;
   const auto find = [&](const std::string& host, std::chrono::milliseconds time) {
     auto found = asio::co_spawn(*io, names.find(host, std::chrono::steady_clock::now() + time, why), asio::use_future);

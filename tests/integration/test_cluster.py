@@ -90,6 +90,16 @@ def test_what_one_node_is_told_all_of_them_know(cluster):
     for n in cluster.nodes:
         assert n.rest("GET", "/api/v1/sessions", token=grant["token"]).status == 401
         assert n.rest("POST", "/api/v1/auth/refresh", {"refresh_token": grant["refresh_token"]}).status == 401
+    # So is one whose refresh token is used again, whichever nodes are asked.
+    grant = n1.rest("POST", "/api/v1/auth", account).json
+    there = [n.sign_in("ann", token=grant["token"]) for n in cluster.nodes]
+    spent, again = grant["refresh_token"], "/api/v1/auth/refresh"
+    token = n2.rest("POST", again, {"refresh_token": spent}).json["refresh_token"]
+    assert n3.rest("POST", again, {"refresh_token": spent}).json["refresh_token"] == token
+    token = n3.rest("POST", again, {"refresh_token": token}).json["refresh_token"]
+    assert n1.rest("POST", again, {"refresh_token": spent}).status == 401
+    assert [c.closed() for c in there] == [3502] * 3
+    assert n2.rest("POST", again, {"refresh_token": token}).status == 401
     ann.settle()
     # What is never stored crosses nodes, too.
     bob = cluster.sign_in("bob", on=n2)

@@ -6,6 +6,7 @@
 
 #include <openssl/bio.h>
 #include <openssl/bn.h>
+#include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -14,8 +15,10 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -71,6 +74,13 @@ inline std::string hs256(std::string_view header, std::string_view payload, std:
   return text + "." + base64url({reinterpret_cast<const char*>(mac), size});
 }
 
+inline std::string jwk_set(std::initializer_list<std::string> keys) {
+  std::string out;
+  for (const auto& key : keys)
+    out += (out.empty() ? "" : ",") + key;
+  return R"({"keys":[)" + out + "]}";
+}
+
 class key_pair {
 public:
   static key_pair rsa(unsigned bits) { return key_pair(EVP_RSA_gen(bits)); }
@@ -82,6 +92,15 @@ public:
     char* data = nullptr;
     auto size = BIO_get_mem_data(bio.get(), &data);
     return {data, static_cast<size_t>(size)};
+  }
+
+  /// A JWK. `more`: further members, each with a comma behind it.
+  std::string jwk(const std::string& more = {}) const {
+    if (EVP_PKEY_is_a(key_.get(), "RSA") == 1)
+      return "{" + more + R"("kty":"RSA","n":")" + number(OSSL_PKEY_PARAM_RSA_N) + R"(","e":")" +
+             number(OSSL_PKEY_PARAM_RSA_E) + "\"}";
+    return "{" + more + R"("kty":"EC","crv":"P-256","x":")" + number(OSSL_PKEY_PARAM_EC_PUB_X, 32) + R"(","y":")" +
+           number(OSSL_PKEY_PARAM_EC_PUB_Y, 32) + "\"}";
   }
 
   /// RS256 or ES256, as the key is.
@@ -99,6 +118,15 @@ public:
 
 private:
   explicit key_pair(EVP_PKEY* key) : key_(key, &EVP_PKEY_free) { REQUIRE(key_); }
+
+  std::string number(const char* name, int bytes = 0) const {
+    BIGNUM* n = nullptr;
+    REQUIRE(EVP_PKEY_get_bn_param(key_.get(), name, &n) == 1);
+    std::string raw(static_cast<size_t>(std::max(bytes, BN_num_bytes(n))), '\0');
+    BN_bn2binpad(n, reinterpret_cast<unsigned char*>(raw.data()), static_cast<int>(raw.size()));
+    BN_free(n);
+    return base64url(raw);
+  }
 
   // RFC 7518 section 3.4: r and s as 32 bytes each, where OpenSSL gives DER.
   static std::string two_numbers(const std::string& der) {

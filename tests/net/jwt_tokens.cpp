@@ -270,6 +270,118 @@ TEST_CASE_METHOD(fixture, "ES256 checks an outside provider's tokens", "[jwt]") 
   CHECK(tokens->verify(bare)->session == tokens->verify(again)->session);
 }
 
+TEST_CASE_METHOD(fixture, "of a provider with many keys a token may choose which, and nothing else", "[jwt]") {
+  for (const auto algorithm : {token_algorithm::rs256, token_algorithm::es256}) {
+    const bool rsa = algorithm == token_algorithm::rs256;
+    const std::string alg = rsa ? "RS256" : "ES256";
+    const auto one = rsa ? forge::key_pair::rsa(2048) : forge::key_pair::ec("P-256");
+    const auto two = rsa ? forge::key_pair::rsa(2048) : forge::key_pair::ec("P-256");
+    const auto other = rsa ? forge::key_pair::ec("P-256") : forge::key_pair::rsa(2048);
+    config.auth.algorithm = algorithm;
+    config.auth.jwks_file = files.write(
+        "keys", forge::jwk_set({one.jwk(R"("kid":"1",)"), two.jwk(R"("kid":"2",)"), other.jwk(R"("kid":"3",)")}));
+    auto tokens = open();
+    const auto header = [&](const std::string& kid, const std::string& more = {}) {
+      return R"({"alg":")" + alg + R"(","kid":")" + kid + "\"" + more + "}";
+    };
+    CHECK(tokens->verify(one.sign(header("1"), good_claims)).has_value());
+    CHECK(tokens->verify(two.sign(header("2"), good_claims)).has_value());
+    refused(*tokens, one.sign(header("2"), good_claims), "the signature does not fit");
+    refused(*tokens, one.sign(R"({"alg":")" + alg + "\"}", good_claims), "kid: required");
+    for (auto kid : {"3", "4", "", "../1", "1' OR '1'='1"})
+      refused(*tokens, one.sign(header(kid), good_claims), "kid: the provider has no such key");
+    refused(*tokens, one.sign(R"({"alg":")" + alg + R"(","kid":1})", good_claims), "kid:");
+    // What brings its own key along.
+    const auto eve = rsa ? forge::key_pair::rsa(2048) : forge::key_pair::ec("P-256");
+    for (const auto& trick : {R"(,"jwk":)" + eve.jwk(), std::string(R"(,"jku":"https://evil.example/keys")"),
+                              std::string(R"(,"x5u":"https://evil.example/cert")")}) {
+      refused(*tokens, eve.sign(header("1", trick), good_claims), "the signature does not fit");
+      CHECK(tokens->verify(one.sign(header("1", trick), good_claims)).has_value());
+    }
+    // Another algorithm than the configured one, whoever signs.
+    refused(*tokens, other.sign(R"({"alg":")" + std::string(rsa ? "ES256" : "RS256") + R"(","kid":"3"})", good_claims),
+            "the algorithm must be " + alg);
+    refused(*tokens, other.sign(header("1"), good_claims), "the signature does not fit");
+    for (const auto& key : {one.public_pem(), one.jwk(), one.jwk(R"("kid":"1",)"), std::string()}) {
+      refused(*tokens, forge::hs256(R"({"alg":"HS256","kid":"1"})", good_claims, key), "the algorithm must be " + alg);
+      refused(*tokens, forge::hs256(header("1"), good_claims, key), "the signature does not fit");
+    }
+    for (auto none : {"none", "None", "NONE", "nOnE"})
+      for (auto signature : {"", "AAAA"})
+        refused(*tokens,
+                forge::signed_part(R"({"alg":")" + std::string(none) + R"(","kid":"1"})", good_claims) + "." +
+                    signature,
+                "");
+    refused(*tokens, one.sign(header("1", R"(,"crit":["exp"])"), good_claims), "crit");
+  }
+}
+
+TEST_CASE_METHOD(fixture, "a provider's token may be marked as an access token, and as nothing else", "[jwt]") {
+  const auto key = forge::key_pair::ec("P-256");
+  auto tokens = open(token_algorithm::es256, key);
+  const auto typed = [&](const std::string& typ) {
+    return key.sign(R"({"alg":"ES256","typ":)" + typ + "}", good_claims);
+  };
+  for (auto typ : {R"("JWT")", R"("jwt")", R"("at+jwt")", R"("AT+JWT")", R"("application/at+jwt")"})
+    CHECK(tokens->verify(typed(typ)).has_value());
+  for (auto typ : {R"("logout+jwt")", R"("dpop+jwt")", R"("secevent+jwt")", R"("at+jwt ")", R"("")", "null", "7"})
+    refused(*tokens, typed(typ), "typ must be JWT or at+jwt");
+}
+
+TEST_CASE_METHOD(fixture, "the user is in the claim that is configured, and must be a user id there", "[jwt]") {
+  const auto key = forge::key_pair::ec("P-256");
+  const auto with = [&](const std::string& more) {
+    return key.sign(R"({"alg":"ES256"})", R"({"sub":"00u1","iss":"greenroom","exp":1764003600)" + more + "}");
+  };
+  config.auth.user_claim = "nick";
+  auto tokens = open(token_algorithm::es256, key);
+  CHECK(tokens->verify(with(R"(,"nick":"alice")"))->user.str() == "alice");
+  refused(*tokens, with(""), "nick: a user id is required");
+  refused(*tokens, with(R"(,"nick":7)"), "nick: a user id is required");
+  refused(*tokens, with(R"(,"nick":"Alice Liddell")"), "nick: a user id is [a-z0-9]");
+  refused(*tokens, with(R"(,"nick":"")"), "nick:");
+  config.auth.user_claim = "https://id.example/nick.name"; // some providers demand URLs
+  tokens = open();
+  CHECK(tokens->verify(with(R"(,"https://id.example/nick.name":"bob")"))->user.str() == "bob");
+  config.auth.user_claim = "/pro~1file/ni~0ck/0";
+  tokens = open();
+  CHECK(tokens->verify(with(R"(,"pro/file":{"ni~ck":{"0":"carl"}})"))->user.str() == "carl");
+  for (auto wrong : {R"(,"pro/file":{"ni~ck":["carl"]})", R"(,"pro/file":"carl")", R"(,"/pro~1file/ni~0ck/0":"carl")"})
+    refused(*tokens, with(wrong), "/pro~1file/ni~0ck/0: a user id is required");
+}
+
+TEST_CASE_METHOD(fixture, "an outside token makes an admin by the one claim and value that are configured", "[jwt]") {
+  const auto key = forge::key_pair::ec("P-256");
+  std::unique_ptr<net::jwt_tokens> tokens;
+  const auto admin = [&](const std::string& more) {
+    auto who = tokens->verify(
+        key.sign(R"({"alg":"ES256"})", R"({"sub":"alice","iss":"greenroom","exp":1764003600,)" + more + "}"));
+    REQUIRE(who.has_value());
+    return who->admin;
+  };
+  tokens = open(token_algorithm::es256, key);
+  CHECK_FALSE(admin(R"("admin":true,"roles":["chat-admin"],"":"")"));
+  config.auth.admin_claim = "roles";
+  config.auth.admin_value = "chat-admin";
+  tokens = open();
+  CHECK(admin(R"("roles":"chat-admin")"));
+  CHECK(admin(R"("roles":["user","chat-admin"])"));
+  for (auto no : {R"("roles":["user"])", R"("roles":"chat-admins")", R"("roles":["Chat-Admin"])", R"("roles":[])",
+                  R"("roles":[["chat-admin"]])", R"("roles":{"chat-admin":true})", R"("roles":true)", R"("roles":null)",
+                  R"("role":"chat-admin")", R"("admin":true)"})
+    CHECK_FALSE(admin(no));
+  config.auth.admin_claim = "/realm/roles";
+  tokens = open();
+  CHECK(admin(R"("realm":{"roles":["chat-admin"]})"));
+  CHECK_FALSE(admin(R"("roles":["chat-admin"])"));
+  config.auth.admin_claim = "boss";
+  config.auth.admin_value = "true";
+  tokens = open();
+  CHECK(admin(R"("boss":true)"));
+  CHECK_FALSE(admin(R"("boss":false)"));
+  CHECK_FALSE(admin(R"("boss":1)"));
+}
+
 TEST_CASE_METHOD(fixture, "a missing secret is made once, and only for its owner", "[jwt]") {
   config.auth.secret_file.clear();
   config.node.data_dir = (files.path / "data").string();

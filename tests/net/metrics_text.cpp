@@ -22,7 +22,8 @@ TEST_CASE("figures are shown under their names and units", "[metrics]") {
   m.commit_us.record(3000);
   m.commit_us.record(uint64_t{1} << 40);
   m.commit_batches.record(7);
-  const auto text = net::render_metrics({m, {{"rocksdb.estimate-num-keys", 42}, {"odd name!", 1}}, nullptr, nullptr});
+  const auto text =
+      net::render_metrics({m, {{"rocksdb.estimate-num-keys", 42}, {"odd name!", 1}}, nullptr, nullptr, nullptr});
   auto has = [&](const std::string& line) {
     INFO(text);
     CHECK(("\n" + text).find("\n" + line + "\n") != std::string::npos);
@@ -53,7 +54,8 @@ TEST_CASE("every line is valid exposition text and every family stands there onc
   const metrics node;
   const cluster::figures cluster;
   const net::front::front_metrics front;
-  std::istringstream lines(net::render_metrics({node, {}, &cluster, &front}));
+  const net::provider_figures provider;
+  std::istringstream lines(net::render_metrics({node, {}, &cluster, &front, &provider}));
   const std::regex sample(R"(([a-z_]+)(\{[a-z_]+="[^"]*"\})? [-+0-9.e]+)");
   std::set<std::string> families;
   for (std::string line; std::getline(lines, line);) {

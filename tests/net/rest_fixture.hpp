@@ -65,7 +65,7 @@ struct rest_fixture {
     hooks.draining = [this] { return drains; };
     hooks.limits = [this] { return std::make_shared<const limits>(bounds); };
     hooks.metrics_text = [this] {
-      return net::render_metrics({figures, {{"rocksdb.estimate-num-keys", 42}}, nullptr, nullptr});
+      return net::render_metrics({figures, {{"rocksdb.estimate-num-keys", 42}}, nullptr, nullptr, nullptr});
     };
     api = std::make_unique<net::rest>(config, *tokens, encode, figures, std::move(hooks));
   }

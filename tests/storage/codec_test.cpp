@@ -157,6 +157,14 @@ TEST_CASE("rooms and members that an older version has stored are read", "[codec
   CHECK((*m == member_record{member_role::owner, 9, {}}));
 }
 
+TEST_CASE("sessions that an older version has stored are read: their refresh token begins all that follow", "[codec]") {
+  using namespace std::string_literals;
+  auto s = decode<session_record>("\x01\x05phone\x07\x09\x06"
+                                  "digest\x00"s);
+  REQUIRE(s);
+  CHECK((*s == session_record{"phone", 7, 9, "digest", false, "digest", "", "", 0}));
+}
+
 TEST_CASE("rooms and members keep their form", "[codec]") {
   check_form(room_record{});
   check_form(room_record{
@@ -189,7 +197,9 @@ TEST_CASE("what belongs to a user keeps its form", "[codec]") {
   check_form(account_record{});
   check_form(account_record{"$argon2id$", 1, true, true});
   check_form(session_record{});
-  check_form(session_record{"a phone", 1, 2, std::string(32, '\xff'), true});
+  const auto digest = [](char c) { return std::string(32, c); };
+  check_form(
+      session_record{"a phone", 1, 2, digest('\xff'), true, digest('f'), digest('p'), "salt", 1'764'000'000'000});
 }
 
 TEST_CASE("an error of decoding names the record", "[codec]") {

@@ -61,7 +61,7 @@ TEST_CASE_METHOD(store_fixture, "a user is loaded with account, sessions and roo
   CHECK_FALSE(db->load_user(ada).value().account);
   batch x(ada.shard());
   account_record account{"$argon2id$...", 5, false, true};
-  session_record session{"phone", 1, 2, "r", false};
+  session_record session{"phone", 1, 2, "r", false, "f", "p", "s", 3};
   listed_room listed{"e1", room_kind::direct, member_role::member, 3, 2, false};
   x.put(ada, account);
   x.put(ada, "s1", session);

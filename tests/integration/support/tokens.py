@@ -37,9 +37,9 @@ def make_key_pair(directory, algorithm):
     return private, public
 
 
-def encode_signed(claims, private, algorithm):
-    """A token signed by RS256 or ES256."""
-    text = b64(json.dumps({"alg": algorithm, "typ": "JWT"}).encode()) + "." + b64(json.dumps(claims).encode())
+def encode_signed(claims, private, algorithm, **header):
+    """A token signed by RS256 or ES256; `header` may claim something else."""
+    text = b64(json.dumps({"alg": algorithm, "typ": "JWT", **header}).encode()) + "." + b64(json.dumps(claims).encode())
     signature = subprocess.run(["openssl", "dgst", "-sha256", "-sign", str(private)], input=text.encode(), check=True,
                                capture_output=True).stdout
     if algorithm == "ES256":

@@ -2,7 +2,7 @@
 // for on a thread of its own, one at a time, and nobody waits for one that hangs: then the addresses that were found
 // the last time will do. Threads that hang stay behind when this object goes.
 //
-// Lives on the front's thread.
+// Threads: one io_context with one thread; everything here happens there.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -18,7 +18,7 @@
 #include <string>
 #include <vector>
 
-namespace greenroom::net::front {
+namespace greenroom::net {
 
 class lookups {
 public:
@@ -50,4 +50,4 @@ private:
   bool closed_ = false;
 };
 
-} // namespace greenroom::net::front
+} // namespace greenroom::net

@@ -1,4 +1,4 @@
-#include "net/front/lookups.hpp"
+#include "net/lookups.hpp"
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -10,7 +10,7 @@
 #include <system_error>
 #include <thread>
 
-namespace greenroom::net::front {
+namespace greenroom::net {
 
 namespace asio = boost::asio;
 using boost::system::error_code;
@@ -93,4 +93,4 @@ void lookups::close() {
       bell->cancel();
 }
 
-} // namespace greenroom::net::front
+} // namespace greenroom::net
