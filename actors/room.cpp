@@ -353,6 +353,10 @@ void room_actor::send_with(const command_ptr& c, const op::send& x, const known_
     c->from.refuse(errc::bad_request, "reply_to: no such event");
     return;
   }
+  if ((why = too_many())) {
+    c->from.answer(std::move(*why));
+    return;
+  }
   auto batch = std::make_shared<storage::batch>(room_.shard());
   pending p;
   if (!present()) {
@@ -392,6 +396,19 @@ std::optional<failure> room_actor::too_soon(const user_id& user) const {
     return std::nullopt;
   return failure{errc::rate_limited, "room: one message in " + std::to_string(record_->slow_ms) + " ms (slow_ms)",
                  static_cast<uint32_t>(left)};
+}
+
+/// limits.sends_per_s_room holds for all, and nobody is to blame: this is no flood of one user's.
+std::optional<failure> room_actor::too_many() {
+  const auto& l = *house_.limits_now();
+  const auto r = sends_of_room(l);
+  if (r.count == 0)
+    return std::nullopt;
+  const auto wait = sends_.take(r, house_.steady_ms());
+  if (wait == 0)
+    return std::nullopt;
+  house_.metrics.refused(flood::sends);
+  return too_often("limits.sends_per_s_room", r.count, "sends per second per room", wait);
 }
 
 // -- pieces ----------------------------------------------------------------------------------------------------------

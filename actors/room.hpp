@@ -20,6 +20,7 @@
 #include "actors/audience.hpp"
 #include "actors/reader.hpp"
 #include "actors/storage_actor.hpp"
+#include "config/token_bucket.hpp"
 
 #include <deque>
 #include <list>
@@ -285,6 +286,7 @@ private:
   storage::room_kind kind() const { return record_ ? record_->kind : storage::room_kind::direct; }
   bool is_stranger(const user_id& user) const;
   std::optional<failure> too_soon(const user_id& user) const;
+  std::optional<failure> too_many();
   bool settle_by_key(const command_ptr& c, const keyed& what, const known_key& known);
   standing stand(const user_id& user, const std::optional<position>& resume, bool goes_on = false) const;
   void let_in(const caller& from, const std::optional<position>& resume, std::optional<uint64_t> at = std::nullopt,
@@ -357,6 +359,7 @@ private:
   command_ptr looked_up_;
   std::map<user_id, int64_t> typing_; // until when, ms
   std::map<user_id, int64_t> spoke_;  // in slow mode: when, of house::steady_ms; those of the last slow_ms
+  token_bucket sends_;                // of all members together
 };
 
 } // namespace greenroom::room

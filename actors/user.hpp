@@ -17,6 +17,7 @@
 #include "actors/reader.hpp"
 #include "actors/relay_lane.hpp"
 #include "actors/storage_actor.hpp"
+#include "config/token_bucket.hpp"
 
 #include <functional>
 #include <list>
@@ -234,8 +235,7 @@ private:
   std::list<gathering> gatherings_;
   std::vector<std::pair<uint64_t, command_ptr>> hashing_; // by token
   uint64_t next_token_ = 0;
-  // Logins in the last minute, so that a password can't be tried out.
-  std::list<int64_t> logins_;
+  token_bucket logins_; // so that a password can't be tried out
 };
 
 } // namespace greenroom::user
