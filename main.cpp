@@ -92,6 +92,7 @@ net::rest_hooks rest_hooks_of(node& actors, const storage::store& store, const m
   h.ready = [&actors, provider] { return actors.ready() && (!provider || provider->ready()); };
   h.draining = [&actors] { return actors.draining(); };
   h.limits = [&actors] { return actors.limits_kept(); };
+  h.floods = &actors.floods();
   h.metrics_text = [&actors, &store, &figures, front, provider] {
     return net::render_metrics({figures, store.figures(), actors.cluster_figures(), front ? &front->figures() : nullptr,
                                 provider ? &provider->figures() : nullptr});
@@ -102,9 +103,8 @@ net::rest_hooks rest_hooks_of(node& actors, const storage::store& store, const m
 net::server_hooks server_hooks_of(node& actors, net::rest& rest, const net::jwt_tokens& tokens, metrics& figures,
                                   const settings& config) {
   net::server_hooks h;
-  h.connect = [&actors](lane& on, std::shared_ptr<transport> socket, std::optional<identity> who,
-                        const std::string& address) {
-    return actors.connect(on, std::move(socket), std::move(who), address);
+  h.connect = [&actors](lane& on, std::shared_ptr<transport> socket, std::optional<identity> who, const remote& from) {
+    return actors.connect(on, std::move(socket), std::move(who), from);
   };
   h.decode = [&actors](std::string_view line, client& to) {
     std::visit([&to](auto&& x) { to.receive(std::forward<decltype(x)>(x)); }, net::decode(line, *actors.limits_now()));
@@ -112,6 +112,7 @@ net::server_hooks server_hooks_of(node& actors, net::rest& rest, const net::jwt_
   h.http = &rest;
   h.tokens = &tokens;
   h.metrics = &figures;
+  h.floods = &actors.floods();
   h.limits = [&actors] { return actors.limits_kept(); };
   h.turns_away = [&actors] { return actors.turns_clients_away(); };
   h.allowed_origins = config.listen.allowed_origins;

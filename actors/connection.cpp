@@ -10,7 +10,6 @@ namespace {
 constexpr uint64_t care_ms = 1'000;
 constexpr uint8_t pull_waits = 10;     // in care_ms
 constexpr int64_t warning_ms = 60'000; // `expiring` comes that long before the token ends
-constexpr int64_t flood_window_ms = 10'000;
 constexpr size_t once_characters = 16;
 
 class actor_client : public client {
@@ -30,13 +29,11 @@ private:
 std::unique_ptr<client> make_client(handle to) { return std::make_unique<actor_client>(std::move(to)); }
 
 connection_actor::connection_actor(caf::actor_config& cfg, house& in, lane& on, std::shared_ptr<transport> socket,
-                                   std::optional<identity> who)
+                                   std::optional<identity> who, std::optional<network_id> from)
     : lane_actor(cfg, on, actor_kind::connection, {}, in.living, in.config.scheduler.connection_mailbox), house_(in),
-      socket_(std::move(socket)), who_(std::move(who)), care_([this] { look_after(); }), expiry_([this] { expire(); }) {
-  auto l = house_.limits_now();
-  tokens_ = l->sends_burst;
-  tokens_at_ = window_ = house_.steady_ms();
-  here().timers().arm(care_, l->hello_ms);
+      socket_(std::move(socket)), who_(std::move(who)), from_(from), care_([this] { look_after(); }),
+      expiry_([this] { expire(); }) {
+  here().timers().arm(care_, house_.limits_now()->hello_ms);
 }
 
 // -- requests --------------------------------------------------------------------------------------------------------
@@ -77,6 +74,8 @@ void connection_actor::process(const request_ptr& r) {
       return;
     }
   }
+  if (!admit(*r))
+    return;
   bool is_hello = std::holds_alternative<op::hello>(r->what);
   if (phase_ == phase::silent) {
     if (is_hello)
@@ -106,30 +105,22 @@ void connection_actor::perform(const client_request& r) {
                    ask_room(r, x.room, x);
                  },
                  [&](const op::leave& x) { ask_room(r, x.room, x); },
-                 [&](const op::edit& x) { change(r, x); },
-                 [&](const op::revoke& x) { change(r, x); },
-                 [&](const op::react& x) { change(r, x); },
-                 [&](const op::moderate& x) { change(r, x); },
-                 [&](const op::topic& x) { change(r, x); },
-                 [&](const op::pin& x) { change(r, x); },
-                 [&](const op::configure& x) {
-                   if (x.changes())
-                     change(r, x);
-                   else
-                     ask_room(r, x.room, x);
-                 },
+                 [&](const op::edit& x) { ask_room(r, x.room, x); },
+                 [&](const op::revoke& x) { ask_room(r, x.room, x); },
+                 [&](const op::react& x) { ask_room(r, x.room, x); },
+                 [&](const op::moderate& x) { ask_room(r, x.room, x); },
+                 [&](const op::topic& x) { ask_room(r, x.room, x); },
+                 [&](const op::pin& x) { ask_room(r, x.room, x); },
+                 [&](const op::configure& x) { ask_room(r, x.room, x); },
                  [&](const op::history& x) { ask_room(r, x.room, x); },
                  [&](const op::thread& x) { ask_user(r, x); },
                  [&](const op::scheduled& x) { ask_room(r, x.room, x); },
-                 [&](const op::cancel& x) { change(r, x); },
+                 [&](const op::cancel& x) { ask_room(r, x.room, x); },
                  [&](const op::read& x) { ask_room(r, x.room, x); },
                  [&](const op::typing& x) { ask_room(r, x.room, x); },
                  [&](const op::members& x) { ask_room(r, x.room, x); },
                  [&](const op::rooms& x) { ask_user(r, x); },
-                 [&](const op::profile& x) {
-                   if (!x.changes() || admit_send(r))
-                     ask_user(r, x, x.user ? &*x.user : nullptr);
-                 },
+                 [&](const op::profile& x) { ask_user(r, x, x.user ? &*x.user : nullptr); },
              },
              r.what);
 }
@@ -205,8 +196,6 @@ void connection_actor::unsubscribe(const client_request& r, const op::unsubscrib
 }
 
 void connection_actor::send(const client_request& r, const op::send& x) {
-  if (!admit_send(r))
-    return;
   if (!x.to) {
     ask_room(r, *x.room, x);
   } else if (*x.to == who_->user) {
@@ -216,35 +205,38 @@ void connection_actor::send(const client_request& r, const op::send& x) {
   }
 }
 
-/// Costs what a send costs, and counts as one.
-template <class Operation>
-void connection_actor::change(const client_request& r, const Operation& x) {
-  if (admit_send(r))
-    ask_room(r, x.room, x);
+/// A send costs a token here, and one of the user's, whose devices share them; a join likewise.
+bool connection_actor::admit(const client_request& r) {
+  const auto& l = *house_.limits_now();
+  const auto now = house_.steady_ms();
+  const auto kind = phase_ == phase::live ? kind_of(r.what) : flood::requests;
+  std::optional<failure> why;
+  if (kind == flood::sends) {
+    if (auto wait = sends_.take(sends_of_connection(l), now); wait != 0)
+      why = too_often("limits.sends_per_s", l.sends_per_s, "sends per second per connection", wait);
+    else
+      why = house_.floods.send(user_cell_, l, now);
+  } else if (auto wait = requests_.take(requests_of_connection(l), now); wait != 0) {
+    why = too_often("limits.requests_per_s", l.requests_per_s, "requests per second per connection", wait);
+  } else if (kind == flood::joins) {
+    why = house_.floods.join(user_cell_, l, now);
+  }
+  if (why)
+    turn_down(r.id, kind, *why);
+  return !why;
 }
 
-/// A token bucket: limits.sends_per_s, with limits.sends_burst at once.
-bool connection_actor::admit_send(const client_request& r) {
-  auto l = house_.limits_now();
-  auto now = house_.steady_ms();
-  auto refill = static_cast<double>(now - tokens_at_) * l->sends_per_s / 1'000;
-  tokens_ = std::min<double>(tokens_ + refill, l->sends_burst);
-  tokens_at_ = now;
-  if (tokens_ >= 1) {
-    tokens_ -= 1;
-    return true;
-  }
-  auto wait = static_cast<uint32_t>((1 - tokens_) * 1000 / l->sends_per_s) + 1;
-  respond(r.id,
-          failure{errc::rate_limited,
-                  "limits.sends_per_s: " + std::to_string(l->sends_per_s) + " sends per second per connection", wait});
-  if (now - window_ > flood_window_ms) {
-    window_ = now;
-    refusals_ = 0;
-  }
-  if (++refusals_ > l->flood_refusals)
+/// The answer says when to try again. Who does not wait, or is known from another connection not to, has to go.
+void connection_actor::turn_down(std::optional<int64_t> id, flood kind, const failure& why) {
+  const auto& l = *house_.limits_now();
+  const auto now = house_.steady_ms();
+  const auto user = who_ ? who_->user : user_id{};
+  if (id)
+    respond(id, why);
+  if (house_.floods.refused(kind, user, from_, l, now))
     close(close_code::flooding, "limits.flood_refusals");
-  return false;
+  else if (house_.floods.banned(user, now))
+    close(close_code::flooding, "limits.ban_s");
 }
 
 void connection_actor::take_off(const client_request& r) {
@@ -286,8 +278,14 @@ caller connection_actor::as_caller(uint64_t ticket) {
 void connection_actor::receive(const garbled& x) {
   if (phase_ == phase::over)
     return;
+  const auto& l = *house_.limits_now();
+  if (auto wait = requests_.take(requests_of_connection(l), house_.steady_ms()); wait != 0) {
+    turn_down(x.what.id, flood::requests,
+              too_often("limits.requests_per_s", l.requests_per_s, "requests per second per connection", wait));
+    return;
+  }
   respond(x.what.id, x.what.why);
-  if (x.what.not_an_object && ++bad_frames_ > house_.limits_now()->bad_frames)
+  if (x.what.not_an_object && ++bad_frames_ > l.bad_frames)
     close(close_code::bad_frames, "limits.bad_frames: too many frames that are no JSON object");
 }
 

@@ -12,6 +12,8 @@
 //   than half full; if that lasts for limits.slow_ms, the client is closed as a slow consumer.
 // - Nothing of a room is handed over before the answer that names it, or before a `subscribed` event.
 // - At most limits.in_flight requests are under way; what was read beyond that waits, and reading stops.
+// - Each request costs a token of this connection, and a send or join one of its user's. Who goes on after
+//   limits.flood_refusals refusals is closed with 3429 and banned.
 #pragma once
 
 #include "actors/client.hpp"
@@ -19,6 +21,9 @@
 #include "actors/room.hpp"
 #include "actors/timer_wheel.hpp"
 #include "actors/user.hpp"
+#include "config/address.hpp"
+#include "config/flood.hpp"
+#include "config/token_bucket.hpp"
 
 #include <list>
 #include <memory>
@@ -56,7 +61,7 @@ using handle =
 class connection_actor : public lane_actor<connection_actor, handle> {
 public:
   connection_actor(caf::actor_config& cfg, house& in, lane& on, std::shared_ptr<transport> socket,
-                   std::optional<identity> who);
+                   std::optional<identity> who, std::optional<network_id> from = std::nullopt);
   void on_exit() override;
 
   // Messages. In connection.cpp: of requests; in greeting.cpp and subscriptions.cpp: the others.
@@ -140,14 +145,13 @@ private:
   void listen(const client_request& r, const room_id& room);
   void unsubscribe(const client_request& r, const op::unsubscribe& x);
   void send(const client_request& r, const op::send& x);
-  template <class Operation>
-  void change(const client_request& r, const Operation& x);
   void take_off(const client_request& r);
   bool may_have_one_more(const client_request& r, const room_id& room);
   template <class Operation>
   void ask_room(const client_request& r, const room_id& room, Operation what);
   void ask_user(const client_request& r, decltype(user::command::what) what, const user_id* other = nullptr);
-  bool admit_send(const client_request& r);
+  bool admit(const client_request& r);
+  void turn_down(std::optional<int64_t> id, flood kind, const failure& why);
   bool land(uint64_t ticket);
   void respond(std::optional<int64_t> re, const answer& what);
   void refuse(const client_request& r, errc code, std::string message);
@@ -214,10 +218,10 @@ private:
   int64_t leave_by_ = 0;   // when a client that was told to go and is still here is closed; 0: it was not told
   bool warned_ = false;    // `expiring` has been sent
   uint32_t bad_frames_ = 0;
-  uint32_t refusals_ = 0; // rate_limited in the present window
-  int64_t window_ = 0;    // when it began
-  double tokens_ = 0;     // of the send window
-  int64_t tokens_at_ = 0;
+  token_bucket sends_;
+  token_bucket requests_;  // all others
+  uint32_t user_cell_ = 0; // of flood_control, set with hello
+  const std::optional<network_id> from_;
   timer_wheel::entry care_;   // hello deadline, then once a second while something is under way
   timer_wheel::entry expiry_; // of the token; and of the connection, once the client was told to go
 };

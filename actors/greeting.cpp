@@ -26,6 +26,12 @@ void connection_actor::hello(const request_ptr& r) {
     close(close_code::token_invalid, "no token");
     return;
   }
+  if (auto why = house_.floods.banned(who_->user, house_.steady_ms())) {
+    respond(r->id, *why);
+    close(close_code::flooding, "limits.ban_s");
+    return;
+  }
+  user_cell_ = house_.floods.cell_of(who_->user);
   phase_ = phase::greeting;
   greeting_ = std::make_unique<greeting>();
   greeting_->hello = r;

@@ -5,6 +5,7 @@
 
 #include "actors/cluster/cluster.hpp"
 #include "actors/encoder.hpp"
+#include "actors/flood_control.hpp"
 #include "actors/hasher.hpp"
 #include "actors/limits_in_force.hpp"
 #include "actors/metrics.hpp"
@@ -28,7 +29,7 @@ namespace greenroom {
 
 struct house {
   house(const settings& c, storage::store& s, const encoder& e, const token_verifier& t, greenroom::metrics& m)
-      : config(c), store(s), encode(e), tokens(t), metrics(m), limits(c.limits) {}
+      : config(c), store(s), encode(e), tokens(t), metrics(m), limits(c.limits), floods(m) {}
 
   const settings& config;
   storage::store& store;
@@ -36,6 +37,7 @@ struct house {
   const token_verifier& tokens;
   greenroom::metrics& metrics;
   limits_in_force limits;
+  flood_control floods;
   directory living;
 
   /// Grows with every failed write and every reopening of the store.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "config/errc.hpp"
+#include "config/flood.hpp"
 
 #include <array>
 #include <atomic>
@@ -72,9 +73,12 @@ struct metrics {
   counter logins_refused;
   counter sessions_revoked;
   counter refresh_reuses;
-  histogram<24> commit_us;                    // time of one synced write, microseconds
-  histogram<13> commit_batches;               // batches in it
-  std::array<counter, errc_count + 1> errors; // by code
+  counter denied;                                // connections from limits.deny_addresses
+  std::array<counter, flood_count> rate_limited; // refusals by a limit that somebody ran into, by kind
+  std::array<counter, flood_count> abuses;       // times that somebody went on regardless, by kind
+  histogram<24> commit_us;                       // time of one synced write, microseconds
+  histogram<13> commit_batches;                  // batches in it
+  std::array<counter, errc_count + 1> errors;    // by code
   static constexpr size_t close_codes = 15;
   std::array<counter, close_codes + 1> closes; // by code, see close_index
 
@@ -85,6 +89,8 @@ struct metrics {
       close_code::draining,         close_code::slow_consumer, close_code::no_pong,
       close_code::bad_frames,       close_code::flooding,      close_code::token_invalid,
       close_code::revoked,          close_code::no_hello,      close_code::too_many_connections};
+  void refused(flood kind) noexcept { rate_limited[static_cast<size_t>(kind)].add(); }
+  void abused(flood kind) noexcept { abuses[static_cast<size_t>(kind)].add(); }
   void error(errc code) noexcept { errors[static_cast<size_t>(code)].add(); }
   void closed(close_code code) noexcept {
     size_t i = 0;

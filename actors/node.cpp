@@ -145,9 +145,9 @@ node::~node() {
 }
 
 std::unique_ptr<client> node::connect(lane& on, std::shared_ptr<transport> socket, std::optional<identity> who,
-                                      const std::string&) {
-  return connection::make_client(
-      impl_->system.spawn<connection::connection_actor>(impl_->home, on, std::move(socket), std::move(who)));
+                                      const remote& from) {
+  return connection::make_client(impl_->system.spawn<connection::connection_actor>(impl_->home, on, std::move(socket),
+                                                                                   std::move(who), from.network));
 }
 
 void node::perform(lane& on, const identity& who, op::any what, std::function<void(answer)> done) {
@@ -175,6 +175,8 @@ void node::reload(const limits& l) {
 const limits* node::limits_now() const { return impl_->home.limits_now(); }
 
 std::shared_ptr<const limits> node::limits_kept() const { return impl_->home.limits.kept(); }
+
+flood_control& node::floods() { return impl_->home.floods; }
 
 const cluster::figures* node::cluster_figures() const {
   return impl_->home.cluster ? &impl_->home.cluster->counts : nullptr;

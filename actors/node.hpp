@@ -7,6 +7,7 @@
 #include "actors/metrics.hpp"
 #include "actors/requests.hpp"
 #include "actors/transport.hpp"
+#include "config/address.hpp"
 #include "config/settings.hpp"
 #include "storage/store.hpp"
 
@@ -19,6 +20,7 @@
 
 namespace greenroom {
 
+class flood_control;
 namespace cluster {
 class agreement;
 class front;
@@ -49,7 +51,7 @@ public:
   /// A new connection, from its lane's thread. `who` is set when the upgrade request carried a good token. The
   /// transport stays alive until client::closed().
   std::unique_ptr<client> connect(lane& on, std::shared_ptr<transport> socket, std::optional<identity> who,
-                                  const std::string& address);
+                                  const remote& from);
   /// Performs one operation for REST, after asking the user actor whether the session was revoked; `done` is called
   /// once, later, on the lane's thread, at the latest after limits.request_ms (then with unavailable). Only create,
   /// join, leave, send, history, read, members and rooms.
@@ -68,6 +70,8 @@ public:
   const limits* limits_now() const;
   /// The same, from any thread and for as long as they are held.
   std::shared_ptr<const limits> limits_kept() const;
+  /// Limits by user and by address, and who is banned. Any thread, as long as the node is there.
+  flood_control& floods();
   /// Whether requests can be served: the store takes writes, and every shard has started; in a cluster, the node's
   /// lease holds, and it does not drain. Any thread; for /readyz.
   bool ready() const;

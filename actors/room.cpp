@@ -366,7 +366,7 @@ void room_actor::send_with(const command_ptr& c, const op::send& x, const known_
   if (settle_by_key(c, what, known))
     return;
   auto why = refusal(c->from.user, action::send);
-  if (why || (why = too_soon(c->from.user))) {
+  if (why || (why = too_soon(c->from.user)) || (why = too_many())) {
     c->from.answer(std::move(*why));
     return;
   }
@@ -420,7 +420,7 @@ void room_actor::say(const command_ptr& c, const op::send& x, const user_id& fro
 void room_actor::pass_on(const command_ptr& c, const op::send& x) {
   const auto& from = c->from.user;
   auto why = refusal(from, action::send);
-  if (why || (why = too_soon(from))) {
+  if (why || (why = too_soon(from)) || (why = too_many())) {
     c->from.answer(std::move(*why));
     return;
   }
@@ -445,6 +445,19 @@ std::optional<failure> room_actor::too_soon(const user_id& user) const {
     return std::nullopt;
   return failure{errc::rate_limited, "room: one message in " + std::to_string(record_->slow_ms) + " ms (slow_ms)",
                  static_cast<uint32_t>(left)};
+}
+
+/// limits.sends_per_s_room holds for all, and nobody is to blame: this is no flood of one user's.
+std::optional<failure> room_actor::too_many() {
+  const auto& l = *house_.limits_now();
+  const auto r = sends_of_room(l);
+  if (r.count == 0)
+    return std::nullopt;
+  const auto wait = sends_.take(r, house_.steady_ms());
+  if (wait == 0)
+    return std::nullopt;
+  house_.metrics.refused(flood::sends);
+  return too_often("limits.sends_per_s_room", r.count, "sends per second per room", wait);
 }
 
 // -- pieces ----------------------------------------------------------------------------------------------------------

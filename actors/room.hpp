@@ -20,6 +20,7 @@
 #include "actors/audience.hpp"
 #include "actors/reader.hpp"
 #include "actors/storage_actor.hpp"
+#include "config/token_bucket.hpp"
 
 #include <deque>
 #include <list>
@@ -342,6 +343,7 @@ private:
   void clear_out();
   void strike_off(const command_ptr& c, const storage::due_entry& x);
   std::optional<failure> too_soon(const user_id& user) const;
+  std::optional<failure> too_many();
   bool settle_by_key(const command_ptr& c, const keyed& what, const known_key& known);
   standing stand(const user_id& user, const std::optional<position>& resume, bool goes_on = false) const;
   void let_in(const caller& from, const std::optional<position>& resume, std::optional<uint64_t> at = std::nullopt,
@@ -418,6 +420,7 @@ private:
   storage::key_record falling_due_key_;                // what stands under its key
   std::map<user_id, int64_t> typing_;                  // until when, ms
   std::map<user_id, int64_t> spoke_; // in slow mode: when, of house::steady_ms; those of the last slow_ms
+  token_bucket sends_;               // of all members together
 };
 
 } // namespace greenroom::room

@@ -19,6 +19,7 @@
 #include "actors/reader.hpp"
 #include "actors/relay_lane.hpp"
 #include "actors/storage_actor.hpp"
+#include "config/token_bucket.hpp"
 
 #include <functional>
 #include <list>
@@ -256,8 +257,7 @@ private:
   std::map<std::pair<room_id, uint64_t>, marking> marking_;
   std::vector<std::pair<uint64_t, command_ptr>> hashing_; // by token
   uint64_t next_token_ = 0;
-  // Logins in the last minute, so that a password can't be tried out.
-  std::list<int64_t> logins_;
+  token_bucket logins_; // so that a password can't be tried out
 };
 
 } // namespace greenroom::user

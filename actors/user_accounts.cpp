@@ -30,7 +30,7 @@ constexpr size_t session_characters = 24; // 120 bits
 constexpr size_t family_characters = 40;  // 200 bits; sessions of before rotation have a secret of just that
 constexpr size_t turn_characters = 40;    // of the first token; those of others are hashes
 constexpr size_t salt_characters = 40;
-constexpr int64_t minute_ms = 60'000;
+constexpr uint32_t minute_ms = 60'000;
 constexpr int64_t day_ms = 86'400'000;
 constexpr size_t password_bytes_max = 1'024; // longer ones cost us and help nobody
 
@@ -68,18 +68,12 @@ bool user_actor::is_revoked(const std::string& session) const {
 
 /// At most limits.logins_per_minute attempts, whoever makes them.
 std::optional<failure> user_actor::throttled() {
-  auto now = house_.steady_ms(); // a clock that is set back must not lock anybody out
-  while (!logins_.empty() && logins_.front() <= now - minute_ms)
-    logins_.pop_front();
   auto bound = house_.limits_now()->logins_per_minute;
-  if (logins_.size() >= bound) {
-    house_.metrics.logins_refused.add();
-    auto wait = logins_.front() + minute_ms - now;
-    return failure{errc::rate_limited, "limits.logins_per_minute: " + std::to_string(bound),
-                   static_cast<uint32_t>(std::max<int64_t>(wait, 1))};
-  }
-  logins_.push_back(now);
-  return std::nullopt;
+  auto wait = logins_.take({bound, minute_ms, bound}, house_.steady_ms()); // a clock that goes back would lock out
+  if (wait == 0)
+    return std::nullopt;
+  house_.metrics.logins_refused.add();
+  return too_often("limits.logins_per_minute", bound, "logins per minute per user", wait);
 }
 
 bool user_actor::start_hash(const command_ptr& c, const std::function<void(uint64_t token)>& start) {
@@ -195,7 +189,7 @@ void user_actor::receive(const verified& x) {
   } else if (phase_ != phase::serving || stale()) {
     c->from.refuse(errc::unavailable, "the store takes no writes at present");
   } else {
-    logins_.clear(); // who knows the password is no attacker
+    logins_.fill(); // who knows the password is no attacker
     const auto& device = registers ? registers->device : std::get<account::log_in>(c->what).device;
     open_session(c, device, std::make_shared<storage::batch>(user_.shard()));
   }

@@ -1,4 +1,5 @@
 // schema_limits: the rows of [limits], all of which SIGHUP may change.
+#include "config/address.hpp"
 #include "config/schema.hpp"
 
 namespace greenroom::config {
@@ -6,6 +7,11 @@ namespace {
 
 constexpr int64_t kib = 1024;
 constexpr int64_t mib = 1024 * kib;
+constexpr int64_t count_max = 1'000'000; // of everything that is counted per time
+
+bool is_range(const std::string& text) { return ip_range::parse(text).has_value(); }
+constexpr text_form range_form{is_range, "an address or a range (192.0.2.0/24, 2001:db8::/32) with nothing set behind "
+                                         "its prefix"};
 
 // The name of a key is the name of its member, so the two cannot drift apart.
 #define LIMIT(key) "limits", #key, [](settings& s) -> slot { return &s.limits.key; }, change::reload
@@ -53,12 +59,14 @@ const field table[] = {
      "Too high: one client can fill a room's future."},
     {LIMIT(schedule_days), "days", 1, 3'650, "How far ahead a message may be scheduled.",
      "Too high: the store keeps what nobody remembers."},
+    {LIMIT(requests_per_s), "per second", 0, count_max,
+     "Requests other than messages and changes that a connection may make, on average. 0: no limit.",
+     "Too low: clients that look around are refused with rate_limited. Too high: one client keeps a core busy."},
+    {LIMIT(requests_burst), "requests", 1, count_max, "The same, at once after a pause.",
+     "Too low: a client that opens many rooms at its start is refused."},
     {LIMIT(bad_frames), "frames", 0, 1'000'000,
      "Frames of a connection that may be no JSON object; one more closes it with 3400. 0: the first one does.",
      "Too high: garbage costs more."},
-    {LIMIT(flood_refusals), "refusals", 1, 1'000'000,
-     "Requests in a row refused with rate_limited before the connection is closed with 3429.",
-     "Too low: eager clients are thrown out. Too high: a flood goes on for longer."},
     {LIMIT(outbox_bytes), "bytes", 64 * kib, 1'024 * mib,
      "Bytes that wait to be sent to a connection. Over it typing and the like is dropped, then the connection closed "
      "with 3008; it may resume.",
@@ -133,6 +141,67 @@ const field table[] = {
     {LIMIT(logins_per_minute_address), "per minute", 1, 1'000'000,
      "Attempts to sign in, register or come as a guest from one address.",
      "Too low: people behind one router shut each other out. Too high: robots."},
+
+    {LIMIT(sends_per_s_user), "per second", 0, count_max,
+     "Messages and changes of one user on this node, on average, over all devices and REST. Never less than "
+     "limits.sends_per_s. 0: no limit.",
+     "Too low: people with several devices are refused. Too high: who opens many connections sends as many times "
+     "more."},
+    {LIMIT(sends_burst_user), "messages", 1, count_max,
+     "The same, at once after a pause; never less than limits.sends_burst.",
+     "Too low: devices that come back together are refused at first."},
+    {LIMIT(joins_per_minute_user), "per minute", 0, count_max,
+     "Rooms that one user may join or make on this node, on average, and as many at once after a pause. 0: no limit.",
+     "Too low: people who look around are refused. Too high: robots fill rooms with their comings and goings."},
+    {LIMIT(calls_per_s_user), "per second", 0, count_max,
+     "Requests through REST in the name of one user on this node, on average. 0: no limit.",
+     "Too low: bots are refused. Too high: one of them keeps a core busy."},
+    {LIMIT(calls_burst_user), "requests", 1, count_max, "The same, at once after a pause.",
+     "Too low: a bot that reads its rooms at its start is refused."},
+    {LIMIT(sends_per_s_room), "per second", 0, count_max,
+     "Messages to one room, on average, from all of its members together. 0: no limit.",
+     "Too low: people are refused for what others said. Too high: in a large room nobody can follow."},
+    {LIMIT(sends_burst_room), "messages", 1, count_max, "The same, at once after a pause.",
+     "Too low: a lively moment is refused."},
+    {LIMIT(connects_per_minute_address), "per minute", 0, count_max,
+     "New connections from one address, on average, and as many at once after a pause. 0: no limit.",
+     "Too low: people behind one router can't all come back after an outage. Too high: handshakes keep a core busy."},
+    {LIMIT(calls_per_s_address), "per second", 0, count_max,
+     "Requests to /api from one address, on average, with a good token or without. 0: no limit.",
+     "Too low: people behind one router shut each other out. Too high: tokens can be tried out."},
+    {LIMIT(calls_burst_address), "requests", 1, count_max, "The same, at once after a pause.",
+     "Too low: people behind one router shut each other out."},
+
+    {LIMIT(flood_refusals), "refusals", 1, count_max,
+     "How often in limits.flood_window_ms somebody may be refused with rate_limited. Who goes on is logged "
+     "(what=abuse) "
+     "and banned; a connection is closed with 3429.",
+     "Too low: eager clients are thrown out. Too high: a flood goes on for longer."},
+    {LIMIT(flood_window_ms), "ms", 1'000, 600'000, "In this time as many refusals are forgotten again.",
+     "Too low: patient floods are never noticed. Too high: eager clients are thrown out."},
+    {LIMIT(ban_s), "s", 0, 86'400,
+     "For how long the user, or an address that nobody has signed in from, is banned from this node. 0: not at all.",
+     "Too low: floods come back at once. Too high: a mistake of a client's locks its user out for long."},
+    {LIMIT(bans), "users", 0, 1'000'000,
+     "Users, and as many addresses, that may be banned at the same time; the ban that ends first makes way. 0: none.",
+     "Too low: many attackers push each other out. Too high: memory."},
+    {LIMIT(allow_addresses),
+     "ranges",
+     0,
+     1'024,
+     "Addresses and ranges that no limit by address and no ban by address holds for: proxies that many people come "
+     "through, and monitoring. Goes before limits.deny_addresses.",
+     "A proxy that is missing: all who come through it share one address's limits, and its bans. Too wide: floods.",
+     {},
+     &range_form},
+    {LIMIT(deny_addresses),
+     "ranges",
+     0,
+     1'024,
+     "Addresses and ranges whose connections are closed at once, without an answer.",
+     "Too wide: people are shut out without a word.",
+     {},
+     &range_form},
 };
 #undef LIMIT
 

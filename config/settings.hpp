@@ -33,8 +33,9 @@ struct limits {
   uint32_t in_flight = 64;
   uint32_t sends_per_s = 20;
   uint32_t sends_burst = 40;
+  uint32_t requests_per_s = 100; // other than sends; 0: no limit, as below
+  uint32_t requests_burst = 500;
   uint32_t bad_frames = 10;
-  uint32_t flood_refusals = 200;
   uint32_t outbox_bytes = 1'048'576;
   uint32_t subscriptions = 1'000;
   uint32_t hello_rooms = 200;
@@ -66,6 +67,27 @@ struct limits {
   // Accounts.
   uint32_t logins_per_minute = 10;
   uint32_t logins_per_minute_address = 60;
+  // How often, of one user on this node, whatever the device.
+  uint32_t sends_per_s_user = 40;
+  uint32_t sends_burst_user = 80;
+  uint32_t joins_per_minute_user = 120;
+  uint32_t calls_per_s_user = 50;
+  uint32_t calls_burst_user = 500;
+  // Of all members of one room.
+  uint32_t sends_per_s_room = 0;
+  uint32_t sends_burst_room = 100;
+  // From one address on this node.
+  uint32_t connects_per_minute_address = 600;
+  uint32_t calls_per_s_address = 200;
+  uint32_t calls_burst_address = 2'000;
+  // Those who go on regardless.
+  uint32_t flood_refusals = 200;
+  uint32_t flood_window_ms = 10'000;
+  uint32_t ban_s = 60;    // 0: nobody is banned
+  uint32_t bans = 10'000; // users, and as many addresses
+  // Ranges (192.0.2.0/24). A proxy on this machine brings everybody from one address.
+  std::vector<std::string> allow_addresses = {"127.0.0.0/8", "::1"};
+  std::vector<std::string> deny_addresses;
 
   friend bool operator==(const limits&, const limits&) = default;
 };

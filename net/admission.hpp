@@ -1,8 +1,10 @@
 // admission: how many connections there are, in all and per address, and the place that each of them holds.
 //
-// An address is an IPv4 address or the first 64 bits of an IPv6 address: a single customer commonly owns that many.
+// An address is a network_id: all that a single customer commonly owns.
 // Threads: any.
 #pragma once
+
+#include "config/address.hpp"
 
 #include <array>
 #include <cstdint>
@@ -28,9 +30,9 @@ public:
 
 private:
   friend class address_book;
-  admission(address_book& b, uint64_t address) : book_(&b), address_(address) {}
+  admission(address_book& b, network_id address) : book_(&b), address_(address) {}
   address_book* book_ = nullptr;
-  uint64_t address_ = 0;
+  network_id address_{};
 };
 
 class address_book {
@@ -38,7 +40,7 @@ public:
   enum class verdict : uint8_t { welcome, full, address_full };
 
   /// Takes a place when both counts are below their limits. Everybody who was let in is in `place`.
-  std::pair<verdict, admission> enter(uint64_t address, uint32_t connections_max, uint32_t per_address_max) {
+  std::pair<verdict, admission> enter(network_id address, uint32_t connections_max, uint32_t per_address_max) {
     std::lock_guard guard{mutex_};
     if (total_ >= connections_max)
       return {verdict::full, admission{}};
@@ -58,7 +60,7 @@ public:
 
 private:
   friend class admission;
-  void leave(uint64_t address) {
+  void leave(network_id address) {
     std::lock_guard guard{mutex_};
     --total_;
     if (auto i = by_address_.find(address); --i->second == 0)
@@ -66,7 +68,7 @@ private:
   }
 
   std::mutex mutex_;
-  std::unordered_map<uint64_t, uint32_t> by_address_;
+  std::unordered_map<network_id, uint32_t> by_address_;
   uint32_t total_ = 0;
 };
 

@@ -4,6 +4,7 @@
 
 #include "actors/lane.hpp"
 #include "actors/requests.hpp"
+#include "config/address.hpp"
 
 #include <functional>
 #include <map>
@@ -22,7 +23,7 @@ struct http_request {
   std::vector<std::pair<std::string, std::string>> query;  // decoded
   std::map<std::string, std::string, std::less<>> headers; // names in lower case; repeated ones joined by ", "
   std::string body;
-  std::string address; // of the peer, without the port
+  remote from;
 
   std::string_view header(std::string_view name) const {
     auto i = headers.find(name);

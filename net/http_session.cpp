@@ -35,7 +35,7 @@ constexpr size_t body_read_bytes = 16'384;
 
 class http_session final : public session, public stream::owner, public std::enable_shared_from_this<http_session> {
 public:
-  http_session(io_thread& home, const server_hooks& hooks, std::shared_ptr<stream> on, std::string address,
+  http_session(io_thread& home, const server_hooks& hooks, std::shared_ptr<stream> on, remote from,
                std::optional<http_response> refusal);
   ~http_session() { disown(); }
   void start();
@@ -69,7 +69,7 @@ private:
   const server_hooks& hooks_;
   std::shared_ptr<http_session> self_; // until the end: while an answer waits for room, nothing else would hold it
   std::shared_ptr<stream> stream_;     // null after an upgrade
-  const std::string address_;
+  const remote from_;
   const std::optional<http_response> refusal_;
   std::shared_ptr<const greenroom::limits> limits_; // looked up again for each request
   timer_wheel::entry timer_;
@@ -80,9 +80,9 @@ private:
   bool head_ = false; // the request was a HEAD
 };
 
-http_session::http_session(io_thread& home, const server_hooks& hooks, std::shared_ptr<stream> on, std::string address,
+http_session::http_session(io_thread& home, const server_hooks& hooks, std::shared_ptr<stream> on, remote from,
                            std::optional<http_response> refusal)
-    : session(home), hooks_(hooks), stream_(std::move(on)), address_(std::move(address)), refusal_(std::move(refusal)),
+    : session(home), hooks_(hooks), stream_(std::move(on)), from_(std::move(from)), refusal_(std::move(refusal)),
       limits_(hooks.limits()), timer_([this] { on_timer(); }) {
   stream_->own(*this);
 }
@@ -187,7 +187,7 @@ http_request http_session::take_request() {
   parser_.reset();
   http_request r;
   r.method = message.method_string();
-  r.address = address_;
+  r.from = from_;
   for (const auto& field : message) {
     std::string name{field.name_string()};
     std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
@@ -239,6 +239,8 @@ void http_session::upgrade(const http_request& r) {
     answer.headers.emplace_back("Retry-After", "5");
     return refused(answer);
   }
+  if (auto why = hooks_.floods->banned(from_.network, steady_ms()))
+    return refused(error_response(*why));
   websocket_start start;
   if (auto answer = refuse_upgrade(r, hooks_.allowed_origins, start.with_subprotocol))
     return refused(*answer);
@@ -254,10 +256,12 @@ void http_session::upgrade(const http_request& r) {
       answer.headers.emplace_back("WWW-Authenticate", "Bearer error=\"invalid_token\"");
       return refused(answer);
     }
+    if (auto why = hooks_.floods->banned(who->user, steady_ms()))
+      return refused(error_response(*why));
     start.who = std::move(who.value());
   }
   start.key = r.header("sec-websocket-key");
-  start.address = address_;
+  start.from = from_;
   phase_ = phase::ended;
   const auto self = std::move(self_);
   disown();
@@ -364,9 +368,9 @@ void http_session::end() {
 
 } // namespace
 
-void start_http(io_thread& home, const server_hooks& hooks, std::shared_ptr<stream> on, std::string address,
+void start_http(io_thread& home, const server_hooks& hooks, std::shared_ptr<stream> on, remote from,
                 std::optional<http_response> refusal) {
-  std::make_shared<http_session>(home, hooks, std::move(on), std::move(address), std::move(refusal))->start();
+  std::make_shared<http_session>(home, hooks, std::move(on), std::move(from), std::move(refusal))->start();
 }
 
 } // namespace greenroom::net

@@ -24,7 +24,7 @@ class stream;
 
 /// Serves a connection until it ends or becomes a WebSocket. With `refusal`, that is the answer to whatever it asks,
 /// once. On the thread of `home`; `hooks` outlives the thread.
-void start_http(io_thread& home, const server_hooks& hooks, std::shared_ptr<stream> on, std::string address,
+void start_http(io_thread& home, const server_hooks& hooks, std::shared_ptr<stream> on, remote from,
                 std::optional<http_response> refusal = std::nullopt);
 
 } // namespace greenroom::net

@@ -1,5 +1,7 @@
 #include "net/http_text.hpp"
 
+#include "net/json.hpp"
+
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -158,6 +160,20 @@ http_response error_response(unsigned status, errc code, std::string_view messag
           -1, ' ', false, nlohmann::json::error_handler_t::replace);
   return r;
 }
+
+http_response error_response(const failure& why) {
+  http_response r;
+  r.status = http_status(why.code);
+  {
+    json::object o(r.body);
+    json::append_failure(o.key("error"), why);
+  }
+  if (why.retry_after_ms != 0)
+    r.headers.emplace_back("Retry-After", retry_after(why.retry_after_ms));
+  return r;
+}
+
+std::string retry_after(uint32_t ms) { return std::to_string(std::max<uint64_t>(1, (uint64_t{ms} + 999) / 1000)); }
 
 std::string format_response(const http_response& r, bool keep_alive, bool body) {
   std::string out;

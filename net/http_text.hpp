@@ -3,6 +3,7 @@
 #pragma once
 
 #include "config/errc.hpp"
+#include "config/outcome.hpp"
 #include "net/http.hpp"
 
 #include <optional>
@@ -15,6 +16,10 @@ namespace greenroom::net {
 
 /// An answer with the error body that REST uses everywhere: {"error":{"code":...,"message":...,"retryable":...}}.
 http_response error_response(unsigned status, errc code, std::string_view message);
+/// The same, with the status of its code, and with Retry-After where the failure says when.
+http_response error_response(const failure& why);
+/// For Retry-After: whole seconds, at least one.
+std::string retry_after(uint32_t ms);
 
 /// The bytes of an answer (RFC 9112 section 4). Headers that could break out of their line are left out. `body`: false
 /// for HEAD.

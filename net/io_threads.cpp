@@ -11,6 +11,11 @@
 #include <utility>
 
 namespace greenroom::net {
+
+int64_t steady_ms() noexcept {
+  using namespace std::chrono;
+  return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
+}
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 

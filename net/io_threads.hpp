@@ -29,6 +29,9 @@ namespace greenroom::net {
 
 class io_thread;
 
+/// Milliseconds of the clock of house::steady_ms.
+int64_t steady_ms() noexcept;
+
 /// Something that owns a socket of a thread, so that the thread can end it.
 class session : public boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
 public:

@@ -29,28 +29,15 @@ constexpr int accepts_max = 64;
 // After an error that only time can mend, such as too many open files.
 constexpr uint32_t pause_ms = 200;
 
-struct peer_address {
-  std::string text;
-  uint64_t key;
-};
-
-peer_address read_address(const sockaddr_storage& from) {
+ip_address read_address(const sockaddr_storage& from) {
+  ip_address::bytes_type bytes{};
   if (from.ss_family == AF_INET6) {
-    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(from);
-    asio::ip::address_v6::bytes_type bytes;
-    std::memcpy(bytes.data(), &v6.sin6_addr, bytes.size());
-    const asio::ip::address_v6 address{bytes};
-    if (!address.is_v4_mapped()) {
-      uint64_t network = 0;
-      std::memcpy(&network, bytes.data(), sizeof network);
-      return {address.to_string(), network};
-    }
-    const auto v4 = asio::ip::make_address_v4(asio::ip::v4_mapped, address);
-    return {v4.to_string(), 0x0000'ffff'0000'0000u | v4.to_uint()};
+    std::memcpy(bytes.data(), &reinterpret_cast<const sockaddr_in6&>(from).sin6_addr, bytes.size());
+  } else {
+    bytes[10] = bytes[11] = 0xff; // as ip_address keeps IPv4
+    std::memcpy(bytes.data() + 12, &reinterpret_cast<const sockaddr_in&>(from).sin_addr, 4);
   }
-  const auto& v4 = reinterpret_cast<const sockaddr_in&>(from);
-  const asio::ip::address_v4 address{ntohl(v4.sin_addr.s_addr)};
-  return {address.to_string(), 0x0000'ffff'0000'0000u | address.to_uint()};
+  return ip_address{bytes};
 }
 
 /// What an operator can do about an endpoint that can't be had, in the words of the configuration.
@@ -173,34 +160,69 @@ void listener::accept_some(door& d) {
   wait(d);
 }
 
-void listener::admit(int fd, const sockaddr_storage& peer, bool encrypted) {
-  const auto limits = hooks_.limits();
-  auto from = read_address(peer);
-  auto [verdict, place] = book_.enter(from.key, limits->connections, limits->connections_per_address);
-  std::optional<http_response> refusal;
-  if (verdict != address_book::verdict::welcome) {
-    auto [room, seat] = refused_.enter(from.key, limits->refusals, limits->refusals_per_address);
+void listener::admit(int fd, const sockaddr_storage& from, bool encrypted) {
+  if (auto limits = hooks_.limits(); limits != limits_) {
+    allowed_ = ip_list{limits->allow_addresses};
+    denied_ = ip_list{limits->deny_addresses};
+    limits_ = std::move(limits);
+  }
+  const auto address = read_address(from);
+  const bool allowed = allowed_.contains(address);
+  if (!allowed && denied_.contains(address)) {
+    hooks_.metrics->denied.add();
+    ::close(fd);
+    return;
+  }
+  const auto network = address.network();
+  remote who{address.str(), allowed ? std::nullopt : std::optional{network}};
+  admission place;
+  auto refusal = take_place(who.network, network, place);
+  if (refusal) {
+    auto [room, seat] = refused_.enter(network, limits_->refusals, limits_->refusals_per_address);
     if (room != address_book::verdict::welcome) {
       hooks_.metrics->handshakes_refused.add();
       ::close(fd);
       return;
     }
-    const bool full = verdict == address_book::verdict::full;
-    refusal = full ? error_response(503, errc::unavailable, "limits.connections is reached")
-                   : error_response(429, errc::rate_limited, "limits.connections_per_address is reached");
-    refusal->headers.emplace_back("Retry-After", "5");
     place = std::move(seat);
   }
-  hand_over(fd, std::move(from.text), encrypted, std::move(place), std::move(refusal));
+  hand_over(fd, std::move(who), encrypted, std::move(place), std::move(refusal));
 }
 
-void listener::hand_over(int fd, std::string address, bool encrypted, admission place,
-                         std::optional<http_response> refusal) {
+/// The answer to a connection that there is no place for. `from`: whom limits by address and bans hold for.
+std::optional<http_response> listener::take_place(std::optional<network_id> from, network_id address,
+                                                  admission& place) {
+  constexpr uint32_t again_ms = 5'000; // when a place may be free
+  const auto now = steady_ms();
+  auto& floods = *hooks_.floods;
+  if (auto why = floods.banned(from, now))
+    return error_response(*why);
+  if (from) {
+    if (auto why = floods.connect(*from, *limits_, now)) {
+      floods.refused(flood::connects, {}, from, *limits_, now);
+      return error_response(*why);
+    }
+  }
+  auto [verdict, taken] =
+      book_.enter(address, limits_->connections, from ? limits_->connections_per_address : limits_->connections);
+  switch (verdict) {
+  case address_book::verdict::welcome:
+    place = std::move(taken);
+    return std::nullopt;
+  case address_book::verdict::full:
+    return error_response(failure{errc::unavailable, "limits.connections is reached", again_ms});
+  case address_book::verdict::address_full:
+    break;
+  }
+  return error_response(failure{errc::rate_limited, "limits.connections_per_address is reached", again_ms});
+}
+
+void listener::hand_over(int fd, remote from, bool encrypted, admission place, std::optional<http_response> refusal) {
   auto& home = threads_[next_++ % threads_.size()];
   // Shared: a handler must be movable only, but these travel through a std::function.
   struct parcel {
     int fd;
-    std::string address;
+    remote from;
     std::shared_ptr<const tls_context> tls;
     admission place;
     std::optional<http_response> refusal;
@@ -209,8 +231,8 @@ void listener::hand_over(int fd, std::string address, bool encrypted, admission 
         ::close(fd);
     }
   };
-  auto p = std::make_shared<parcel>(fd, std::move(address), encrypted ? tls_ : nullptr, std::move(place),
-                                    std::move(refusal));
+  auto p =
+      std::make_shared<parcel>(fd, std::move(from), encrypted ? tls_ : nullptr, std::move(place), std::move(refusal));
   home.post([&home, &hooks = hooks_, encrypted, p] {
     ssl_ptr tls;
     if (encrypted && !(tls = p->tls->accept_on(p->fd)))
@@ -222,7 +244,7 @@ void listener::hand_over(int fd, std::string address, bool encrypted, admission 
       return;
     p->fd = -1;
     start_http(home, hooks, std::make_shared<stream>(home, std::move(socket), std::move(tls), std::move(p->place)),
-               std::move(p->address), std::move(p->refusal));
+               std::move(p->from), std::move(p->refusal));
   });
 }
 

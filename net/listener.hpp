@@ -3,6 +3,8 @@
 // Invariants
 // - Over limits.connections or limits.connections_per_address a connection is answered 503 or 429 and closed; at most
 //   limits.refusals such answers are under way at once, the others are closed without one.
+// - The same with who comes too often, and who is banned. Addresses of limits.deny_addresses are closed without a word;
+//   for those of limits.allow_addresses only limits.connections holds.
 // - Running out of descriptors pauses accepting, it never spins.
 // Threads: the acceptors live on the first I/O thread; open(), stop() and use() come from one controlling thread.
 #pragma once
@@ -61,8 +63,8 @@ private:
   void wait(door& d);
   void accept_some(door& d);
   void admit(int descriptor, const sockaddr_storage& peer, bool encrypted);
-  void hand_over(int descriptor, std::string address, bool encrypted, admission place,
-                 std::optional<http_response> refusal);
+  std::optional<http_response> take_place(std::optional<network_id> from, network_id address, admission& place);
+  void hand_over(int descriptor, remote from, bool encrypted, admission place, std::optional<http_response> refusal);
 
   io_threads& threads_;
   const server_hooks& hooks_;
@@ -72,7 +74,10 @@ private:
   address_book refused_; // connections that wait for their refusal
   // Of the first I/O thread:
   std::vector<std::unique_ptr<door>> doors_;
-  size_t next_ = 0; // thread
+  size_t next_ = 0;                                 // thread
+  std::shared_ptr<const greenroom::limits> limits_; // of which the lists are
+  ip_list allowed_;
+  ip_list denied_;
   std::shared_ptr<const tls_context> tls_;
 };
 

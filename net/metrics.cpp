@@ -109,6 +109,14 @@ void add_node(page& p, const metrics& m) {
             m.logins_refused);
   p.counter("greenroom_sessions_revoked_total", "Sessions ended before their time.", m.sessions_revoked);
   p.counter("greenroom_refresh_reuses_total", "Of these, because a refresh token was used again.", m.refresh_reuses);
+  p.counter("greenroom_connections_denied_total", "Connections from limits.deny_addresses, closed at once.", m.denied);
+  for (size_t i = 0; i < flood_count; ++i)
+    p.labelled(MetricType::Counter, "greenroom_rate_limited_total", "Refusals by a limit of how often, by kind.",
+               "kind", std::string(to_string(static_cast<flood>(i))), static_cast<double>(m.rate_limited[i].get()));
+  for (size_t i = 0; i < flood_count; ++i)
+    p.labelled(MetricType::Counter, "greenroom_abuses_total",
+               "Users and addresses that went on after limits.flood_refusals refusals, by kind.", "kind",
+               std::string(to_string(static_cast<flood>(i))), static_cast<double>(m.abuses[i].get()));
   for (uint8_t code = 1; code <= errc_count; ++code)
     p.labelled(MetricType::Counter, "greenroom_errors_total", "Requests refused, by error code.", "code",
                std::string(to_string(static_cast<errc>(code))), static_cast<double>(m.errors[code].get()));

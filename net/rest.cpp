@@ -1,21 +1,12 @@
 #include "net/rest.hpp"
 
 #include "net/http_text.hpp"
+#include "net/io_threads.hpp"
 #include "net/rest_call.hpp"
 
 #include <algorithm>
-#include <chrono>
 
 namespace greenroom::net {
-namespace {
-
-int64_t steady_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
-
-} // namespace
-
 const rest::route rest::routes[] = {
     {"GET", "/", access::open, &rest::front_page},
     {"GET", "/livez", access::open, &rest::livez},
@@ -27,9 +18,9 @@ const rest::route rest::routes[] = {
     {"POST", "/api/v1/auth/register", access::account, &rest::register_user},
     {"POST", "/api/v1/auth/guest", access::account, &rest::guest},
     {"POST", "/api/v1/auth/refresh", access::open, &rest::refresh},
-    {"DELETE", "/api/v1/auth", access::token, &rest::log_out},
+    {"DELETE", "/api/v1/auth", access::parting, &rest::log_out},
     {"GET", "/api/v1/sessions", access::token, &rest::list_sessions},
-    {"DELETE", "/api/v1/sessions/*", access::token, &rest::end_session},
+    {"DELETE", "/api/v1/sessions/*", access::parting, &rest::end_session},
     {"GET", "/api/v1/users/*", access::token, &rest::show_profile},
     {"PATCH", "/api/v1/users/me", access::token, &rest::change_profile},
     {"POST", "/api/v1/chat", access::token, &rest::chat},
@@ -71,10 +62,17 @@ rest::rest(const settings& config, const jwt_tokens& tokens, const json_encoder&
 
 void rest::handle(lane& on, http_request request, std::function<void(http_response)> done) {
   auto c = std::make_shared<rest_call>(on, std::move(request), std::move(done), figures_, hooks_.limits());
-  // Tokens and messages are nobody else's, caches included.
-  if (c->request.path.starts_with("/api/"))
-    c->more_headers.emplace_back("Cache-Control", "no-store");
   allow_origin(*c);
+  if (c->request.path.starts_with("/api/")) {
+    const auto from = c->request.from.network;
+    const auto now = steady_ms();
+    if (auto why = hooks_.floods->banned(from, now))
+      return c->refuse(*why);
+    if (from && turned_down(c, flood::calls, hooks_.floods->call(*from, *c->bounds, now)))
+      return;
+    // Tokens and messages are nobody else's, caches included.
+    c->more_headers.emplace_back("Cache-Control", "no-store");
+  }
   dispatch(c);
 }
 
@@ -107,15 +105,14 @@ void rest::run(const route& r, const call_ptr& c) {
     // What can't succeed must not cost an attempt, nor make an account that nobody gets a token for.
     if (!tokens_.can_issue())
       return c->refuse(fail(errc::unsupported, "auth: tokens come from an outside identity provider"));
-    const auto per_minute = c->bounds->logins_per_minute_address;
-    if (auto wait_ms = logins_.admit(c->request.address, per_minute, steady_ms()); wait_ms != 0) {
-      figures_.logins_refused.add();
-      return c->refuse(failure{
-          errc::rate_limited,
-          std::to_string(per_minute) + " logins per minute and address (limits.logins_per_minute_address)", wait_ms});
+    if (const auto from = c->request.from.network) {
+      const auto why = hooks_.floods->log_in(*from, *c->bounds, steady_ms());
+      figures_.logins_refused.add(why ? 1 : 0);
+      if (turned_down(c, flood::logins, why))
+        return;
     }
   }
-  if (r.needs == access::token) {
+  if (r.needs == access::token || r.needs == access::parting) {
     auto token = bearer_token(c->request.header("authorization"));
     if (!token)
       return c->refuse(fail(errc::unauthenticated, "authorization: a bearer token is required"));
@@ -123,8 +120,23 @@ void rest::run(const route& r, const call_ptr& c) {
     if (!who)
       return c->refuse(who.error());
     c->who = std::move(*who);
+    auto& floods = *hooks_.floods;
+    const auto now = steady_ms();
+    if (auto why = floods.banned(c->who.user, now); why && r.needs != access::parting)
+      return c->refuse(*why);
+    if (turned_down(c, flood::calls, floods.call(floods.cell_of(c->who.user), *c->bounds, now)))
+      return;
   }
   (this->*r.run)(c);
+}
+
+/// With `why` the call is refused, and that is counted against the user, or the address where none has shown a token.
+bool rest::turned_down(const call_ptr& c, flood kind, const std::optional<failure>& why) {
+  if (!why)
+    return false;
+  hooks_.floods->refused(kind, c->who.user, c->request.from.network, *c->bounds, steady_ms());
+  c->refuse(*why);
+  return true;
 }
 
 // Only listed origins may read answers; browsers enforce it. No cookies are used, so "*" gives nothing away that a

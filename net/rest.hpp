@@ -6,17 +6,17 @@
 // Invariants
 // - Every request is answered exactly once, on its lane's thread, at the latest when the node gives up
 //   (limits.request_ms).
-// - Accounts are reached at most limits.logins_per_minute_address times per minute from one address; attempts on one
-//   user are the user actor's to bound.
+// - What comes too often from one address, or in the name of one user, is answered 429 and reaches nobody; attempts to
+//   sign in as one user are the user actor's to bound.
 // - Nothing that the node has not acknowledged is answered with a 2xx.
 //
 // Threads: handle() on any lane's thread; what it shares between them is const or locked.
 #pragma once
 
+#include "actors/flood_control.hpp"
 #include "actors/metrics.hpp"
 #include "actors/requests.hpp"
 #include "config/settings.hpp"
-#include "net/address_throttle.hpp"
 #include "net/codec.hpp"
 #include "net/http.hpp"
 #include "net/json_document.hpp"
@@ -43,6 +43,7 @@ struct rest_hooks {
   std::function<bool()> draining = nullptr;                         // null: never
   std::function<std::shared_ptr<const greenroom::limits>()> limits; // never null
   std::function<std::string()> metrics_text;                        // for GET /metrics
+  flood_control* floods = nullptr;                                  // outlives the handler
 };
 
 class rest : public http_handler {
@@ -55,7 +56,12 @@ public:
 
 private:
   using call_ptr = std::shared_ptr<rest_call>;
-  enum class access : uint8_t { open, account, token };
+  enum class access : uint8_t {
+    open,
+    account,
+    token,
+    parting, // with a token, also for who is banned: a session that was stolen can be ended
+  };
   struct route {
     std::string_view method;
     std::string_view pattern; // `*` is one segment
@@ -66,6 +72,7 @@ private:
 
   void dispatch(const call_ptr& c);
   void run(const route& r, const call_ptr& c);
+  bool turned_down(const call_ptr& c, flood kind, const std::optional<failure>& why);
   void allow_origin(rest_call& c) const;
   void preflight(rest_call& c, const std::string& methods) const;
 
@@ -128,7 +135,6 @@ private:
   const json_encoder& encode_;
   metrics& figures_;
   const rest_hooks hooks_;
-  address_throttle logins_;
 };
 
 } // namespace greenroom::net

@@ -173,7 +173,7 @@ void rest_call::respond_failure(const failure& why, unsigned status, std::pair<s
   if (r.status == 401)
     r.headers.emplace_back("WWW-Authenticate", "Bearer");
   if (r.status == 429 || r.status == 503)
-    r.headers.emplace_back("Retry-After", std::to_string(std::max<uint32_t>(1, (why.retry_after_ms + 999) / 1000)));
+    r.headers.emplace_back("Retry-After", retry_after(why.retry_after_ms));
   respond(std::move(r));
 }
 

@@ -1,5 +1,6 @@
 // What each route of REST does; which ones there are stands in rest.cpp.
 #include "net/api/documents.hpp"
+#include "net/io_threads.hpp"
 #include "net/json.hpp"
 #include "net/metrics.hpp"
 #include "net/op_reader.hpp"
@@ -121,6 +122,13 @@ void rest::ask(const call_ptr& c, std::string_view op, const outcome<json::docum
   auto what = read_op(op, *fields, *c->bounds);
   if (!what)
     return c->refuse(what.error());
+  auto& floods = *hooks_.floods;
+  const auto cell = floods.cell_of(c->who.user);
+  const auto kind = kind_of(*what);
+  if (kind == flood::sends && turned_down(c, kind, floods.send(cell, *c->bounds, steady_ms())))
+    return;
+  if (kind == flood::joins && turned_down(c, kind, floods.join(cell, *c->bounds, steady_ms())))
+    return;
   hooks_.perform(c->on, c->who, std::move(*what), [this, c, status](answer a) {
     if (!a)
       return c->pass_on(a.error());
@@ -148,9 +156,16 @@ void rest::ask_account(const call_ptr& c, account::any what, unsigned status) {
 void rest::sign_in(const call_ptr& c, outcome<account::any> what, unsigned status) {
   if (!what)
     return c->refuse(what.error(), status_of(what.error()));
+  if (const auto* login = std::get_if<account::log_in>(&*what))
+    if (auto why = hooks_.floods->banned(login->user, steady_ms()))
+      return c->refuse(*why);
   hooks_.perform_account(c->on, {}, std::move(*what), [this, c, status](answer a) {
-    if (!a)
+    if (!a) {
+      // Who tries passwords of one account after the other, or of one too often, is known by the address only.
+      if (a.error().code == errc::rate_limited)
+        hooks_.floods->refused(flood::logins, {}, c->request.from.network, *c->bounds, steady_ms());
       return c->pass_on(a.error());
+    }
     auto* grant = std::get_if<ok::grant>(&*a);
     if (grant == nullptr)
       return c->refuse(fail(errc::internal, "auth: not a grant"));

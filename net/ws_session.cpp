@@ -180,7 +180,7 @@ void ws_session::accepted(error_code ec, websocket_start s) {
   hooks_.metrics->connections.add();
   hooks_.metrics->connections_total.add();
   home_.lane().timers().arm(timer_, limits_->ping_ms);
-  client_ = hooks_.connect(home_.lane(), shared_from_this(), std::move(s.who), std::move(s.address));
+  client_ = hooks_.connect(home_.lane(), shared_from_this(), std::move(s.who), s.from);
   read();
 }
 

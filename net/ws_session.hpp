@@ -31,7 +31,7 @@ struct websocket_start {
   std::string key; // Sec-WebSocket-Key
   bool with_subprotocol = false;
   std::optional<identity> who;
-  std::string address;
+  remote from;
 };
 
 /// Answers 101 (RFC 6455 section 4.2.2) and keeps the connection alive until it ends. On the thread of `home`; `hooks`

@@ -174,7 +174,7 @@ def test_the_routes_are_those_of_the_server():
             documented[(method.upper(), re.sub(r"{\w+}", "*", template))] = operation
     assert set(documented) - {("GET", "/ws")} == set(access)
     for route, needs in access.items():
-        assert tour.needs_token(documented[route]) == (needs == "token"), route
+        assert tour.needs_token(documented[route]) == (needs in ("token", "parting")), route
 
 
 def readers():
@@ -277,7 +277,8 @@ def toured(tmp_path_factory):
         tour.upgrades(call), tour.outside_of_operations(call)
         tour.conversation(server(limits__sends_per_s=1000, limits__sends_burst=1000))
         tour.few_sends(server(limits__sends_per_s=1, limits__sends_burst=1, limits__connections_per_user=1))
-        tour.few_attempts(tour.Caller(server(limits__logins_per_minute_address=1)))
+        tour.few_attempts(tour.Caller(server(limits__logins_per_minute_address=1, limits__allow_addresses=[])))
+        tour.few_calls(tour.Caller(server(limits__calls_per_s_user=1, limits__calls_burst_user=1)))
         tour.few_places(tour.Caller(server(limits__members_per_room=2, limits__pins_per_room=0, auth__guests=False)))
         tour.identity_provider(server(), tmp_path_factory.mktemp("keys"))
         slow = server(limits__rest_requests=1, listen__io_threads=1, auth__argon2_ops=32, auth__argon2_mem_mb=64)

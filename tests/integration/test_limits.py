@@ -106,7 +106,7 @@ def test_too_many_connections_of_one_user_are_3504(make_server):
 
 
 def test_too_many_connections_from_one_address_are_refused_before_the_upgrade(make_server):
-    server = make_server(limits__connections_per_address=5)
+    server = make_server(limits__connections_per_address=5, limits__allow_addresses=[])
     clients = [server.sign_in("alice") for _ in range(4)]
 
     def refused():

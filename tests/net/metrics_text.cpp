@@ -1,5 +1,4 @@
 // The figures in Prometheus' text format, and the throttle by address.
-#include "net/address_throttle.hpp"
 #include "net/metrics.hpp"
 
 #include <catch2/catch.hpp>
@@ -66,33 +65,4 @@ TEST_CASE("every line is valid exposition text and every family stands there onc
       CHECK(std::regex_match(line, sample));
   }
   CHECK(families.size() > 30);
-}
-
-TEST_CASE("an address may try so often per minute, and again as time goes by", "[metrics]") {
-  net::address_throttle throttle;
-  int64_t now = 1'000'000;
-  auto admit = [&](std::string_view address) { return throttle.admit(address, 6, now); };
-  for (int i = 0; i < 6; ++i)
-    CHECK(admit("192.0.2.1") == 0);
-  CHECK(admit("192.0.2.1") == 10'000);
-  CHECK(admit("192.0.2.1") == 10'000); // a refusal costs nothing
-  CHECK(admit("192.0.2.2") == 0);
-  now += 9'999;
-  CHECK(admit("192.0.2.1") == 1);
-  now += 1;
-  CHECK(admit("192.0.2.1") == 0);
-  CHECK(admit("192.0.2.1") > 0);
-  now += 3'600'000; // rest gives no more than a minute's worth
-  for (int i = 0; i < 6; ++i)
-    CHECK(admit("192.0.2.1") == 0);
-  CHECK(admit("192.0.2.1") > 0);
-}
-
-TEST_CASE("an IPv6 customer counts as one address, whichever of them is used", "[metrics]") {
-  net::address_throttle throttle;
-  CHECK(throttle.admit("2001:db8:1:2::1", 1, 1000) == 0);
-  CHECK(throttle.admit("2001:db8:1:2:ffff::9", 1, 1000) > 0);
-  CHECK(throttle.admit("2001:db8:1:3::1", 1, 1000) == 0);
-  CHECK(throttle.admit("::ffff:192.0.2.1", 1, 1000) == 0);
-  CHECK(throttle.admit("192.0.2.1", 1, 1000) > 0);
 }

@@ -92,23 +92,23 @@ TEST_CASE_METHOD(rest_fixture, "what the node refuses is answered with its statu
 TEST_CASE_METHOD(rest_fixture, "one address tries to sign in only so often", "[rest]") {
   bounds.logins_per_minute_address = 3;
   reply = grant();
-  auto attempt = [this](std::string path, std::string address) {
+  auto attempt = [this](std::string path, const std::string& address) {
     auto r = request("POST", "/api/v1/auth" + path, R"({"user":"alice","password":"p"})");
-    r.address = std::move(address);
+    r.from = from(address);
     return call(std::move(r));
   };
   CHECK(attempt("", "192.0.2.7").status == 200);
   CHECK(attempt("/register", "192.0.2.7").status == 201);
   CHECK(attempt("/guest", "192.0.2.7").status == 201);
   auto r = attempt("", "192.0.2.7");
-  check_error(r, 429, errc::rate_limited, "3 logins per minute and address (limits.logins_per_minute_address)");
+  check_error(r, 429, errc::rate_limited, "limits.logins_per_minute_address: 3 logins per minute per address");
   const auto wait = std::stoi(header(r, "Retry-After"));
   CHECK((wait >= 1 && wait <= 20));
   CHECK(times_asked == 3);
   CHECK(attempt("", "192.0.2.8").status == 200);
   // Whoever is logged in already is not shut out.
   auto again = request("POST", "/api/v1/auth/refresh", R"({"refresh_token":"x"})");
-  again.address = "192.0.2.7";
+  again.from = from("192.0.2.7");
   CHECK(call(std::move(again)).status == 200);
 }
 

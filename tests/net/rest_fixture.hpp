@@ -18,6 +18,7 @@ struct rest_fixture {
   settings config;
   limits bounds;
   metrics figures;
+  flood_control floods{figures};
   lane home{0, [] {}};
   std::unique_ptr<net::jwt_tokens> tokens;
   net::json_encoder encode{[this] { return &bounds; }};
@@ -64,6 +65,7 @@ struct rest_fixture {
     hooks.ready = [this] { return is_ready; };
     hooks.draining = [this] { return drains; };
     hooks.limits = [this] { return std::make_shared<const limits>(bounds); };
+    hooks.floods = &floods;
     hooks.metrics_text = [this] {
       return net::render_metrics({figures, {{"rocksdb.estimate-num-keys", 42}}, nullptr, nullptr, nullptr});
     };
@@ -87,12 +89,14 @@ struct rest_fixture {
     r.method = std::move(method);
     r.path = std::move(path);
     r.body = std::move(body);
-    r.address = "192.0.2.1";
+    r.from = from("192.0.2.1");
     if (!r.body.empty())
       r.headers["content-type"] = "application/json";
     r.headers["authorization"] = "Bearer " + token;
     return r;
   }
+
+  static remote from(const std::string& address) { return {address, ip_address::parse(address)->network()}; }
 
   /// Fails unless the request is answered once, at once.
   net::http_response call(net::http_request r) {

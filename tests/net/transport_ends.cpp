@@ -147,8 +147,9 @@ TEST_CASE("over limits.connections a client is told 503", "[transport]") {
   const auto answer = c.upgrade();
   CHECK(answer.status == 503);
   CHECK(answer.head.find("Retry-After: ") != std::string::npos);
-  CHECK(answer.body ==
-        R"({"error":{"code":"unavailable","message":"limits.connections is reached","retryable":true}})");
+  CHECK(
+      answer.body ==
+      R"({"error":{"code":"unavailable","message":"limits.connections is reached","retryable":true,"retry_after_ms":5000}})");
   CHECK(c.ended());
   CHECK(house.metrics.handshakes_refused.get() == 1);
   // A place is free again once a connection has ended.
@@ -161,6 +162,7 @@ TEST_CASE("over limits.connections a client is told 503", "[transport]") {
 TEST_CASE("over limits.connections_per_address a client is told 429", "[transport]") {
   limits l;
   l.connections_per_address = 1;
+  l.allow_addresses.clear();
   net_house house{l};
   peer a{house.port};
   REQUIRE(a.upgrade().status == 101);

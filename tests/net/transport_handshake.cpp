@@ -21,7 +21,7 @@ TEST_CASE("an upgrade is answered 101 with the key's digest", "[transport]") {
   CHECK(a.status == 101);
   CHECK(a.head.find("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n") != std::string::npos);
   CHECK(a.head.find("Sec-WebSocket-Protocol") == std::string::npos);
-  CHECK(house.connection()->address == "127.0.0.1");
+  CHECK(house.connection()->from.address == "127.0.0.1");
   CHECK_FALSE(house.connection()->who);
   CHECK(house.metrics.connections.get() == 1);
   CHECK(house.metrics.connections_total.get() == 1);

@@ -76,7 +76,7 @@ struct connection_record {
   greenroom::lane* on = nullptr;
   std::shared_ptr<transport> socket; // to be used on the lane's thread
   std::optional<identity> who;
-  std::string address;
+  remote from;
   std::vector<std::string> lines;
   int drained = 0;
   int closed = 0;
@@ -93,12 +93,12 @@ public:
     set_limits(l);
     net::server_hooks hooks;
     hooks.connect = [this](lane& on, std::shared_ptr<transport> socket, std::optional<identity> who,
-                           std::string address) {
+                           const remote& from) {
       auto r = std::make_shared<connection_record>();
       r->on = &on;
       r->socket = std::move(socket);
       r->who = std::move(who);
-      r->address = std::move(address);
+      r->from = from;
       std::lock_guard guard{mutex};
       connections.push_back(r);
       return std::make_unique<recorder>(*this, r);
@@ -115,6 +115,7 @@ public:
     hooks.http = this;
     hooks.tokens = this;
     hooks.metrics = &metrics;
+    hooks.floods = &floods;
     hooks.limits = [this] {
       std::lock_guard guard{mutex};
       return limits_;
@@ -189,6 +190,7 @@ public:
   std::function<void(connection_record&, std::string_view)> on_line;    // on I/O threads; set before anybody connects
   std::function<void(std::function<void(net::http_response)>)> on_slow; // for requests to /slow
   greenroom::metrics metrics;
+  flood_control floods{metrics};
   std::atomic<bool> turns_away{false};
 
 private:

@@ -175,7 +175,7 @@ class Watch:
     def _error(self, frame, requests):
         self._expect("error", frame)
         error = frame["error"]
-        allowed = {"bad_request", "unsupported", "too_large"}
+        allowed = {"bad_request", "unsupported", "too_large", "rate_limited"}
         if len(requests) > 1:  # whose answer it is nobody can say
             allowed |= set().union(*(SOCKET.errors.get(r["op"], ()) for r in requests))
         elif requests:

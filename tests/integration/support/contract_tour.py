@@ -2,6 +2,7 @@
 that can be provoked, each op with all of its fields. Whether what comes back is what they say is looked at by contract.py, as
 in every test; here it has to be the status or code that was wanted. What has been seen stands in contract.SEEN."""
 
+import random
 import threading
 from urllib.parse import quote
 
@@ -287,10 +288,25 @@ def outside_of_operations(call):
 
 
 def few_attempts(call):
-    """429. REQUIRES: limits.logins_per_minute_address = 1."""
+    """429. REQUIRES: limits.logins_per_minute_address = 1, also for this machine."""
     call(401, "POST", AUTH, {"user": "ann", "password": PASSWORD}, None)
     for operation in ("log_in", "register", "guest"):
         call.good(operation, 429, who=None)
+
+
+def few_calls(call):
+    """429 of each operation that needs a token. REQUIRES: limits.calls_per_s_user = limits.calls_burst_user = 1."""
+    limited = {o["operationId"] for item in REST.root["paths"].values() for o in item.values()
+               if "429" in o["responses"] and o.get("security") != []}
+    for n, operation in enumerate(sorted(limited)):
+        method, path, body, key = GOOD[operation]
+
+        def refused():
+            token = call.server.token("alice", sid=f"few-{n}-{random.random()}")
+            headers = {"Idempotency-Key": key} if key else {}
+            return call.server.rest(method, path, body, token, headers).status == 429
+
+        until(refused, f"429 of {operation}")
 
 
 def few_places(call):
