@@ -29,7 +29,7 @@ KEYWORDS = {"$ref", "type", "enum", "const", "properties", "required", "addition
 # Requests that fit the schemas and are a bad_request nevertheless.
 REASONS = re.compile("|".join([
     "id: a request with this id is still in flight", "op: hello was said before", "to: yourself", "target: not a message",
-    "user: yourself", "until: has passed",
+    "user: yourself", "(until|at): has passed", "thread: must be below seq", "idempotency-key: this header is required",
     "reply_to: no such event", "seq: beyond the room's last event", "room: a direct room exists without being created",
     "room: exactly one of room and to is required", ".*: a room id is .* with the names in byte order", "password: at least",
     "(before|after|around|at): only one of before, after, around and at may be given",
@@ -103,18 +103,22 @@ class Socket(Document):
         self.channel = self.root["channels"]["socket"]
         self.close_codes = {c["code"] for c in self.channel["x-close-codes"]}
         self.payloads = {name: m["payload"] for name, m in self.root["components"]["messages"].items()}
-        self.ops, self.errors, self.events = {}, {}, set()  # op -> message of its ok; op -> codes
+        self.ops, self.errors, self.events = {}, {}, set()  # op -> messages of its ok; op -> codes
         for name, operation in self.root["operations"].items():
             messages = [m["$ref"].rsplit("/", 1)[1] for m in operation["messages"]]
             if operation["action"] == "send":
                 self.events |= {m.removeprefix("ev.") for m in messages}
             else:
-                self.ops[name] = next(m["$ref"].rsplit("/", 1)[1] for m in operation["reply"]["messages"]
-                                      if not m["$ref"].endswith("/error"))
+                answers = [m["$ref"].rsplit("/", 1)[1] for m in operation["reply"]["messages"]]
+                self.ops[name] = [m for m in answers if m != "error"]
                 self.errors[name] = set(self.channel["x-errors"]) | set(operation.get("x-errors", ()))
 
     def message_flaw(self, message, value):
         return self.flaw(self.payloads[message], value, message)
+
+    def answer_to(self, op, frame):
+        """The message that the frame is, of those that may answer the op; None: it is none of them."""
+        return next((m for m in self.ops.get(op, ()) if self.message_flaw(m, frame) is None), None)
 
 
 class Watch:
@@ -154,19 +158,18 @@ class Watch:
         requests = self.open.get(frame.get("re"), [])
         if "error" in frame:
             return self._error(frame, requests)
-        for message in [SOCKET.ops.get(r["op"]) for r in requests] or set(SOCKET.ops.values()):
-            if message and SOCKET.message_flaw(message, frame) is None:
-                break
-        else:
+        message = next(filter(None, (SOCKET.answer_to(op, frame) for op in [r["op"] for r in requests] or SOCKET.ops)), None)
+        if message is None:
             first = requests[0] if requests else {}
-            why = SOCKET.message_flaw(SOCKET.ops[first["op"]], frame) if first.get("op") in SOCKET.ops else "no such answer"
-            raise Broken(f"asyncapi.json: {why}: {frame} to {first}")
+            whys = [SOCKET.message_flaw(m, frame) for m in SOCKET.ops.get(first.get("op"), ())]
+            raise Broken(f"asyncapi.json: {' / '.join(whys) or 'no such answer'}: {frame} to {first}")
         # Of several that it may be the answer to, it is to one that was asked as the document says.
-        flaws = [(SOCKET.message_flaw(f"op.{r['op']}", r), i) for i, r in enumerate(requests) if SOCKET.ops.get(r["op"]) == message]
+        flaws = [(SOCKET.message_flaw(f"op.{r['op']}", r), i) for i, r in enumerate(requests)
+                 if message in SOCKET.ops.get(r["op"], ())]
         if flaws:
             why, i = next((f for f in flaws if f[0] is None), flaws[0])
             request = requests.pop(i)
-            SEEN.add(("op", request["op"]))
+            SEEN.update({("op", request["op"]), ("ok", request["op"], message)})
             if why:
                 raise Broken(f"asyncapi.json: {why}: {request} was answered {frame}")
         if not requests:

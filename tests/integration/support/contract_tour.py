@@ -9,13 +9,14 @@ from urllib.parse import quote
 from . import tokens
 from .client import RequestError
 from .contract import REST, SOCKET
-from .waiting import until
+from .waiting import now_ms, until
 
 PASSWORD = "correct horse battery staple"
 AUTH = "/api/v1/auth"
 EMOJI = "\U0001f44d"
 LONG = "x" * 20_000  # over limits.text_bytes
 FAR = 33_333_333_333_333  # a time
+DAY_MS = 86_400_000
 # What is done to people in a room, and how they stand afterwards.
 MODERATION = ("invite", "kick", "ban", "unban", "mute", "unmute", "role")
 SETTINGS = ("room", "topic", "pin", "unpin")
@@ -39,10 +40,14 @@ GOOD = {
     "react": ("PUT", f"/api/v1/rooms/general/messages/2/reactions/{quote(EMOJI)}", None, "good"),
     "unreact": ("DELETE", f"/api/v1/rooms/general/messages/2/reactions/{quote(EMOJI)}", None, "good"),
     "list_members": ("GET", "/api/v1/rooms/general/members", None, None),
+    "list_replies": ("GET", "/api/v1/rooms/general/messages/2/replies", None, None),
+    "list_scheduled": ("GET", "/api/v1/rooms/general/scheduled", None, None),
+    "cancel": ("DELETE", "/api/v1/rooms/general/scheduled/good", None, None),
     "join": ("POST", "/api/v1/rooms/general/members/me", None, None),
     "leave": ("DELETE", "/api/v1/rooms/general/members/me", None, None),
     "show_room": ("GET", "/api/v1/rooms/general", None, None),
     "configure_room": ("PATCH", "/api/v1/rooms/general", {"title": "General"}, None),
+    "delete_room": ("DELETE", "/api/v1/rooms/hall", None, None),
     "set_topic": ("PUT", "/api/v1/rooms/general/topic", {"title": "Cats"}, None),
     "pin": ("PUT", "/api/v1/rooms/general/pins/2", None, None),
     "unpin": ("DELETE", "/api/v1/rooms/general/pins/2", None, None),
@@ -133,13 +138,13 @@ def rooms(call):
     call(415, "POST", rooms, b"hall", Content_Type="text/plain")
 
     send = f"{general}/messages"
-    call(201, "POST", send, {"text": "one", "data": {"n": 1}, "reply_to": 1}, key="k1")  # seq 2
-    call(200, "POST", send, {"text": "one", "data": {"n": 1}, "reply_to": 1}, key="k1")
+    call(201, "POST", send, {"text": "one", "data": {"n": 1}}, key="k1")  # seq 2
+    call(200, "POST", send, {"text": "one", "data": {"n": 1}}, key="k1")
     call(409, "POST", send, {"text": "another"}, key="k1")
     call(400, "POST", send, {"text": "no key"})
     call(413, "POST", send, {"text": LONG}, key="k2")
     call(415, "POST", send, b"two", key="k2", Content_Type="text/plain")
-    call(501, "POST", send, {"text": "two", "ephemeral": True}, key="k2")
+    call(501, "POST", send, {"text": "two", "attachments": ["x"]}, key="k2")
     call(403, "POST", send, {"text": "two"}, "bob", "k2")
     call(404, "POST", f"{nowhere}/messages", {"text": "two"}, key="k2")
 
@@ -165,6 +170,14 @@ def rooms(call):
     call(400, "DELETE", message)
     call(413, "DELETE", message, key="k" * 65)
     call(404, "DELETE", f"{send}/40", key="v1")
+
+    later(call, general, cellar, nowhere)
+    call(201, "POST", send, {"text": "@bob", "reply_to": 2}, key="k3")
+    call(200, "GET", f"{message}/replies?after=0&limit=10")
+    call(400, "GET", f"{message}/replies?limit=some")
+    call(413, "GET", f"{message}/replies?limit=1000000")
+    call(403, "GET", f"{cellar}/messages/1/replies", who="eve")
+    call(404, "GET", f"{send}/40/replies")
 
     for place in ("before=3", "after=1", "around=2", "at=0", "limit=1"):
         call(200, "GET", f"{general}/events?{place}")
@@ -195,6 +208,27 @@ def rooms(call):
     call(200, "DELETE", f"{general}/members/me", who="bob")
 
 
+def later(call, general, cellar, nowhere):
+    """What is sent later, or is gone at once. REQUIRES: a message of alice's in general, under the key k1."""
+    send, kept = f"{general}/messages", f"{general}/scheduled"
+    call(200, "POST", send, {"text": "look!", "ephemeral": True})
+    call(400, "POST", send, {"text": "look!", "ephemeral": True, "reply_to": 2})
+    plan = {"text": "soon", "data": {"n": 1}, "at": now_ms() + DAY_MS, "reply_to": 2}
+    call(202, "POST", send, plan, key="later")
+    call(200, "POST", send, plan, key="later")
+    call(400, "POST", send, {**plan, "at": 1}, key="too-late")
+    call(413, "POST", send, {**plan, "at": FAR}, key="too-far")
+    call(200, "GET", kept)
+    call(400, "GET", "/api/v1/rooms/Not%20A%20Room/scheduled")
+    call(403, "GET", f"{cellar}/scheduled", who="eve")
+    call(404, "GET", f"{nowhere}/scheduled")
+    call(200, "DELETE", f"{kept}/later")
+    call(400, "DELETE", "/api/v1/rooms/Not%20A%20Room/scheduled/later")
+    call(404, "DELETE", f"{kept}/another")
+    call(409, "DELETE", f"{kept}/k1")
+    call(413, "DELETE", f"{kept}/{'k' * 65}")
+
+
 def settings(call):
     """A room of its own, its topic and pins; slow mode."""
     club, vault, nowhere = "/api/v1/rooms/club", "/api/v1/rooms/vault", "/api/v1/rooms/nowhere"
@@ -204,10 +238,10 @@ def settings(call):
     call(400, "GET", "/api/v1/rooms/Not%20A%20Room")
     call(403, "GET", vault, who="eve")
     call(404, "GET", nowhere)
-    changes = {"title": "The club", "kind": "public", "history_days": 9, "slow_ms": 60_000}
+    changes = {"title": "The club", "kind": "public", "history_days": 9, "history_events": 1000, "slow_ms": 60_000}
     call(200, "PATCH", club, changes)
     call(400, "PATCH", club, {"kind": "direct"})
-    call(501, "PATCH", club, {"delete": True})
+    endings(call)
     call(200, "PUT", f"{club}/topic", {"title": "Cats"})
     call(400, "PUT", f"{club}/topic", {})
     for method, path, good in (("PATCH", "", changes), ("PUT", "/topic", {"title": "Dogs"})):
@@ -225,6 +259,18 @@ def settings(call):
         call(400, method, f"{club}/pins/first")
         call(403, method, f"{club}/pins/{sent}", None, "bob")
         call(404, method, f"{club}/pins/40")
+
+
+def endings(call):
+    """The end of rooms."""
+    for room in ("one", "two"):
+        call(201, "POST", "/api/v1/rooms", {"room": room})
+    call(200, "PATCH", "/api/v1/rooms/one", {"delete": True})
+    call(400, "PATCH", "/api/v1/rooms/two", {"delete": True, "title": "Two"})
+    call(403, "DELETE", "/api/v1/rooms/two", who="eve")
+    call(200, "DELETE", "/api/v1/rooms/two")
+    call(404, "DELETE", "/api/v1/rooms/two")
+    call(400, "DELETE", "/api/v1/rooms/Not%20A%20Room")
 
 
 def moderation(call):
@@ -380,11 +426,20 @@ def conversation(server):
     bob.request("ping")
     bob.request("typing", room="hall", on=True)
     alice.event("typing", room="hall")
-    said = bob.request("send", room="hall", key="b1", text="hello", data={"n": 1.5}, reply_to=1)["seq"]
+    said = bob.request("send", room="hall", key="b1", text="hello", data={"n": 1.5})["seq"]
     bob.request("send", to="alice", key="b1", text="psst")
     alice.event("subscribed", room="@alice+bob")
     bob.request("read", room="hall", seq=said)
     alice.event("read", room="hall")
+    reply = alice.request("send", room="hall", key="a2", text="@bob hello", reply_to=said)["seq"]
+    bob.request("thread", room="hall", target=said, after=0, limit=10)
+    bob.request("read", room="hall", thread=said, seq=reply)
+    bob.request("send", room="hall", text="look!", data={"x": 1}, ephemeral=True)
+    alice.event("ephemeral", room="hall")
+    plan = {"room": "hall", "key": "b6", "text": "soon", "data": {"x": 1}, "reply_to": said, "at": now_ms() + DAY_MS}
+    bob.request("send", **plan)
+    bob.request("scheduled", room="hall")
+    bob.request("cancel", room="hall", key="b6")
     bob.request("edit", room="hall", target=said, key="b2", text="hello all", base=0)
     bob.request("react", room="hall", target=said, key="b3", emoji=EMOJI, on=True)
     moderate(alice, said)
@@ -394,7 +449,8 @@ def conversation(server):
     bob.request("rooms", after="@alice+bob", limit=1)
 
     eve = server.sign_in("eve", token=server.token("eve"))
-    inside = ("subscribe", "send", "edit", "revoke", "react", "history", "read", "typing", "members", *MODERATION, *SETTINGS)
+    inside = ("subscribe", "send", "edit", "revoke", "react", "history", "thread", "scheduled", "read", "typing", "members",
+              *MODERATION, *SETTINGS)
     for name in ("join", "leave", *inside):
         eve.refused(name, "not_found", **{**fields_for(name), "room": "nowhere"})
         eve.refused(name, "not_member", **{**fields_for(name), "room": "@alice+bob" if name == "join" else "cellar"})
@@ -404,9 +460,8 @@ def conversation(server):
     for name in ("send", *MODERATION, *SETTINGS):
         bob.refused(name, "forbidden", **{**fields_for(name), "room": "news"})
     bob.refused("members", "forbidden", room="hall", banned=True)
-    alice.refused("room", "unsupported", room="hall", delete=True)
-    bob.refused("send", "unsupported", room="hall", key="b4", text="x", ephemeral=True)
-    bob.refused("read", "unsupported", room="hall", seq=1, thread=1)
+    bob.refused("send", "unsupported", room="hall", key="b4", text="x", attachments=["x"])
+    bob.refused("cancel", "not_found", room="hall", key="b4")
     alice.refused("edit", "forbidden", room="hall", target=said, key="a1", text="mine now")
     carol = server.sign_in("carol", token=server.token("carol"))
     carol.request("join", room="hall")
@@ -419,14 +474,17 @@ def conversation(server):
         eve.refused(name, "banned", **fields_for(name))
     alice.refused("invite", "conflict", room="hall", user="eve")
     alice.refused("role", "conflict", room="hall", user="alice", role="member")
-    for name in ("send", "edit", "revoke", "react"):
-        bob.refused(name, "conflict", **{**fields_for(name), "room": "hall", "key": "b1", **({} if name == "send" else {"target": said})})
+    for name in ("send", "edit", "revoke", "react", "cancel"):
+        wanted = fields_for(name)
+        bob.refused(name, "conflict", **{**wanted, "room": "hall", "key": "b1", **({"target": said} if "target" in wanted else {})})
     for name in SOCKET.ops:
         if name not in ("ping", "hello"):
             wrong = {"refresh": {"token": 7}, "rooms": {"limit": 0}}.get(name, {"room": "Not A Room"})
             alice.refused(name, "bad_request", **{**fields_for(name), **wrong})
     bob.request("revoke", room="hall", target=said, key="b5")
     bob.request("history", room="hall")
+    alice.request("create", room="attic")
+    alice.request("room", room="attic", delete=True)
     carol.request("leave", room="hall")
     alice.event("member", room="hall", change="left")  # after all the others
     for client in (alice, bob, carol, eve):
@@ -450,7 +508,7 @@ def moderate(owner, said):
     owner.request("unban", **about)
     owner.request("topic", room="hall", title="Cats")
     owner.request("pin", room="hall", target=said)
-    owner.request("room", room="hall", title="The large hall", kind="public", history_days=8, slow_ms=0)
+    owner.request("room", room="hall", title="The large hall", kind="public", history_days=8, history_events=1000, slow_ms=0)
     owner.request("unpin", room="hall", target=said)
     owner.event("unpinned", room="hall")  # after all the others
 
@@ -476,7 +534,7 @@ def fields_for(name):
     wanted = {**{f: values[f] for f in schema["required"] if f in values}}
     if name == "room":
         wanted["title"] = "x"  # else it is only a question
-    return {**wanted, "room": "hall", "text": "x"} if name == "send" else wanted
+    return {**wanted, "room": "hall", "key": "k", "text": "x"} if name == "send" else wanted
 
 
 def few_sends(server):
@@ -484,7 +542,7 @@ def few_sends(server):
     alice = server.sign_in("alice", token=server.token("alice"))
     alice.request("create", room="hall")
     alice.request("send", room="hall", key="first", text="x")
-    for name in ("send", "edit", "revoke", "react", *MODERATION, *SETTINGS):
+    for name in ("send", "edit", "revoke", "react", "cancel", *MODERATION, *SETTINGS):
         until(lambda: "rate_limited" in two_at_once(alice, name), f"{name} is refused")
     try:
         server.sign_in("alice", token=server.token("alice"))
