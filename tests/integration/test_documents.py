@@ -63,9 +63,10 @@ def test_the_document_shows_everything():
         pytest.skip("not all examples were played in this run")
     ops = {"hello", "refresh", "ping", "create", "join", "leave", "subscribe", "unsubscribe", "send", "history", "read",
            "typing", "rooms", "members", "edit", "revoke", "react", "invite", "role", "ban", "mute", "kick", "room", "topic",
-           "pin", "unpin"}
+           "pin", "unpin", "thread", "scheduled", "cancel"}
     assert ops <= {name for kind, name in SEEN if kind == "op"}
-    events = {"message", "edited", "revoked", "reaction", "member", "topic", "pinned", "unpinned", "room", "subscribed", "typing", "read", "expiring", "goaway"}
+    events = {"message", "edited", "revoked", "reaction", "member", "topic", "pinned", "unpinned", "room", "subscribed", "typing", "read",
+              "ephemeral", "expiring", "goaway"}
     assert events <= {n for k, n in SEEN if k == "ev"}
     errors = {"bad_request", "unauthenticated", "forbidden", "not_found", "exists", "too_large", "rate_limited", "not_member",
               "conflict", "muted", "banned", "unavailable", "unsupported", "internal"}

@@ -15,6 +15,7 @@ KINDS = ["public", "private", "announce"]
 ROLES = ["nobody", "guest", "member", "moderator", "owner"]  # here: nobody sits in the room
 RANK = {"anybody": 0, "guest": 1, "member": 2, "moderator": 3, "owner": 4, "both": 2, "nobody": 5}
 REFUSALS = {"forbidden", "not_member"}
+EVERYBODY = "@room"  # the one row that is about no op: who has not the role may write it, and means nobody
 
 
 def table():
@@ -27,6 +28,10 @@ def table():
             for op in re.findall(r"`([^`]+)`", cells[0]):
                 rows[op] = dict(zip([*KINDS, "direct"], cells[1:]))
     return rows
+
+
+def ops():
+    return {op: least for op, least in table().items() if op != EVERYBODY}
 
 
 class Stage:
@@ -85,7 +90,7 @@ class Stage:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_cell_of_the_table(shared, own, kind):
     stage = Stage(shared, own, kind)
-    rows = table()
+    rows = ops()
     assert len(rows) >= 20
     for role in ROLES:
         for op, least in rows.items():
@@ -110,7 +115,7 @@ def test_every_cell_of_direct_rooms(shared, own):
     fields = {"history": {"limit": 1}, "members": {"limit": 1}, "send": {"text": "x"}, "react": {"target": first, "emoji": "+1", "on": True},
               "revoke": {"target": first}, "pin": {"target": first}, "unpin": {"target": first}, "typing": {"on": True},
               "topic": {"title": "t"}, "room with changes": {"title": "t"}, "role": {"user": own("alice"), "role": "member"}}
-    for n, (op, least) in enumerate(table().items()):
+    for n, (op, least) in enumerate(ops().items()):
         more = dict(fields.get(op, {} if op in ("subscribe", "join", "room") else {"user": own("alice")}))
         if op in ("send", "react", "revoke"):
             more["key"] = f"n{n}"
@@ -119,6 +124,29 @@ def test_every_cell_of_direct_rooms(shared, own):
             bob.request(op.split()[0], room=room, **more)
         else:
             bob.refused(op.split()[0], "forbidden", room=room, **more)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_may_mean_everybody_does_and_who_may_not_just_writes_so(shared, own, kind):
+    stage = Stage(shared, own, kind)
+    rows = table()
+    for role in ROLES:
+        if ROLES.index(role) < RANK[rows["send"][kind]]:
+            continue  # is refused, which is another row
+        actor = shared.sign_in(stage.somebody(role), subscribe=[stage.room])
+        actor.request("send", room=stage.room, key="all", text=f"{EVERYBODY} look")
+        meant = actor.event("message", room=stage.room, key="all").get("mentions", [])
+        allowed = ROLES.index(role) >= RANK[rows[EVERYBODY][kind]]
+        assert meant == ([EVERYBODY] if allowed else []), f"{role} of a {kind} room, the table says {rows[EVERYBODY][kind]}"
+        actor.leave()
+
+
+def test_both_sides_of_a_direct_room_may_mean_everybody(shared, own):
+    assert table()[EVERYBODY]["direct"] == "both"
+    for one, other in (("alice", "bob"), ("bob", "alice")):
+        client = shared.sign_in(own(one))
+        client.request("send", to=own(other), key="all", text=f"{EVERYBODY} look")
+        assert client.event("message", key="all")["mentions"] == [EVERYBODY]
 
 
 def test_edit_is_for_authors_who_may_send(shared, own):
