@@ -215,7 +215,7 @@ def test_what_was_shown_is_read_the_next_time(make_server, chat):
     alice = chat(server.directory, "--url", url, "--token", token_of(server, "alice"), "--room", "elsewhere")
     alice.notices_that("connected as alice")
     alice.type("/rooms")
-    alice.sees("lobby: 2 unread of 5")  # that bob came, and what he said
+    alice.sees("lobby: 1 unread of 5")  # what bob said; that he came is no message
     alice.type("/join lobby")
     alice.sees("bob: three")
     alice.type("/rooms")
