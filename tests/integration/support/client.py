@@ -200,7 +200,8 @@ class Client:
             assert e["seq"] == at["seq"] + 1, f"{self.name}: after seq {at['seq']} came {e}"
         if at:
             at["seq"] = e["seq"]
-        if e["ev"] == "member" and e["change"] in ("left", "kicked", "banned") and e["user"] == self.user:
+        thrown_out = e["ev"] == "member" and e["change"] in ("left", "kicked", "banned") and e["user"] == self.user
+        if thrown_out or e["ev"] == "room" and e.get("deleted"):
             self.positions.pop(e["room"], None)  # the last that is heard of it
 
 

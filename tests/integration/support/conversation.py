@@ -16,9 +16,9 @@ A conversation is a block of lines. Those that start with white space continue t
 What is done to the server stands in preparations.py, for example `the disk is full`.
 
 In frames "..." stands for any value, "$name" for one that is any at first and then always the same, "$token:alice" for a
-token of alice's, "$tomorrow" for a time; `"...":"..."` in an object allows further fields. Everything else must be equal, and nothing may come
-that is not written down. Answers and events of one client may come in either order, as the protocol says; events of one
-room may not.
+token of alice's, "$tomorrow" for a time; `"...":"..."` in an object allows further fields. Everything else must be equal,
+and nothing may come that is not written down. Answers and events of one client may come in either order, as the protocol
+says; events of one room may not.
 """
 
 import json
