@@ -3,7 +3,7 @@
 import copy
 
 import pytest
-from support.checker import Ack, Page, Record, Refusal, check
+from support.checker import Ack, Kept, Page, Record, Refusal, Thread, check
 
 
 def good_run():
@@ -401,6 +401,161 @@ def test_who_left_need_not_have_seen_all():
 ], ids=lambda x: getattr(x, "__name__", x))
 def test_each_mistake_with_changes_is_found(spoil, word):
     record, logs = changed_run()
+    spoil(record, logs)
+    problems = check(record, logs, {"r": "e"})
+    assert any(word in p for p in problems), problems
+
+
+# -- threads, scheduled sends ------------------------------------------------------------------------------------------
+def later_run():
+    """Messages 3, 4 and 6 reply to 2; 4 and 5 were scheduled, 6 is revoked, and one send came too late."""
+    record = Record(sent={("a", "r"): []}, start={"eve": {"r": 0}})
+    log = [{"ev": "member", "room": "r", "seq": 1, "ts": 10, "from": "a", "user": "a", "change": "joined"}]
+
+    def asked(key, **fields):
+        record.asked["r", "a", key] = request = {"op": fields.pop("op", "send"), "room": "r", "key": key, **fields}
+        record.sent["a", "r"].append(key)
+        if "at" in fields:
+            record.uncertain.add(("a", "r", key))
+        return request
+
+    def done(ev, is_answered=True, **fields):
+        seq, key = len(log) + 1, f"k{len(log) + 1}"
+        request = asked(key, **fields)
+        log.append({"ev": ev, "room": "r", "seq": seq, "ts": 10 + seq, "from": "a", "key": key,
+                    **{k: v for k, v in fields.items() if k not in ("op", "at")}})
+        if "at" in fields:
+            record.kept.append(Kept("r", "a", key, "e", fields["at"]))
+        if is_answered:
+            record.acks.append(Ack("r", "a", key, fields.get("text", ""), "e", seq, 10 + seq, request))
+
+    done("message", text="t2")
+    done("message", text="t3", reply_to=2)
+    done("message", text="t4", reply_to=2, at=12)
+    done("message", text="t5", at=15, is_answered=False)
+    done("message", text="t6", reply_to=2)
+    done("revoked", op="revoke", target=6)
+    record.refusals.append(Refusal("r", "a", "late", asked("late", text="x", at=3), "bad_request"))
+    record.passed.add(("r", "a", "late"))
+
+    record.seen["eve"] = {"r": copy.deepcopy(log)}
+    log[5] = {"ev": "message", "room": "r", "seq": 6, "ts": 16, "from": "a", "key": "k6", "reply_to": 2, "revoked": True}
+    record.resumed = [("n1", "r", copy.deepcopy(log))]
+    told = copy.deepcopy(log)
+    told[1]["replies"] = {"count": 3, "last": 6}
+    record.pages = [Page("r", "a", "n1", 0, 7, 7, told, is_whole=True),
+                    Page("r", "a", "n2", 1, 3, 4, [{**log[1], "replies": {"count": 2, "last": 4}}, copy.deepcopy(log[2])])]
+    record.threads = [Thread("r", "a", "n1", 2, 0, 7, 7, copy.deepcopy([log[2], log[3], log[5]]), is_whole=True),
+                      Thread("r", "a", "n2", 2, 3, 4, 7, copy.deepcopy([log[3]])),
+                      Thread("r", "a", "n2", 5, 0, 4, 7, [], is_whole=True)]
+    return record, {"r": log}
+
+
+def lose_scheduled(record, logs):
+    """Nobody asked for it again, so that only the answer before its time tells of it."""
+    del logs["r"][4]
+    for e in logs["r"][4:]:
+        e["seq"] -= 1
+
+
+def send_scheduled_twice(record, logs):
+    logs["r"].append({**logs["r"][4], "seq": 8, "ts": 20})
+
+
+def send_scheduled_early(record, logs):
+    everywhere(record, logs, 5, ts=14)
+
+
+def keep_for_another_time(record, logs):
+    record.kept[1].at = 14
+
+
+def keep_in_another_epoch(record, logs):
+    record.kept[0].epoch = "f"
+
+
+def answer_neither_now_nor_then(record, logs):
+    del record.kept[1]
+
+
+def refuse_as_late_and_send(record, logs):
+    record.refusals[0].key = "k5"
+
+
+def send_another_text_later(record, logs):
+    everywhere(record, logs, 5, text="something else")
+
+
+def count_too_many(record, logs):
+    record.pages[0].events[1]["replies"]["count"] = 4
+
+
+def count_too_early(record, logs):
+    record.pages[1].events[0]["replies"] = {"count": 3, "last": 6}
+
+
+def name_another_last_one(record, logs):
+    record.pages[0].events[1]["replies"]["last"] = 4
+
+
+def count_nothing(record, logs):
+    del record.pages[0].events[1]["replies"]
+
+
+def lose_reply_from_thread(record, logs):
+    del record.threads[0].events[1]
+
+
+def lose_end_of_thread(record, logs):
+    del record.threads[0].events[2]
+
+
+def show_reply_twice(record, logs):
+    record.threads[0].events.insert(1, copy.deepcopy(record.threads[0].events[0]))
+
+
+def show_what_is_no_reply(record, logs):
+    record.threads[2].events.append(copy.deepcopy(logs["r"][2]))
+
+
+def show_reply_in_other_words(record, logs):
+    record.threads[1].events[0]["text"] = "something else"
+
+
+def show_revoked_reply(record, logs):
+    del record.threads[0].events[2]["revoked"]
+    record.threads[0].events[2]["text"] = "t6"
+
+
+def show_stale_thread(record, logs):
+    record.threads[1].as_of = 3
+
+
+def test_a_good_run_with_threads_and_scheduled_sends_passes():
+    record, logs = later_run()
+    assert check(record, logs, {"r": "e"}) == []
+
+
+def test_where_clocks_jump_nothing_is_early():
+    record, logs = later_run()
+    send_scheduled_early(record, logs)
+    record.acks = [a for a in record.acks if a.seq != 5]
+    record.clocks_jump = True
+    assert not any("early" in p for p in check(record, logs, {"r": "e"}))
+
+
+@pytest.mark.parametrize("spoil,word", [
+    (lose_scheduled, "answered and never sent"), (send_scheduled_twice, "twice"), (send_scheduled_early, "early"),
+    (keep_for_another_time, "was the answer to"), (keep_in_another_epoch, "was the answer to"),
+    (answer_neither_now_nor_then, "never answered"), (refuse_as_late_and_send, "refused and done"),
+    (send_another_text_later, "asked was"), (count_too_many, "which should be"), (count_too_early, "which should be"),
+    (name_another_last_one, "which should be"), (count_nothing, "which should be"), (lose_reply_from_thread, "read the thread"),
+    (lose_end_of_thread, "read the thread"), (show_reply_twice, "read the thread"), (show_what_is_no_reply, "read the thread"),
+    (show_reply_in_other_words, "read the thread"), (show_revoked_reply, "a thread of a at n1 tells what was revoked"),
+    (show_stale_thread, "4 was known"),
+], ids=lambda x: getattr(x, "__name__", x))
+def test_each_mistake_with_threads_and_scheduled_sends_is_found(spoil, word):
+    record, logs = later_run()
     spoil(record, logs)
     problems = check(record, logs, {"r": "e"})
     assert any(word in p for p in problems), problems

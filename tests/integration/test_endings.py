@@ -111,9 +111,10 @@ def test_streams_end_with_the_event_and_there_is_no_such_room(shared, own, kind)
         assert e == {"ev": "room", "room": room, "seq": seq, "ts": e["ts"], "from": own("alice"), "title": room, "kind": kind,
                      "history_days": 0, "slow_ms": 0, "history_events": 0, "deleted": True}
     ops = {"join": {}, "leave": {}, "subscribe": {}, "send": {"key": "late", "text": "x"},
-           "edit": {"target": said, "key": "e", "text": "y"}, "revoke": {"target": said, "key": "v"}, "react": {"target": said, "key": "r", "emoji": "+1", "on": True}, "history": {},
-           "thread": {"target": said}, "scheduled": {}, "read": {"seq": said}, "typing": {"on": True}, "members": {}, "room": {},
-           "topic": {"title": "x"}, "pin": {"target": said}, "invite": {"user": own("zoe")}, "kick": {"user": own("bob")}}
+           "edit": {"target": said, "key": "e", "text": "y"}, "revoke": {"target": said, "key": "v"},
+           "react": {"target": said, "key": "r", "emoji": "+1", "on": True}, "history": {}, "thread": {"target": said}, "scheduled": {},
+           "read": {"seq": said}, "typing": {"on": True}, "members": {}, "room": {}, "topic": {"title": "x"}, "pin": {"target": said},
+           "invite": {"user": own("zoe")}, "kick": {"user": own("bob")}}
     for op, fields in ops.items():
         for client in (alice, bob):
             client.refused(op, "not_found", room=room, **fields)

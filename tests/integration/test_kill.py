@@ -100,8 +100,10 @@ def test_nothing_acknowledged_is_lost_when_the_server_is_killed(make_server, see
     problems = check(record, logs, epochs)
     duplicates = sum(p.duplicates for p in play.players if isinstance(p, Sender))
     kept = Counter(e["ev"] for log in logs.values() for e in log)
-    print(f"{KILLS} kills, {len(record.acks)} acknowledged, {duplicates} answered as duplicates, "
-          f"{len(record.refusals)} refused for good, kept: {dict(kept)}, "
+    later = len({(k.room, k.user, k.key) for k in record.kept})
+    print(f"{KILLS} kills, {len(record.acks)} acknowledged, {duplicates} answered as duplicates, {later} kept for later, "
+          f"{len(record.refusals)} refused for good, {len(record.passed)} of them as too late, kept: {dict(kept)}, "
+          f"{len(record.threads)} threads read, "
           f"{sum(len(e) for s in record.seen.values() for e in s.values())} events seen, "
           f"{sum(p.connections for p in play.players)} connections")
     assert not problems, "\n".join(problems[:20])

@@ -1,4 +1,4 @@
-"""The checks of the kill test fail when a server errs with edits, revocations or reactions. Players speak to a real one, through
+"""The checks of the kill test fail when a server errs with edits, revocations, reactions, threads or scheduled sends. Players speak to a real one, through
 something that alters what passes: each kind of error is found, and nothing is found when nothing is altered.
 
 GREENROOM_MUTANTS_SEED repeats what was drawn.
@@ -17,7 +17,7 @@ SENDERS = ["ann", "ben"]
 
 
 class Faithful:
-    """Alters nothing. A request, a frame to a player, or the events of a whole history."""
+    """Alters nothing. A request, a frame to a player, or the events of a whole history or thread."""
 
     def __init__(self):
         self.texts = {}  # seq -> what was told live
@@ -29,6 +29,9 @@ class Faithful:
         return f
 
     def history(self, events):
+        return events
+
+    def thread(self, events):
         return events
 
     def hear(self, f):
@@ -115,6 +118,45 @@ class BlanksTooMuch(Faithful):
         return {**{k: v for k, v in f.items() if k not in ("text", "data")}, "revoked": True}
 
 
+class SendsAtOnce(Faithful):
+    """What was to be sent later."""
+
+    def request(self, r):
+        return {k: v for k, v in r.items() if k != "at"}
+
+
+class LosesScheduled(Faithful):
+    """Something else is sent in their place."""
+
+    def request(self, r):
+        return {**r, "key": f"not-{r['key']}"} if "at" in r else r
+
+
+class RepliesToNothing(Faithful):
+    def request(self, r):
+        return {k: v for k, v in r.items() if k != "reply_to"}
+
+
+class CountsNoReplies(Faithful):
+    def history(self, events):
+        return [{k: v for k, v in e.items() if k != "replies"} for e in events]
+
+
+class LosesReplies(Faithful):
+    def thread(self, events):
+        return events[1:]
+
+
+class ShowsRepliesTwice(Faithful):
+    def thread(self, events):
+        return [*events, events[-1]]
+
+
+class ShowsRepliesAsSent(Faithful):
+    def thread(self, events):
+        return [self.revive(e) for e in events]
+
+
 class Between:
     """Looks like the server."""
 
@@ -133,6 +175,10 @@ class Between:
     def history(self, *args, **how):
         events, page = self.server.history(*args, **how)
         return self.mutant.history(events), page
+
+    def thread(self, *args, **how):
+        events, as_of = self.server.thread(*args, **how)
+        return self.mutant.thread(events), as_of
 
     def _alter(self, client):
         send, note = client.ws.send_text, client._note
@@ -174,7 +220,9 @@ def problems_with(mutant, server, seed):
     (EditsAnother, "asked was"), (DropsRevocations, "acknowledged as"), (DropsReactions, "made no event, although"),
     (ReactsToMore, "asked was"), (ResumesRevoked, "tells what was revoked"), (TellsRevoked, "tells what was revoked"),
     (ForgetsEdits, "which should be"), (ForgetsWhose, "which should be"), (CountsTwice, "which should be"),
-    (BlanksTooMuch, "asked was"),
+    (BlanksTooMuch, "asked was"), (SendsAtOnce, "early"), (LosesScheduled, "answered and never sent"),
+    (RepliesToNothing, "asked was"), (CountsNoReplies, "which should be"), (LosesReplies, "read the thread"),
+    (ShowsRepliesTwice, "read the thread"), (ShowsRepliesAsSent, "tells what was revoked"),
 ], ids=lambda x: getattr(x, "__name__", x))
 def test_an_error_of_a_server_is_found(make_server, mutant, word):
     seed = os.environ.get("GREENROOM_MUTANTS_SEED") or str(int.from_bytes(os.urandom(4), "big"))

@@ -4,11 +4,12 @@ import random
 from collections import Counter, deque
 
 import pytest
-from support.author import SHARES, Author
-from support.checker import Ack, Record
+from support.author import LATER_AT_ONCE, Author
+from support.checker import Ack, Kept, Record
 from support.client import RequestError
 from support.fault_players import Guest, Latecomer, Reader, Repeater, altered
 from support.kill import Sender, Subscriber
+from support.waiting import now_ms
 from support.websocket import Closed
 
 
@@ -52,6 +53,19 @@ def broken(player, server):
 def test_a_read_that_lacks_what_was_acknowledged_before_is_found(page, is_good):
     record = Record(acks=[Ack("r", "a", "k", "text", "e", 4, 10)])
     server = Answers(history=page)
+    assert (broken(Reader(server, record, "reader", "seed"), server) == []) == is_good
+
+
+@pytest.mark.parametrize("page,is_good", [
+    ({"events": [{"ev": "message", "seq": 4, "key": "k"}, {"ev": "message", "seq": 6, "key": "l"}], "as_of": 6}, True),
+    ({"events": [], "as_of": 4}, False), ({"events": [{"ev": "message", "seq": 6, "key": "l"}], "as_of": 6}, False),
+    ({"events": [{"ev": "message", "seq": 4, "key": "k"}], "as_of": 3}, False),
+])
+def test_a_thread_that_lacks_what_was_acknowledged_before_is_found(page, is_good):
+    asked = {"op": "send", "room": "r", "key": "k", "text": "text", "reply_to": 2}
+    record = Record(acks=[Ack("r", "a", "k", "text", "e", 4, 10, asked)])
+    history = {"events": [{"ev": "message", "seq": 2}, {"ev": "message", "seq": 4, "key": "k"}], "as_of": 6}
+    server = Answers(hello={"node": "n1"}, history=history, thread=page)
     assert (broken(Reader(server, record, "reader", "seed"), server) == []) == is_good
 
 
@@ -163,10 +177,13 @@ def drawn(count):
 
 def test_everything_is_asked_for_and_targets_are_messages():
     asked = list(drawn(2000))
-    assert {r["op"] for r, _ in asked} == set(SHARES)
+    assert {r["op"] for r, _ in asked} == {"send", "edit", "revoke", "react"}
     assert len({r["key"] for r, _ in asked}) == len(asked)
     said = {seq for r, seq in asked if r["op"] == "send"}
-    assert {r["target"] for r, _ in asked if "target" in r} <= said
+    targets, replied_to = ({r[name] for r, _ in asked if name in r} for name in ("target", "reply_to"))
+    assert targets and replied_to and targets | replied_to <= said
+    later = [r for r, _ in asked if "at" in r]
+    assert 0 < len(later) <= LATER_AT_ONCE and any("reply_to" in r for r in later)
     assert {r["on"] for r, _ in asked if r["op"] == "react"} == {True, False}
 
 
@@ -197,6 +214,33 @@ def test_a_refusal_is_final_or_leads_to_another_attempt(op, code, is_final):
         with pytest.raises(Closed):
             sender._note(answer, {**request, "id": 1})
         assert (sender.unanswered, record.sent["a", "r"], record.refusals) == ([request], ["k"], [])
+
+
+@pytest.mark.parametrize("ahead_ms,certain,is_good", [(-1, True, True), (60_000, True, False), (60_000, False, True)])
+def test_a_send_that_comes_too_late_is_settled_unless_its_time_is_to_come(ahead_ms, certain, is_good):
+    sender = Sender(Answers(), Record(), "a", "seed", rooms=["r"])
+    sender.refusals_are_certain = certain
+    request = {"op": "send", "room": "r", "key": "k", "text": "x", "at": now_ms() + ahead_ms}
+    sender.unanswered, sender.record.sent["a", "r"] = [request], ["k"]
+    answer = {"error": {"code": "bad_request", "message": "at: has passed"}}
+    if is_good:
+        sender._note(answer, {**request, "id": 1})
+        assert (sender.unanswered, sender.record.passed) == ([], {("r", "a", "k")})
+        assert len(sender.record.refusals) == certain
+    else:
+        with pytest.raises(AssertionError):
+            sender._note(answer, {**request, "id": 1})
+
+
+def test_a_send_that_is_kept_is_noted_as_that_and_once_it_was_sent_as_acknowledged():
+    sender = Sender(Answers(), Record(), "a", "seed", rooms=["r"])
+    request = {"op": "send", "room": "r", "key": "k", "text": "x", "at": 5}
+    for ok in ({"room": "r", "epoch": "e", "key": "k", "at": 5}, {"room": "r", "epoch": "e", "seq": 7, "ts": 6, "duplicate": True}):
+        sender.unanswered = [request]
+        sender.author.mine["r"] = {}
+        sender._note({"ok": ok}, {**request, "id": 1})
+    assert sender.record.kept == [Kept("r", "a", "k", "e", 5)]
+    assert sender.record.acks == [Ack("r", "a", "k", "x", "e", 7, 6, request)]
 
 
 @pytest.mark.parametrize("op,code", [("send", "conflict"), ("edit", "forbidden"), ("react", "too_large")])

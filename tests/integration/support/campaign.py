@@ -63,6 +63,7 @@ class Campaign:
 
     def play_round(self, plan):
         record, play, readers = self._set_up()
+        record.clocks_jump = any(step.fault.kind == "clock" for step in plan)
         play.begin()
         try:
             self._carry_out(plan, play)
@@ -215,6 +216,10 @@ class Campaign:
         kept = Counter(e["ev"] for log in logs.values() for e in log)
         made = {(e["from"], room, e["key"]) for room, log in logs.items() for e in log if "key" in e}
         self.totals["sends and changes acknowledged"] += len(record.acks)
+        self.totals["sends kept for later"] += len({(k.room, k.user, k.key) for k in record.kept})
+        self.totals["asked too late"] += len(record.passed)
+        self.totals["replies kept"] += sum("reply_to" in e for log in logs.values() for e in log)
+        self.totals["threads"] += len(record.threads)
         self.totals["reactions that changed nothing"] += sum((a.user, a.room, a.key) not in made for a in record.acks)
         self.totals["changes refused for good"] += len(record.refusals)
         self.totals["with a conflict"] += sum(r.code == "conflict" for r in record.refusals)

@@ -69,9 +69,11 @@ def check_refusals(record, stories):
     done = {(room, e["from"], e.get("key")) for room, story in stories.items() for e in story.events.values()}
     for r in record.refusals:
         story = stories[r.room]
-        message = story.messages.get(r.asked["target"])
         if (r.room, r.user, r.key) in done:
             problems.append(f"{r.room}: refused and done: {r}")
+        if r.asked["op"] == "send":
+            continue  # too late, which its sender has looked at
+        message = story.messages.get(r.asked["target"])
         revoked = message and message.revocation(story.head + 1)
         if r.code == "conflict" and not revoked:
             base = r.asked.get("base")
@@ -103,6 +105,19 @@ def check_pages(record, stories):
     return problems
 
 
+def check_threads(record, stories):
+    """A thread has each reply once, as it stood at `as_of`."""
+    problems = []
+    for t in record.threads:
+        story, where = stories[t.room], f"{t.room}: {t.user} at {t.node} read the thread of {t.target} after {t.after}, as of {t.as_of}"
+        wanted = [story.told(s, t.user, t.as_of) for s in story.replies(t.target, t.as_of) if s > t.after]
+        if not t.at_least <= t.as_of <= story.head:
+            problems.append(f"{where}: {t.at_least} was known, the log ends at {story.head}")
+        elif t.events != (wanted if t.is_whole else wanted[:len(t.events)]):
+            problems.append(f"{where}: {t.events}, which should be {wanted}")
+    return problems
+
+
 def check_resumed(record, logs):
     """A resume from seq 0 told the same log from every node."""
     return [f"{room}: {name} resumed from 0: {a} where the log has {b}" for name, room, events in record.resumed
@@ -120,6 +135,7 @@ def check_silence(record, logs, stories):
     tellings = [(room, "the log", log, len(log)) for room, log in logs.items()]
     tellings += [(room, f"a resume of {name}", events, len(logs[room])) for name, room, events in record.resumed]
     tellings += [(p.room, f"history of {p.user} at {p.node}", p.events, p.as_of) for p in record.pages]
+    tellings += [(t.room, f"a thread of {t.user} at {t.node}", t.events, t.as_of) for t in record.threads]
     for room, who, events, as_of in tellings:
         for e in events:
             for text in said_in(e):

@@ -8,7 +8,7 @@ of mistake.
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from .changes import check_changes, check_idle, check_pages, check_refusals, check_resumed, check_silence
+from .changes import check_changes, check_idle, check_pages, check_refusals, check_resumed, check_silence, check_threads
 from .story import Story, blank, event_of, shown_by, whole
 
 
@@ -31,8 +31,19 @@ class Ack:
 
 
 @dataclass
+class Kept:
+    """A send with a time that was answered before it was made."""
+
+    room: str
+    user: str
+    key: str
+    epoch: str
+    at: int
+
+
+@dataclass
 class Refusal:
-    """A change that was refused for good, and not sent again."""
+    """A change that was refused for good, and not sent again; or a send whose time had passed."""
 
     room: str
     user: str
@@ -56,13 +67,35 @@ class Page:
 
 
 @dataclass
+class Thread:
+    """A page of what replies to a message."""
+
+    room: str
+    user: str
+    node: str
+    target: int
+    after: int
+    at_least: int
+    as_of: int
+    events: list
+    is_whole: bool = False  # to the end of the thread
+
+
+@dataclass
 class Record:
     """What the clients know at the end of a run."""
 
     acks: list = field(default_factory=list)
+    # answers to sends with a time, as Kept
+    kept: list = field(default_factory=list)
+    # (room, user, key) of those that were refused because their time had passed
+    passed: set = field(default_factory=set)
+    # whether clocks of servers jumped, so that the time that an event shows may be another than the one that made it due
+    clocks_jump: bool = False
     # (user, room) -> keys in the order in which they were sent; one that was refused stands where it was sent last.
     sent: dict = field(default_factory=dict)
-    # (user, room, key) of sends that were, or may have been, refused once and done once: their place in the order is open
+    # (user, room, key) of sends that were, or may have been, refused once and done once, and of those with a time: their place
+    # in the order is open
     uncertain: set = field(default_factory=set)
     # what players found wrong while they played, as sentences
     broken: list = field(default_factory=list)
@@ -79,8 +112,9 @@ class Record:
     # room -> seqs of messages that were acknowledged; (room, seq) of those whose revocation was
     said: dict = field(default_factory=lambda: defaultdict(list))
     revoked: set = field(default_factory=set)
-    # what history told, as Pages; (who, room, events) of resumes from seq 0 at the end
+    # what history told, as Pages, and threads, as Threads; (who, room, events) of resumes from seq 0 at the end
     pages: list = field(default_factory=list)
+    threads: list = field(default_factory=list)
     resumed: list = field(default_factory=list)
 
 
@@ -92,12 +126,14 @@ def check(record, logs, epochs):
         problems += check_log(room, log)
         problems += check_changes(room, log, stories[room], record.asked)
     problems += check_acks(record, logs, epochs, stories)
+    problems += check_scheduled(record, logs, epochs)
     problems += check_order(record, logs)
     for name, rooms in record.seen.items():
         for room, events in rooms.items():
             problems += check_seen(name, room, events, record, logs[room])
     problems += check_refusals(record, stories)
     problems += check_pages(record, stories)
+    problems += check_threads(record, stories)
     problems += check_resumed(record, logs)
     problems += check_silence(record, logs, stories)
     return problems
@@ -139,10 +175,29 @@ def check_acks(record, logs, epochs, stories):
             problems += check_idle(a, stories[a.room])
         elif (event["from"], event["ts"]) != (a.user, a.ts) or shown_by(event) not in (a.event(), blank(a.event())):
             problems.append(f"{a.room}: seq {a.seq} was acknowledged as {a}, the log has {event}")
+    settled = answered.keys() | record.passed | {(k.room, k.user, k.key) for k in record.kept}
     for (user, room), keys in record.sent.items():
-        missing = [k for k in keys if (room, user, k) not in answered]
+        missing = [k for k in keys if (room, user, k) not in settled]
         if missing:
             problems.append(f"{room}: {len(missing)} sends of {user} were never answered, first {missing[0]}")
+    return problems
+
+
+def check_scheduled(record, logs, epochs):
+    """What was kept for later is in the log (once, as check_log sees), and nothing is there before its time."""
+    problems = []
+    made = {(room, e["from"], e["key"]) for room, log in logs.items() for e in log if "key" in e}
+    for k in record.kept:
+        name = (k.room, k.user, k.key)
+        if name not in made:
+            problems.append(f"{k.room}: lost: {k} was answered and never sent")
+        if k.at != record.asked[name].get("at") or k.epoch != epochs[k.room]:
+            problems.append(f"{k.room}: {k} was the answer to {record.asked[name]}, in epoch {epochs[k.room]}")
+    for room, log in logs.items() if not record.clocks_jump else ():
+        for e in log:
+            at = record.asked.get((room, e["from"], e.get("key")), {}).get("at", 0)
+            if e["ts"] < at:
+                problems.append(f"{room}: early: {e} was to be sent at {at}")
     return problems
 
 

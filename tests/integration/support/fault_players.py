@@ -5,7 +5,7 @@ later in what they note there."""
 import time
 from dataclasses import replace
 
-from .checker import Page
+from .checker import Page, Thread
 from .client import DURABLE, RequestError, TooLong
 from .kill import DOWN, Player, breaks_silence, is_passing
 from .waiting import LIMIT_S
@@ -40,6 +40,8 @@ class Reader(Player):
                 page = client.answer(client.post("history", room=ack.room, after=after, limit=20), self.patience_s or LIMIT_S)
                 self.reads += 1
                 self._look(ack, about, page, revoked)
+                if "reply_to" in ack.asked:
+                    self._look_into_thread(client, ack, revoked)
                 self.record.pages.append(
                     Page(ack.room, self.user, client.hello.get("node"), after, ack.seq, page["as_of"], page["events"]))
             except (*DOWN, TooLong, RequestError) as e:
@@ -50,6 +52,18 @@ class Reader(Player):
                     raise
         if client:
             client.kill()
+
+    def _look_into_thread(self, client, ack, revoked):
+        """Whether the reply that was acknowledged is the next one behind those before it."""
+        asked = {"room": ack.room, "target": ack.asked["reply_to"], "after": ack.seq - 1, "limit": 5}
+        page = client.answer(client.post("thread", **asked), self.patience_s or LIMIT_S)
+        if [(e["seq"], e["key"]) for e in page["events"][:1]] != [(ack.seq, ack.key)] or page["as_of"] < ack.seq:
+            self.record.broken.append(f"{ack.room}: a stale read: {ack} was acknowledged, then the thread was {page}")
+        for e in page["events"]:
+            if breaks_silence(e, ack.room, revoked):
+                self.record.broken.append(f"{ack.room}: {self.user} read what had been revoked: {e}")
+        self.record.threads.append(Thread(ack.room, self.user, client.hello.get("node"), asked["target"], asked["after"], ack.seq,
+                                          page["as_of"], page["events"]))
 
     def _may_read(self, room):
         return not room.startswith("@") or self.user in room[1:].split("+")

@@ -7,10 +7,12 @@ import threading
 import time
 
 from .author import Author
-from .checker import Ack, Page, Refusal
+from .checker import Ack, Kept, Page, Refusal, Thread
 from .client import DURABLE, RequestError, TooLong
-from .waiting import LIMIT_S, until
+from .waiting import LIMIT_S, now_ms, until
 from .websocket import Closed, Refused
+
+THREADS_READ = 20  # of one room, at the end, by each reader from each node
 
 # While the server is down, connecting fails in one of these ways. AssertionError is never among them.
 DOWN = (Closed, Refused, OSError)
@@ -114,6 +116,8 @@ class Sender(Player):
                     self.unanswered.append(request)
                     self.record.asked[(room, self.user, request["key"])] = request
                     self.record.sent[(self.user, room)].append(request["key"])
+                    if "at" in request:
+                        self.record.uncertain.add((self.user, room, request["key"]))
                     flight.append(client.prepare(**request))
                     client.ws.send_text(json.dumps(flight[-1]))
                     if self.pause_s:
@@ -169,11 +173,17 @@ class Sender(Player):
             ok = answer["ok"]
             self.duplicates += "duplicate" in ok
             self.answered += 1
+            if "seq" not in ok:
+                self.record.kept.append(Kept(room, self.user, asked["key"], ok["epoch"], ok["at"]))
+                return
             self.record.acks.append(
                 Ack(room, self.user, asked["key"], asked.get("text", ""), ok["epoch"], ok["seq"], ok["ts"], asked))
             self.author.note(room, asked, ok["seq"])
             return
         code = answer["error"]["code"]
+        if "at" in asked and code == "bad_request":
+            self._note_too_late(answer, room, asked)
+            return
         sent.remove(asked["key"])
         if asked["op"] != "send" and code in ("conflict", "not_found"):
             self.answered += 1
@@ -186,6 +196,16 @@ class Sender(Player):
         sent.append(asked["key"])
         self.unanswered.append(asked)
         raise Closed(None)
+
+
+    def _note_too_late(self, answer, room, asked):
+        """It was not asked in time. Where clocks differ, another attempt may have been done all the same."""
+        assert answer["error"]["message"] == "at: has passed", (asked, answer)
+        self.answered += 1
+        self.record.passed.add((room, self.user, asked["key"]))
+        if self.refusals_are_certain:
+            assert now_ms() >= asked["at"], (asked, answer)
+            self.record.refusals.append(Refusal(room, self.user, asked["key"], asked, answer["error"]["code"]))
 
 
 def breaks_silence(event, room, revoked):
@@ -277,6 +297,7 @@ class Play:
             p.finish.set()
         until(lambda: self.check_players() or not any(p.thread.is_alive() for p in askers), "every request was answered",
               LIMIT_S * 2)
+        self._await_scheduled()
         logs, epochs = {}, {}
         for room, readers in rooms.items():
             logs[room], epochs[room] = self._read(room, readers)
@@ -295,14 +316,29 @@ class Play:
             raise AssertionError(f"{e}; (saw, head) of those who wait: {behind}") from None
         return logs, epochs
 
+    def _await_scheduled(self):
+        """Nothing waits for its time any more, or should not: what is missing then is for the judge to find."""
+        for room, user in sorted({(k.room, k.user) for k in self.record.kept}):
+            client = self.server.sign_in(user, token=self.server.token(user), subscribe="none")
+            try:
+                until(lambda: client.request("scheduled", room=room)["sends"] == [], f"all that {user} scheduled in {room} is sent")
+            except AssertionError as e:
+                self.record.broken.append(f"{room}: {e}")
+            finally:
+                client.kill()
+
     def _read(self, room, readers):
-        """What history and a resume from seq 0 tell, for the record; the latter, and the epoch."""
+        """What history, threads and a resume from seq 0 tell, for the record; the latter, and the epoch."""
         for node in getattr(self.server, "nodes", [self.server]):
             name = node.settings.get("node.name", "the server")
             for user in readers:
                 events, page = node.history(self.server.token(user), room)
                 head = events[-1]["seq"]
                 self.record.pages.append(Page(room, user, name, 0, head, page["as_of"], events, is_whole=True))
+                roots = sorted({e["reply_to"] for e in events if "reply_to" in e})
+                for root in roots[:THREADS_READ // 2] + roots[THREADS_READ // 2:][-THREADS_READ // 2:]:
+                    told, as_of = node.thread(self.server.token(user), room, root)
+                    self.record.threads.append(Thread(room, user, name, root, 0, head, as_of, told, is_whole=True))
             log = self._resume(node, readers[0], room, page["epoch"])
             self.record.resumed.append((name, room, log))
         return log, page["epoch"]

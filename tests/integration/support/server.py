@@ -264,6 +264,20 @@ class Server:
             assert page["events"], "an empty page that says there is more"
             after = page["events"][-1]["seq"]
 
+    def thread(self, token, room, target, limit=200):
+        """All that replies to an event, page by page, through REST; and what the last page takes account of."""
+        events, after = [], 0
+        while True:
+            path = f"/api/v1/rooms/{path_of(room)}/messages/{target}/replies?after={after}&limit={limit}"
+            answer = self.rest("GET", path, token=token)
+            assert answer.status == 200, (answer.status, answer.body)
+            page = answer.json
+            events += page["events"]
+            if not page["more"]:
+                return events, page["as_of"]
+            assert page["events"], "an empty page that says there is more"
+            after = page["events"][-1]["seq"]
+
     def metrics(self):
         """Samples of /metrics: name with its labels -> value."""
         text = self.rest("GET", "/metrics").body.decode()

@@ -15,7 +15,7 @@ PLACE = ("room", "seq", "ts", "from")  # what the server adds to what was asked
 
 def event_of(asked):
     """What an event shows of the request that made it; `asked` is the request without its id."""
-    shown = {k: v for k, v in asked.items() if k not in ("op", "room", "to", "base")}
+    shown = {k: v for k, v in asked.items() if k not in ("op", "room", "to", "base", "at")}
     return {"ev": KINDS[asked["op"]], **shown}
 
 
@@ -80,11 +80,22 @@ class Story:
         for e in self.events.values():
             if e["ev"] in CHANGES and e["target"] in self.messages:
                 self.messages[e["target"]].changes.append(e)
+        self.threads = defaultdict(list)  # seq -> seqs of what replies to it
+        for m in self.messages.values():
+            if "reply_to" in m.event:
+                self.threads[m.event["reply_to"]].append(m.event["seq"])
+
+    def replies(self, seq, as_of):
+        return [s for s in self.threads.get(seq, ()) if s <= as_of]
 
     def told(self, seq, reader, as_of):
         """The event as history tells it to `reader` when all up to `as_of` is taken account of; None: there is none."""
-        event = self.events.get(seq)
-        message = event and self.messages.get(event["target"] if event["ev"] == "edited" else seq)
+        event = self._as_it_stands(self.events.get(seq), reader, as_of)
+        replies = self.replies(seq, as_of)
+        return {**event, "replies": {"count": len(replies), "last": replies[-1]}} if event and replies else event
+
+    def _as_it_stands(self, event, reader, as_of):
+        message = event and self.messages.get(event["target"] if event["ev"] == "edited" else event["seq"])
         if message is None:
             return event
         if message.revocation(as_of + 1):
