@@ -457,7 +457,10 @@ frame json_encoder::ephemeral(const room_id& room, const user_id& from, int64_t 
 frame json_encoder::read(const room_id& room, const user_id& user, uint64_t seq, bool arrived) const {
   return make_frame([&](std::string& out) {
     object o(out);
-    o.text("ev", arrived ? "delivered" : "read");
+    if (arrived)
+      o.text("ev", "delivered");
+    else
+      o.text("ev", "read");
     o.text("room", room.str());
     o.text("user", user.str());
     o.integer("seq", seq);

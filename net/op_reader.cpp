@@ -233,14 +233,20 @@ op::any read_history(field_reader& in) {
   return x;
 }
 
-template <bool Arrived>
-op::any read_position(field_reader& in) {
+op::any read_read(field_reader& in) {
   op::read x;
   x.room = in.room();
   x.seq = in.integer(in.required("seq"), "seq", 1);
-  if constexpr (!Arrived)
-    x.thread = in.integer(in.find("thread"), "thread", 1);
-  x.arrived = Arrived;
+  x.thread = in.integer(in.find("thread"), "thread", 1);
+  x.quiet = in.flag(in.find("private"), "private");
+  return x;
+}
+
+op::any read_delivered(field_reader& in) {
+  op::read x;
+  x.room = in.room();
+  x.seq = in.integer(in.required("seq"), "seq", 1);
+  x.arrived = true;
   x.quiet = in.flag(in.find("private"), "private");
   return x;
 }
@@ -295,8 +301,8 @@ constexpr std::array<std::pair<std::string_view, op::any (*)(field_reader&)>, 33
     {"react", read_react},
     {"edit", read_edit},
     {"revoke", read_revoke},
-    {"read", read_position<false>},
-    {"delivered", read_position<true>},
+    {"read", read_read},
+    {"delivered", read_delivered},
     {"profile", read_profile},
     {"typing", read_typing},
     {"ping", read_ping},

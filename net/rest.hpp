@@ -107,6 +107,7 @@ private:
   void edit(const call_ptr& c);
   void revoke(const call_ptr& c);
   void react(const call_ptr& c);
+  void show_own_profile(const call_ptr& c);
   void show_profile(const call_ptr& c);
   void change_profile(const call_ptr& c);
   void list_replies(const call_ptr& c);

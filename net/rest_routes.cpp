@@ -297,9 +297,11 @@ void rest::unpin(const call_ptr& c) { ask(c, "unpin", with_target(c->query({}), 
 
 // -- users ------------------------------------------------------------------------------------------------------------
 
+void rest::show_own_profile(const call_ptr& c) { ask(c, "profile", c->query({})); }
+
 void rest::show_profile(const call_ptr& c) {
   auto fields = c->query({});
-  if (fields && c->parts.at(0) != "me")
+  if (fields)
     fields->set("user", c->parts.at(0));
   ask(c, "profile", fields);
 }

@@ -30,6 +30,9 @@ GOOD = {
     "log_out": ("DELETE", AUTH, None, None),
     "list_sessions": ("GET", "/api/v1/sessions", None, None),
     "end_session": ("DELETE", "/api/v1/sessions/other", None, None),
+    "show_own_profile": ("GET", "/api/v1/users/me", None, None),
+    "change_profile": ("PATCH", "/api/v1/users/me", {"name": "Alice"}, None),
+    "show_profile": ("GET", "/api/v1/users/alice", None, None),
     "chat": ("POST", "/api/v1/chat", {"room": "general"}, None),
     "list_rooms": ("GET", "/api/v1/rooms", None, None),
     "create_room": ("POST", "/api/v1/rooms", {"room": "general"}, None),
@@ -129,6 +132,16 @@ def accounts(call):
 
 
 def rooms(call):
+    profile = "/api/v1/users/me"
+    call(200, "PATCH", profile, {"name": "Alice", "avatar": "a.png", "fields": {"x": 1}})
+    call(200, "GET", profile)
+    call(200, "GET", "/api/v1/users/alice", who="bob")
+    call(400, "PATCH", profile, {"name": 7})
+    call(413, "PATCH", profile, {"name": "x" * 257})
+    call(415, "PATCH", profile, b"name", Content_Type="text/plain")
+    call(404, "GET", "/api/v1/users/nobody")
+    call(400, "GET", "/api/v1/users/NotAName")
+    call(400, "GET", f"{profile}?user=bob")
     rooms, general, cellar, nowhere = "/api/v1/rooms", "/api/v1/rooms/general", "/api/v1/rooms/cellar", "/api/v1/rooms/nowhere"
     call(201, "POST", rooms, {"room": "general", "kind": "public", "title": "General", "history_days": 7})
     call(409, "POST", rooms, {"room": "general"}, "bob")
@@ -429,8 +442,14 @@ def conversation(server):
     said = bob.request("send", room="hall", key="b1", text="hello", data={"n": 1.5})["seq"]
     bob.request("send", to="alice", key="b1", text="psst")
     alice.event("subscribed", room="@alice+bob")
+    bob.request("delivered", room="hall", seq=said, private=False)
+    alice.event("delivered", room="hall")
     bob.request("read", room="hall", seq=said)
     alice.event("read", room="hall")
+    bob.request("read", room="hall", seq=said, private=True)
+    bob.request("profile", name="Bob", avatar="bob.png", fields={"x": 1})
+    alice.request("profile", user="bob")
+    alice.refused("profile", "not_found", user="nobody")
     reply = alice.request("send", room="hall", key="a2", text="@bob hello", reply_to=said)["seq"]
     bob.request("thread", room="hall", target=said, after=0, limit=10)
     bob.request("read", room="hall", thread=said, seq=reply)
@@ -449,7 +468,7 @@ def conversation(server):
     bob.request("rooms", after="@alice+bob", limit=1)
 
     eve = server.sign_in("eve", token=server.token("eve"))
-    inside = ("subscribe", "send", "edit", "revoke", "react", "history", "thread", "scheduled", "read", "typing", "members",
+    inside = ("subscribe", "send", "edit", "revoke", "react", "history", "thread", "scheduled", "read", "delivered", "typing", "members",
               *MODERATION, *SETTINGS)
     for name in ("join", "leave", *inside):
         eve.refused(name, "not_found", **{**fields_for(name), "room": "nowhere"})
