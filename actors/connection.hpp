@@ -193,6 +193,7 @@ private:
   void forget_unwanted(const room_id& room);
   void miss(const approach& a);
   uint64_t ended_at(const room_face& face) const;
+  bool is_awaited(const room_id& room) const;
   void follow_missed();
   void listen_late(const stands& x);
 

@@ -132,7 +132,8 @@ node::node(parts p) {
     return;
   try {
     impl_->cluster = std::make_unique<cluster::assembly>(h, system, *p.lanes.front(), p.front, std::move(p.drained));
-  } catch (...) {
+  } catch (const std::exception& e) {
+    spdlog::error("what=cluster_not_joined reason=\"{}\"", e.what());
     if (!stop())
       std::_Exit(EXIT_FAILURE); // as below
     throw;

@@ -84,7 +84,7 @@ reader_actor::behavior_type reader_actor::make_behavior() {
       },
       [this](const find_scheduled& x) {
         tell(x.to, scheduled_found{x.token, discreet(house_.store.find_key(x.room, x.key, storage::read_tier::disk)),
-                                   share(discreet(house_.store.scheduled(x.room, x.user, x.limit)))});
+                                   share(discreet(scheduled(x)))});
       },
       [this](const count_unread& x) {
         tell(x.to, counted{x.token, discreet(house_.store.count(x.room, x.user, x.read, x.first, x.most))});
@@ -92,8 +92,10 @@ reader_actor::behavior_type reader_actor::make_behavior() {
       [this](const find_first& x) {
         tell(x.to, first_found{discreet(house_.store.seq_at(x.room, x.ts, x.first, x.head))});
       },
+      [this](const any_effects& x) { tell(x.to, effects_left{discreet(house_.store.has_effects(x.room))}); },
       [this](const load_due& x) {
-        tell(x.to, due_loaded{share(certain() ? house_.store.due(x.shard, house_.config.rooms.due) : uncertain())});
+        tell(x.to,
+             due_loaded{x.token, share(certain() ? house_.store.due(x.shard, house_.config.rooms.due) : uncertain())});
       },
       [this](const load_thread& x) {
         auto found = discreet(house_.store.load_thread(x.user, x.room, x.target));
@@ -106,6 +108,18 @@ reader_actor::behavior_type reader_actor::make_behavior() {
 }
 
 bool reader_actor::certain() const { return house_.store.healthy(); }
+
+outcome<scheduled_found::list> reader_actor::scheduled(const find_scheduled& x) const {
+  if (!x.one)
+    return house_.store.scheduled(x.room, x.user, SIZE_MAX);
+  auto found = house_.store.load_scheduled(x.room, *x.one);
+  if (!found)
+    return found.error();
+  scheduled_found::list result;
+  if (*found)
+    result.emplace_back(*x.one, std::move(**found));
+  return result;
+}
 
 outcome<shard_loaded::found> reader_actor::shard(const load_shard& x) const {
   auto state = house_.store.load_shard(x.shard);

@@ -83,9 +83,15 @@ struct first_found {
   using local = message_tag;
   outcome<uint64_t> what;
 };
+/// Whether any effect of the room has not been applied yet.
+struct effects_left {
+  using local = message_tag;
+  outcome<bool> what;
+};
 /// What the shard has to do, the next first, at most rooms.due.
 struct due_loaded {
   using local = message_tag;
+  uint64_t token = 0;
   std::shared_ptr<const outcome<std::vector<storage::due_entry>>> what;
 };
 /// How far the user has read a thread; all zeros: never.
@@ -183,13 +189,13 @@ struct find_target {
   bool with_edits = false;
   caf::typed_actor<caf::reacts_to<target_found>> to;
 };
-/// At most `limit` of what the user has scheduled; `key` where one is looked for.
+/// The key, and either all that the user has scheduled, or only what stands at one place.
 struct find_scheduled {
   using local = message_tag;
   room_id room;
   user_id user;
   storage::key_hash key{};
-  size_t limit = 0;
+  std::optional<storage::scheduled_place> one;
   uint64_t token = 0;
   caf::typed_actor<caf::reacts_to<scheduled_found>> to;
 };
@@ -213,10 +219,16 @@ struct find_first {
   uint64_t head = 0;
   caf::typed_actor<caf::reacts_to<first_found>> to;
 };
+struct any_effects {
+  using local = message_tag;
+  room_id room;
+  caf::typed_actor<caf::reacts_to<effects_left>> to;
+};
 /// The first of what a shard has to do, at most rooms.due.
 struct load_due {
   using local = message_tag;
   shard_id shard = 0;
+  uint64_t token = 0;
   caf::typed_actor<caf::reacts_to<due_loaded>> to;
 };
 struct load_thread {
@@ -265,8 +277,8 @@ using handle =
                      caf::reacts_to<read_page>, caf::reacts_to<find_key>, caf::reacts_to<find_target>,
                      caf::reacts_to<load_shard>, caf::reacts_to<read_log>, caf::reacts_to<read_snapshot>,
                      caf::reacts_to<drop_snapshot>, caf::reacts_to<load_activity>, caf::reacts_to<find_scheduled>,
-                     caf::reacts_to<count_unread>, caf::reacts_to<find_first>, caf::reacts_to<load_due>,
-                     caf::reacts_to<load_thread>, caf::reacts_to<stop>>;
+                     caf::reacts_to<count_unread>, caf::reacts_to<find_first>, caf::reacts_to<any_effects>,
+                     caf::reacts_to<load_due>, caf::reacts_to<load_thread>, caf::reacts_to<stop>>;
 
 class reader_actor : public detached_actor<handle> {
 public:
@@ -275,6 +287,7 @@ public:
 
 private:
   bool certain() const;
+  outcome<scheduled_found::list> scheduled(const find_scheduled& x) const;
   outcome<storage::event_page> folded_page(const read_page& x) const;
   outcome<storage::event_page> page(const read_page& x) const;
   outcome<storage::event_page> page_around(const read_page& x, uint64_t seq) const;

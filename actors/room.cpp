@@ -154,7 +154,7 @@ void room_actor::fail_pending() {
 
 void room_actor::refuse(const command& c, const failure& why) {
   if (const auto* p = std::get_if<pull>(&c.what))
-    tell(p->to, pulled{c.from.ticket, false, {}, 0}); // the connection asks again
+    tell(p->to, pulled{c.from.ticket, false, {}, 0, 1}); // the connection asks again
   else if (const auto* k = std::get_if<peek>(&c.what))
     tell(k->to, stands{c.from.ticket, why, nullptr});
   else if (listens(c))
@@ -387,7 +387,7 @@ void room_actor::say(const command_ptr& c, const op::send& x, const user_id& fro
     e.more.edit().data = x.data;
   if (auto meant = mentioned_in(x.text, from); !meant.empty()) {
     for (const auto& who : meant)
-      batch->put_mention(room_, who, e.seq);
+      batch->put_mention(room_, who, e.seq, from);
     e.more.edit().mentions = std::move(meant);
   }
   if (x.reply_to != 0)
@@ -545,12 +545,29 @@ void room_actor::succeed(pending& p, uint32_t copies) {
     for (const auto& c : p.causes)
       finish(c, p.what ? p.what->seq : p.seq);
   }
-  if (p.ends_room) {
-    record_.reset();
-    ring_.clear();
-    ring_bytes_ = 0;
-    drawn_ = head_ = announced_ = told_ = drawn_messages_ = head_messages_ = 0;
-  }
+  if (p.ends_room)
+    forget_room();
+}
+
+/// The room is gone; another one may be made under its name by this very actor.
+void room_actor::forget_room() {
+  finish_awaiting(); // while there is an epoch to name
+  const auto gone = fail(errc::not_found, "room: no such room");
+  for (const auto& [token, r] : std::exchange(reading_, {}))
+    refuse(*r.cause, gone);
+  for (const auto& [seq, page] : std::exchange(held_pages_, {}))
+    refuse(*page.cause, gone);
+  record_.reset();
+  members_.clear();
+  member_count_ = 0;
+  ring_.clear();
+  ring_bytes_ = 0;
+  drawn_ = head_ = announced_ = told_ = drawn_messages_ = head_messages_ = 0;
+  last_ts_ = head_ts_ = 0;
+  changing_.clear();
+  typing_.clear();
+  spoke_.clear();
+  next_told_ = {};
 }
 
 void room_actor::publish(const event_ptr& e) {

@@ -45,6 +45,7 @@ struct pulled {
   bool refused = false; // the room is gone, or another one by now, or the user may not see it any more
   std::vector<std::shared_ptr<const storage::event>> events;
   uint64_t head = 0;
+  uint64_t first = 1; // lowest seq that is kept
 };
 /// Answered with one page, within limits.page_bytes and a quarter of limits.outbox_bytes; an empty one where the store
 /// can't be read now.
@@ -161,10 +162,11 @@ struct remind {
 using keeper = caf::typed_actor<caf::reacts_to<wants_retire>, caf::reacts_to<retired>, caf::reacts_to<effects>,
                                 caf::reacts_to<due_later>, caf::reacts_to<due_done>, caf::reacts_to<remind>>;
 
-using handle = caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<committed>, caf::reacts_to<effect_done>,
-                                caf::reacts_to<tick>, caf::reacts_to<retire>, caf::reacts_to<room_loaded>,
-                                caf::reacts_to<page_read>, caf::reacts_to<key_found>, caf::reacts_to<target_found>,
-                                caf::reacts_to<scheduled_found>, caf::reacts_to<counted>, caf::reacts_to<first_found>>;
+using handle =
+    caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<committed>, caf::reacts_to<effect_done>, caf::reacts_to<tick>,
+                     caf::reacts_to<retire>, caf::reacts_to<room_loaded>, caf::reacts_to<page_read>,
+                     caf::reacts_to<key_found>, caf::reacts_to<target_found>, caf::reacts_to<scheduled_found>,
+                     caf::reacts_to<counted>, caf::reacts_to<first_found>, caf::reacts_to<effects_left>>;
 
 using event_ptr = std::shared_ptr<const storage::event>;
 
@@ -216,6 +218,7 @@ public:
   void receive(const scheduled_found& x);
   void receive(const counted& x);
   void receive(const first_found& x);
+  void receive(const effects_left& x);
 
 private:
   enum class phase : uint8_t {
@@ -265,6 +268,7 @@ private:
   struct reading {
     command_ptr cause;
     uint64_t as_of = 0;
+    uint64_t first = 1; // lowest seq kept then
   };
   /// A page that shows what is on the disk and not yet known here to be.
   struct held_page {
@@ -341,6 +345,8 @@ private:
   storage::due_entry next_retention() const;
   void end_room(const command_ptr& c);
   void clear_out();
+  void end_at_last(const command_ptr& c);
+  void forget_room();
   void strike_off(const command_ptr& c, const storage::due_entry& x);
   std::optional<failure> too_soon(const user_id& user) const;
   std::optional<failure> too_many();

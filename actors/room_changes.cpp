@@ -154,6 +154,10 @@ void room_actor::change_with(const command_ptr& c, const op::send& x, const stor
     c->from.answer(std::move(*why));
     return;
   }
+  if (!target.what && (!record_ || x.reply_to >= record_->first)) { // on its way: nobody can have seen it
+    c->from.refuse(errc::bad_request, "reply_to: no such event");
+    return;
+  }
   // What has been dropped has no thread any more; the reply says all the same what it replies to.
   const bool there = target.what && target.what->seq >= record_->first;
   say(c, x, c->from.user, {kind_of(x), key_of(*c), digest(x)}, std::make_shared<storage::batch>(room_.shard()), {},

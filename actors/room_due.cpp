@@ -37,7 +37,12 @@ void room_actor::look_for_scheduled(const command_ptr& c, const user_id& user, c
   }
   phase_ = phase::looking_up;
   looked_up_ = c;
-  tell(house_.reader_of(room_.shard()), reader::find_scheduled{room_, user, key, SIZE_MAX, 0, self()});
+  reader::find_scheduled what{room_, user, key, std::nullopt, 0, self()};
+  if (const auto* due = std::get_if<fall_due>(&c->what))
+    what.one = place_of(due->what);
+  else if (std::holds_alternative<op::cancel>(c->what))
+    what.one = storage::scheduled_place{}; // the key says enough
+  tell(house_.reader_of(room_.shard()), std::move(what));
 }
 
 void room_actor::receive(const scheduled_found& x) {
@@ -55,7 +60,7 @@ void room_actor::receive(const scheduled_found& x) {
     try_to_end();
     return;
   }
-  if (phase_ != phase::looking_up)
+  if (x.token != 0 || phase_ != phase::looking_up)
     return; // a write has failed meanwhile: it is looked for again
   auto c = std::exchange(looked_up_, nullptr);
   phase_ = phase::serving;
@@ -65,6 +70,7 @@ void room_actor::receive(const scheduled_found& x) {
     cancel(c, *gone, x);
   else if (const auto* due = std::get_if<fall_due>(&c->what))
     make_scheduled(c, due->what, x);
+  std::erase_if(changing_, [](const auto& i) { return i.second.in_flight == 0; });
   go_on();
 }
 
@@ -75,8 +81,15 @@ void room_actor::schedule(const command_ptr& c, const op::send& x, const schedul
   }
   const keyed what{event_kind::message, key_of(*c), content_of(x)};
   const auto& [there, first] = *found.key;
-  if (there == storage::lookup::found && first.op == key_record::scheduled && first.content == what.content) {
+  const bool same = there == storage::lookup::found && first.content == what.content && record_;
+  if (same && first.op == key_record::scheduled) {
+    // A write that was reported as failed may have kept it after all.
+    tell(shard_, due_later{entry_of(room_, {first.ts, c->from.user, what.key})});
     c->from.answer(ok::any{ok::kept{room_, record_->epoch, first.ts, x.key, true}});
+    return;
+  }
+  if (same && first.op == key_record::cancelled) {
+    c->from.refuse(errc::conflict, "key: that send was cancelled, or could not be made when its time had come");
     return;
   }
   if (settle_by_key(c, what, found.key))
@@ -94,6 +107,18 @@ void room_actor::schedule(const command_ptr& c, const op::send& x, const schedul
   if (x.at > now + int64_t{l->schedule_days} * day_ms) {
     c->from.refuse(errc::too_large,
                    "at: at most " + std::to_string(l->schedule_days) + " days from now (limits.schedule_days)");
+    return;
+  }
+  if (x.reply_to > drawn_) {
+    c->from.refuse(errc::bad_request, "reply_to: no such event");
+    return;
+  }
+  size_t bytes = x.text.size() + x.data.size();
+  for (const auto& [place, send] : **found.what)
+    bytes += send.text.size() + send.data.size();
+  if (bytes > l->page_bytes) { // they are listed as one page
+    c->from.refuse(errc::too_large,
+                   "limits.page_bytes: " + std::to_string(l->page_bytes) + " bytes of scheduled messages in one room");
     return;
   }
   if ((*found.what)->size() >= l->scheduled_per_room) {
@@ -123,7 +148,7 @@ void room_actor::scheduled(const command_ptr& c, const op::scheduled&) {
   }
   const auto token = ++next_token_;
   reading_.emplace(token, reading{c, head_});
-  tell(house_.reader_of(room_.shard()), reader::find_scheduled{room_, c->from.user, {}, SIZE_MAX, token, self()});
+  tell(house_.reader_of(room_.shard()), reader::find_scheduled{room_, c->from.user, {}, std::nullopt, token, self()});
 }
 
 /// Who has left may still take back what he wanted to say.
@@ -178,12 +203,11 @@ void room_actor::make_scheduled(const command_ptr& c, const due_entry& x, const 
     return; // the shard asks again
   const auto& [there, first] = *found.key;
   const auto& all = **found.what;
-  auto i = std::find_if(all.begin(), all.end(), [&](const auto& s) { return s.first == place_of(x); });
-  if (i == all.end() || there != storage::lookup::found || first.op != key_record::scheduled) {
+  if (all.empty() || there != storage::lookup::found || first.op != key_record::scheduled) {
     strike_off(c, x);
     return;
   }
-  falling_due_ = i->second;
+  falling_due_ = all.front().second;
   falling_due_key_ = first;
   if (falling_due_->reply_to == 0) {
     make(c, x, std::nullopt);

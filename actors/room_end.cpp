@@ -31,8 +31,7 @@ due_entry room_actor::next_retention() const {
 
 void room_actor::drop_history(const command_ptr& c) {
   if (!present()) {
-    // It is being cleared out, which goes on by itself and ends with striking this off.
-    clear_out();
+    end_at_last(c);
     return;
   }
   if (!keeps_some(*record_)) {
@@ -71,6 +70,7 @@ void room_actor::receive(const first_found& x) {
     }
     commit(std::move(batch), std::move(p));
   }
+  std::erase_if(changing_, [](const auto& i) { return i.second.in_flight == 0; });
   go_on(); // what could not be read is asked for again
 }
 
@@ -92,9 +92,10 @@ void room_actor::end_room(const command_ptr& c) {
   commit_keyed(c, once_of(*c, event_kind::room), std::move(batch), std::move(e), std::move(p));
 }
 
-/// The next step of a room that was deleted. REQUIRES: nothing is on its way to the disk.
+/// The next step of a room that was deleted: some of its members' lists are told. Its listeners may read what they have
+/// not seen yet until the last step.
 void room_actor::clear_out() {
-  if (!record_ || record_->deleted == 0 || !pending_.empty() || phase_ == phase::cold)
+  if (!record_ || record_->deleted == 0 || !pending_.empty() || phase_ == phase::cold || members_.empty())
     return;
   auto batch = std::make_shared<storage::batch>(room_.shard());
   pending p;
@@ -109,12 +110,37 @@ void room_actor::clear_out() {
     batch->put(p.effects.back());
     batch->erase_member(room_, i->first);
   }
-  if (members_.empty()) {
+  commit(std::move(batch), std::move(p));
+}
+
+/// The last step, at the earliest when the shard asks for it: nothing of the room is left once all lists know. An
+/// effect that came later than a new room of the same name would take that from them.
+void room_actor::end_at_last(const command_ptr& c) {
+  clear_out();
+  if (!members_.empty() || !pending_.empty())
+    return; // the shard asks again
+  phase_ = phase::looking_up;
+  looked_up_ = c;
+  tell(house_.reader_of(room_.shard()), reader::any_effects{room_, self()});
+}
+
+void room_actor::receive(const effects_left& x) {
+  if (phase_ != phase::looking_up)
+    return;
+  auto c = std::exchange(looked_up_, nullptr);
+  phase_ = phase::serving;
+  if (x.what && !*x.what && record_) {
+    auto batch = std::make_shared<storage::batch>(room_.shard());
     batch->erase_contents(room_);
     batch->erase(room_);
+    pending p;
+    p.causes = {c};
+    p.done = std::get<fall_due>(c->what).what;
     p.ends_room = true;
+    batch->erase(*p.done);
+    commit(std::move(batch), std::move(p));
   }
-  commit(std::move(batch), std::move(p));
+  go_on();
 }
 
 } // namespace greenroom::room

@@ -34,6 +34,10 @@ bool room_actor::settle_by_key(const command_ptr& c, const keyed& what, const kn
   }
   if (known->first != storage::lookup::found)
     return false;
+  if (!record_) { // it went while this was looked up
+    c->from.refuse(errc::not_found, "room: no such room");
+    return true;
+  }
   const auto& first = known->second;
   if (first.op != static_cast<uint8_t>(what.kind) || first.content != what.content) {
     other();

@@ -116,7 +116,7 @@ void room_actor::subscribe(const command_ptr& c, const op::subscribe& x) {
     p.record = record_;
     commit(std::move(batch), std::move(p));
   } else if (drawn_ == 0 && !pending_.empty()) {
-    pending_.front().causes.push_back(c); // it is being made
+    pending_.back().followers.push_back(c); // it is being made
   } else {
     let_in(c->from, x.resume, std::nullopt, x.goes_on);
   }
@@ -132,20 +132,21 @@ void room_actor::look(const command_ptr& c, const peek& x) {
 }
 
 void room_actor::look(const command_ptr& c, const pull& x) {
-  bool refused = !present() || record_->epoch != x.epoch;
-  if (!refused && refusal(c->from.user, action::see)) {
+  // Of a room that was deleted, listeners get what they have not seen yet, as long as it is there.
+  bool refused = !record_ || record_->epoch != x.epoch;
+  if (!refused && record_->deleted == 0 && refusal(c->from.user, action::see)) {
     // Who has been removed still gets everything up to the event that says so.
     auto m = members_.find(c->from.user);
     refused = m == members_.end() || m->second.since <= x.after;
   }
   if (refused) {
-    tell(x.to, pulled{c->from.ticket, true, {}, head_});
+    tell(x.to, pulled{c->from.ticket, true, {}, head_, 1});
     return;
   }
   house_.metrics.pulls.add();
   auto l = house_.limits_now();
   auto bytes = std::min(l->page_bytes, l->outbox_bytes / 4);
-  pulled found{c->from.ticket, false, {}, head_};
+  pulled found{c->from.ticket, false, {}, head_, record_->first};
   if (from_ring(x.after, l->pull_events, bytes, found.events)) {
     tell(x.to, std::move(found));
     return;
@@ -249,7 +250,7 @@ void room_actor::read_from_store(const command_ptr& c, reader::read_page page) {
   page.head = head_;
   page.token = ++next_token_;
   page.to = self();
-  reading_.emplace(page.token, reading{c, head_});
+  reading_.emplace(page.token, reading{c, head_, record_->first});
   tell(house_.reader_of(room_.shard()), std::move(page));
 }
 
@@ -257,16 +258,21 @@ void room_actor::receive(const page_read& x) {
   auto i = reading_.find(x.token);
   if (i == reading_.end())
     return;
-  auto [c, as_of] = std::move(i->second);
+  auto [c, as_of, first] = std::move(i->second);
   reading_.erase(i);
   const auto& found = *x.what;
   if (const auto* p = std::get_if<pull>(&c->what)) {
-    pulled page{c->from.ticket, false, {}, head_};
+    pulled page{c->from.ticket, false, {}, head_, record_ ? record_->first : 1};
     if (found)
       for (const auto& e : found->events)
         page.events.push_back(std::make_shared<const storage::event>(e));
     tell(p->to, std::move(page)); // empty on failure: the connection asks again
     try_to_end();
+    return;
+  }
+  if (!found && record_ && record_->first != first) { // what was to be read has been dropped meanwhile
+    waiting_.push_back(c);
+    go_on();
     return;
   }
   if (!found) {

@@ -9,6 +9,7 @@ namespace greenroom::room {
 namespace {
 
 constexpr size_t name_bytes_max = 32;
+constexpr int marks_after_name = 3; // "..."
 
 bool is_letter(char c) noexcept { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
 bool is_mark(char c) noexcept { return c == '.' || c == '_' || c == '-'; } // in a name, but not at its beginning
@@ -28,8 +29,9 @@ std::string name_at(std::string_view text) {
 
 bool means(const storage::event& e, const user_id& user) {
   const auto& all = e.more->mentions;
-  return std::any_of(all.begin(), all.end(),
-                     [&](const std::string& who) { return who == user.str() || who == storage::everybody; });
+  return std::any_of(all.begin(), all.end(), [&](const std::string& who) {
+    return who == user.str() || (who == storage::everybody && e.from != user);
+  });
 }
 
 } // namespace
@@ -47,11 +49,13 @@ std::vector<std::string> room_actor::mentioned_in(std::string_view text, const u
     return name != from.str() && m != members_.end() && m->second.role != storage::member_role::none;
   };
   const auto bound = house_.limits_now()->mentions_per_message;
-  for (auto at = text.find('@'); at != std::string_view::npos && meant.size() < bound; at = text.find('@', at + 1)) {
+  auto tries = 4 * bound; // a text full of names of nobody costs no more
+  for (auto at = text.find('@'); at != std::string_view::npos && meant.size() < bound && tries > 0;
+       at = text.find('@', at + 1), --tries) {
     if (at > 0 && is_letter(text[at - 1]))
       continue;
     auto name = name_at(text.substr(at + 1));
-    while (!name.empty() && is_mark(name.back()) && !is_meant(name))
+    for (int marks = 0; marks < marks_after_name && !name.empty() && is_mark(name.back()) && !is_meant(name); ++marks)
       name.pop_back();
     if (name.empty() || !is_meant(name))
       continue;
@@ -88,7 +92,7 @@ void room_actor::thread(const command_ptr& c, const op::thread& x) {
 
 /// Where the ring reaches back to what was read, nothing is looked for on the disk.
 std::optional<storage::room_counts> room_actor::counts_in_ring(const user_id& user, uint64_t read) const {
-  if (read >= head_)
+  if (read >= head_ || record_->first > head_) // all was read, or dropped
     return storage::room_counts{head_messages_, 0};
   if (ring_.empty() || ring_.front()->seq > read + 1)
     return std::nullopt;

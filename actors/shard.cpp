@@ -86,7 +86,7 @@ shard_actor::room_activations::hooks shard_actor::room_hooks() {
       [](const room::ask& x) {
         auto why = fail(errc::unavailable, "rooms.hold: too many commands wait for rooms to be woken");
         if (const auto* p = std::get_if<room::pull>(&x.what->what))
-          tell(p->to, room::pulled{x.what->from.ticket, false, {}, 0});
+          tell(p->to, room::pulled{x.what->from.ticket, false, {}, 0, 1});
         else if (const auto* k = std::get_if<room::peek>(&x.what->what))
           tell(k->to, stands{x.what->from.ticket, why, nullptr});
         else

@@ -129,8 +129,8 @@ private:
   void add(const storage::effect_record& e);
   bool has_room_for_effects() const;
   void send_effect(const storage::effect_record& e);
-  void load_due();
   void see_to_due();
+  void forget_due();
   void note(const user_id& user, const user::activity& x);
   void write_activity();
   void try_to_end();
@@ -151,6 +151,8 @@ private:
   std::map<storage::due_entry, uint32_t> due_;
   bool due_known_ = false; // there is no more of it than due_ holds
   bool loading_due_ = false;
+  uint64_t due_token_ = 0; // of the answer that is awaited
+  uint64_t due_era_ = 0;   // of which due_ is
   bool counted_as_started_ = false;
   bool stopping_ = false;
   std::unique_ptr<cluster::router> router_; // null: the node is by itself

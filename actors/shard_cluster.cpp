@@ -7,7 +7,8 @@ namespace greenroom::shard {
 
 void shard_actor::receive(const cluster::serve& x) {
   effects_known_ = false;
-  loading_effects_ = loading_due_ = false; // what is being read may be of an earlier time here
+  forget_due();
+  loading_effects_ = false; // what is being read may be of an earlier time here
   begin();
   router_->receive(x);
 }
@@ -18,9 +19,9 @@ void shard_actor::receive(const cluster::yield& x) {
   rooms_.abandon(end);
   users_.abandon(end);
   effects_.clear();
-  due_.clear();
   activity_.clear();
-  effects_known_ = due_known_ = false;
+  effects_known_ = false;
+  forget_due();
   reminders_.clear();
   router_->receive(x);
   std::erase_if(audiences_, [](const auto& a) { return !a.second->anybody(); }); // their rooms are gone

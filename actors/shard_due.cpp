@@ -7,25 +7,53 @@ namespace greenroom::shard {
 namespace {
 
 constexpr uint32_t ask_again_ticks = 5;
+constexpr size_t asked_at_once = 32; // rooms are woken for it, and clients' rooms make way
 
 } // namespace
 
-void shard_actor::load_due() {
-  if (!std::exchange(loading_due_, true))
-    tell(house_.reader_of(id_), reader::load_due{id_, self()});
+/// After a failed write nobody knows what has become durable: everything is read anew.
+void shard_actor::see_to_due() {
+  if (auto era = house_.era_of(id_); std::exchange(due_era_, era) != era)
+    forget_due();
+  const auto now = house_.now_ms();
+  const bool needs_more = due_.empty() || due_.rbegin()->first.at <= now;
+  if (!due_known_ && needs_more && !std::exchange(loading_due_, true))
+    tell(house_.reader_of(id_), reader::load_due{id_, ++due_token_, self()});
+  size_t asked = 0;
+  for (auto i = due_.begin(); i != due_.end() && i->first.at <= now && asked < asked_at_once; ++i, ++asked) {
+    const auto& what = i->first;
+    if (i->second++ % ask_again_ticks != 0)
+      continue;
+    caller nobody;
+    nobody.user = what.user;
+    auto c = std::make_shared<const room::command>(room::command{what.room, nobody, room::fall_due{what}});
+    rooms_.take(what.room, room::ask{std::move(c)});
+  }
+}
+
+void shard_actor::forget_due() {
+  due_.clear();
+  due_known_ = loading_due_ = false;
+  ++due_token_; // what is being read is of before
 }
 
 void shard_actor::receive(const due_loaded& x) {
-  if (!std::exchange(loading_due_, false) || !*x.what || (router_ && !router_->serves()))
+  if (x.token != due_token_)
+    return;
+  loading_due_ = false;
+  if (!*x.what)
     return; // the next tick tries again
-  for (const auto& e : **x.what)
+  const auto& found = **x.what;
+  for (const auto& e : found)
     due_.emplace(e, 0);
-  due_known_ = (*x.what)->size() < house_.config.rooms.due;
+  due_known_ = found.size() < house_.config.rooms.due;
+  if (!due_known_)
+    due_.erase(due_.upper_bound(found.back()), due_.end()); // between these and what is later may be others
 }
 
 /// What is later than all that is known waits on the disk, if there is more there.
 void shard_actor::receive(const room::due_later& x) {
-  if (!due_known_ && (due_.empty() || due_.rbegin()->first < x.what))
+  if (!due_known_ && !loading_due_ && (due_.empty() || due_.rbegin()->first < x.what))
     return;
   due_.emplace(x.what, 0);
   if (due_.size() > house_.config.rooms.due) {
@@ -35,23 +63,5 @@ void shard_actor::receive(const room::due_later& x) {
 }
 
 void shard_actor::receive(const room::due_done& x) { due_.erase(x.what); }
-
-void shard_actor::see_to_due() {
-  if (due_.empty() && !due_known_) {
-    load_due();
-    return;
-  }
-  const auto now = house_.now_ms();
-  for (auto& [what, age] : due_) {
-    if (what.at > now)
-      break;
-    if (age++ % ask_again_ticks != 0)
-      continue;
-    caller nobody;
-    nobody.user = what.user;
-    auto c = std::make_shared<const room::command>(room::command{what.room, nobody, room::fall_due{what}});
-    rooms_.take(what.room, room::ask{std::move(c)});
-  }
-}
 
 } // namespace greenroom::shard

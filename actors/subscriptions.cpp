@@ -64,16 +64,19 @@ uint64_t connection_actor::ended_at(const room_face& face) const {
   return seq;
 }
 
+bool connection_actor::is_awaited(const room_id& room) const {
+  return std::any_of(approaches_.begin(), approaches_.end(),
+                     [&](const approach& a) { return a.room == room && !a.cancelled; });
+}
+
 /// The connection listens by an admission that it no longer waits for. If it waits for another one of that room, this
 /// one will do: giving it up now could take back what the next admission brings.
 void connection_actor::listen_late(const stands& x) {
   const auto& room = x.face->room;
   if (x.where->head < ended_at(*x.face))
     return; // it may be over: that is being asked
-  bool is_awaited = std::erase_if(missed_, [&](const missed& m) { return m.room == room; }) > 0 ||
-                    std::any_of(approaches_.begin(), approaches_.end(),
-                                [&](const approach& a) { return a.room == room && !a.cancelled; });
-  if (is_awaited && phase_ == phase::live) {
+  const bool was_missed = std::erase_if(missed_, [&](const missed& m) { return m.room == room; }) > 0;
+  if ((was_missed || is_awaited(room)) && phase_ == phase::live) {
     if (auto& s = add_subscription(x); s.behind())
       pull(s);
   } else if (!find(x.face->relay)) {
@@ -105,7 +108,9 @@ void connection_actor::receive(const stands& x) {
       listen_late(x);
   }
   auto* s = wanted && x.where && x.face ? find(x.face->relay) : nullptr;
-  if (s && a->named && !std::exchange(s->named, true)) {
+  // Where the stream can't go on from where it was, the client is told before the next event.
+  const bool goes_on_elsewhere = !asked && x.where && x.where->recovered == false;
+  if (s && a->named && !goes_on_elsewhere && !std::exchange(s->named, true)) {
     --unnamed_;
     // Nothing was handed over by it: the client begins where the answer says, not where we did.
     s->cursor = std::max(x.where->cursor, ended_at(*x.face));
@@ -123,7 +128,8 @@ void connection_actor::receive(const stands& x) {
   }
   if (wanted && !asked && is_transient(x.where))
     miss(*a);
-  else if (a && a->ended != 0 && !x.where) // an earlier admission may have come to the lane since
+  else if (a && a->ended != 0 && !x.where && !find(a->ended) && !is_awaited(a->room))
+    // An earlier admission may have come to the lane since.
     tell(house_.relay_lanes[here().index()], relay_lane::unlisten{this->id(), who_->user, a->ended});
   if (s && phase_ == phase::live && s->behind())
     pull(*s);
@@ -210,6 +216,10 @@ void connection_actor::receive(const room::pulled& x) {
     return;
   }
   s->seen = std::max(s->seen, x.head);
+  if (x.first > s->cursor + 1) { // retention was faster; where the stream goes on is said before the next event
+    s->cursor = x.first - 1;
+    unnamed_ += std::exchange(s->named, false) ? 1 : 0;
+  }
   for (const auto& e : x.events)
     if (e->seq == s->cursor + 1 && !hand_over(x.ticket, *e, house_.encode.event(s->face->room, *e)))
       return;

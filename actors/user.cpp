@@ -290,8 +290,10 @@ void user_actor::perform(const command_ptr& c, const effect& x) {
     entry.read = std::max(entry.read, e.seq); // what was said before is not unread
   auto batch = std::make_shared<storage::batch>(user_.shard());
   batch->put(user_, e.room, entry);
-  if (!joined)
+  if (!joined) {
     batch->erase_activity(user_, e.room);
+    batch->erase_threads(user_, e.room);
+  }
   commit(std::move(batch), c, [this, e, joined, is_news, applied] {
     if (is_news)
       for (const auto& device : connections_)

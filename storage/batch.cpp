@@ -117,8 +117,8 @@ void batch::replace(const room_id& room, const event& e) { add_replace(keys::eve
 void batch::replace(const room_id& room, uint64_t seq, const message_state& r) {
   add_replace(keys::state(room, seq), encode(r));
 }
-void batch::put_mention(const room_id& room, std::string_view who, uint64_t seq) {
-  add_put(keys::mention(room, who, seq), {});
+void batch::put_mention(const room_id& room, std::string_view who, uint64_t seq, const user_id& by) {
+  add_put(keys::mention(room, who, seq), by.str());
 }
 void batch::erase_mention(const room_id& room, std::string_view who, uint64_t seq) {
   add_erase(keys::mention(room, who, seq));
@@ -129,7 +129,10 @@ void batch::put_reply(const room_id& room, uint64_t target, uint64_t seq) {
 void batch::put(const room_id& room, const scheduled_place& place, const scheduled_send& r) {
   add_put(keys::scheduled(room, place), encode(r));
 }
-void batch::erase(const room_id& room, const scheduled_place& place) { add_erase(keys::scheduled(room, place)); }
+void batch::erase(const room_id& room, const scheduled_place& place) {
+  const auto key = keys::scheduled(room, place);
+  add_erase_range(key, key + '\0'); // which leaves a trace: its text may be revoked one day
+}
 void batch::put(const due_entry& x) { add_put(keys::due(x), {}); }
 void batch::erase(const due_entry& x) { add_erase(keys::due(x)); }
 
@@ -167,6 +170,11 @@ void batch::put(const user_id& user, const room_id& room, const activity_record&
 }
 void batch::put(const user_id& user, const room_id& room, uint64_t target, const thread_record& r) {
   add_put(keys::thread(user, room, target), encode(r));
+}
+void batch::erase_threads(const user_id& user, const room_id& room) {
+  auto all = keys::thread(user, room, 0);
+  all.resize(all.size() - keys::seq_bytes);
+  add_erase_range(all, keys::end_of(all));
 }
 void batch::put(const user_id& user, const profile_record& r) { add_put(keys::profile(user), encode(r)); }
 void batch::erase_activity(const user_id& user, const room_id& room) { add_erase(keys::activity(user, room)); }

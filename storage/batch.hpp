@@ -55,7 +55,7 @@ public:
   void replace(const room_id& room, const event& e);
   void replace(const room_id& room, uint64_t seq, const message_state& r);
   /// REQUIRES: `who` is a user's id, or everybody.
-  void put_mention(const room_id& room, std::string_view who, uint64_t seq);
+  void put_mention(const room_id& room, std::string_view who, uint64_t seq, const user_id& by);
   void erase_mention(const room_id& room, std::string_view who, uint64_t seq);
   void put_reply(const room_id& room, uint64_t target, uint64_t seq);
   void put(const room_id& room, const scheduled_place& place, const scheduled_send& r);
@@ -81,6 +81,8 @@ public:
   void put(const user_id& user, const room_id& room, const activity_record& r);
   void erase_activity(const user_id& user, const room_id& room);
   void put(const user_id& user, const room_id& room, uint64_t target, const thread_record& r);
+  /// How far the user has read the threads of that room.
+  void erase_threads(const user_id& user, const room_id& room);
   void put(const user_id& user, const profile_record& r);
 
   /// For the store: what it does, in order.

@@ -188,8 +188,14 @@ std::string before_entry(shard_id shard, uint64_t index) { return entry(shard, i
 
 std::string positions(shard_id shard) { return prefix(shard, tag::positions); }
 
-std::string trace(std::string_view from) {
-  return prefix(static_cast<shard_id>(from.front()), tag::trace).append(from.substr(1));
+std::string trace(std::string_view from, uint64_t once) {
+  auto out = prefix(static_cast<shard_id>(from.front()), tag::trace).append(from.substr(1));
+  put_seq(out, once);
+  return out;
+}
+
+std::string_view traced(std::string_view rest) noexcept {
+  return rest.substr(0, rest.size() - std::min(rest.size(), seq_bytes));
 }
 
 std::string prefix(const room_id& id, tag kind) { return begin(id, kind, 0); }
@@ -283,6 +289,7 @@ bool spans(std::string_view from, std::string_view to, shard_id shard) {
   case tag::mention:
   case tag::reply:
   case tag::scheduled:
+  case tag::thread:
     break;
   default:
     return false; // of these, nothing is ever erased by the range

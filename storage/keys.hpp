@@ -94,8 +94,10 @@ std::string entry(shard_id, uint64_t index);
 /// database.cpp). REQUIRES: index > 0.
 std::string before_entry(shard_id, uint64_t index);
 std::string positions(shard_id);
-/// Of what stood from `from` on, in that key's own family.
-std::string trace(std::string_view from);
+/// Of what stood from `from` on, in that key's own family. `once` makes it another one each time.
+std::string trace(std::string_view from, uint64_t once);
+/// The `from` of a trace, without its shard. REQUIRES: `rest` is a trace's key behind shard and tag.
+std::string_view traced(std::string_view rest) noexcept;
 /// Whether this is the key of a shard's positions.
 constexpr bool are_positions(std::string_view key) noexcept {
   return key.size() == 2 && key[1] == static_cast<char>(tag::positions);

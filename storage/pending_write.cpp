@@ -143,6 +143,10 @@ outcome<void> pending_write::add(const install_begin& x) {
   auto all = keys::prefix(x.shard);
   for (auto family : {keys::family::state, keys::family::events, keys::family::keys})
     note(batch_.DeleteRange(db_.family(family), all, keys::end_of(all)));
+  // What the shard held may hold what was revoked since, without a trace here: the snapshot won't tell.
+  using keys::tag;
+  for (auto kind : {tag::event, tag::state, tag::scheduled, tag::room, tag::member, tag::profile})
+    leave_trace(keys::prefix(x.shard, kind), keys::end_of(keys::prefix(x.shard, kind)));
   auto entries = keys::prefix(x.shard, keys::tag::entry);
   note(batch_.DeleteRange(db_.family(keys::family::log), entries, keys::end_of(entries)));
   shard.state = {};
@@ -268,12 +272,17 @@ void pending_write::erase(std::string_view key) { note(batch_.Delete(db_.family(
 
 void pending_write::erase_range(std::string_view from, std::string_view to) {
   note(batch_.DeleteRange(db_.family(keys::family_of(from)), from, to));
-  put(keys::trace(from), to);
+  leave_trace(from, to);
 }
 
 void pending_write::replace(std::string_view key, std::string_view value) {
   put(key, value);
-  put(keys::trace(key), {}); // of one key
+  leave_trace(key, {}); // of one key
+}
+
+/// Each is a key of its own: one that is being followed may not be taken for one that comes meanwhile.
+void pending_write::leave_trace(std::string_view from, std::string_view to) {
+  put(keys::trace(from, db_->GetLatestSequenceNumber()), to);
 }
 
 void pending_write::erase_entries(shard_id which, uint64_t from, uint64_t to) {

@@ -79,6 +79,7 @@ private:
   void erase(std::string_view key) override;
   void erase_range(std::string_view from, std::string_view to) override;
   void replace(std::string_view key, std::string_view value) override;
+  void leave_trace(std::string_view from, std::string_view to);
   void erase_entries(shard_id which, uint64_t from, uint64_t to);
   void note(const rocksdb::Status& status);
 

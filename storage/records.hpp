@@ -67,7 +67,7 @@ key_hash hash_of(const user_id& user, std::string_view key);
 struct key_record {
   static constexpr uint8_t scheduled = 100; // a send that is to be made at `ts`; seq is 0
   static constexpr uint8_t cancelled = 101; // one that won't be made
-  uint8_t op = 0;                           // an event_kind, or one of those below
+  uint8_t op = 0;                           // an event_kind, or one of those above
   uint64_t seq = 0;
   int64_t ts = 0;       // ms since 1970 UTC
   uint64_t content = 0; // digest of the request, to tell a repetition from a conflict

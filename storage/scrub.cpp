@@ -44,7 +44,7 @@ outcome<traces> find_traces(const database& db, size_t limit) {
     range all(db, keys::family::log, keys::prefix(shard, keys::tag::trace));
     for (all->SeekToFirst(); all->Valid() && found.keys.size() < limit; all->Next()) {
       found.keys.emplace_back(all.key());
-      auto from = keys::prefix(shard) + std::string(all.rest());
+      auto from = keys::prefix(shard) + std::string(keys::traced(all.rest()));
       auto to = all.value().empty() ? from + '\0' : std::string(all.value());
       const auto family = static_cast<size_t>(keys::family_of(from));
       add(found.what[family], std::move(from), std::move(to));
@@ -81,18 +81,21 @@ bool is_seen(const database& db, uint64_t since, const std::atomic<bool>& broken
 
 } // namespace
 
-void store::end_scrubs() noexcept { impl_->scrubs_ended = impl_->break_scrub = true; }
+void store::end_scrubs() noexcept {
+  impl_->scrubs_ended = true; // first: see reopen()
+  impl_->break_scrub = true;
+}
 
 outcome<size_t> store::scrub(size_t limit) {
-  if (impl_->scrubs_ended)
-    return fail(errc::unavailable, "storage: the node is about to stop");
   auto db = impl_->read();
   if (!db)
     return db.error();
-  const auto since = (**db)->GetLatestSequenceNumber();
+  if (impl_->scrubs_ended) // or reopen() has just lifted the break
+    return fail(errc::unavailable, "storage: the node is about to stop");
   auto found = find_traces(**db, limit);
   if (!found)
     return found.error();
+  const auto since = (**db)->GetLatestSequenceNumber(); // all that they are of was written before
   // What a shard's log has carried leaves no trace when it is trimmed: where there are logs, they are seen to each
   // time.
   const auto logs = has_logs(**db);
@@ -101,14 +104,14 @@ outcome<size_t> store::scrub(size_t limit) {
   if (found->keys.empty() && !*logs)
     return size_t{0};
 
+  if (is_seen(**db, since, impl_->break_scrub))
+    return fail(errc::unavailable, "storage: a snapshot still shows what is to be scrubbed");
   // Once all families are in tables, the files of the write-ahead log that are older are given up.
   std::vector<rocksdb::ColumnFamilyHandle*> families;
   for (size_t i = 0; i < keys::family_count; ++i)
     families.push_back((*db)->family(static_cast<keys::family>(i)));
   if (auto status = (**db)->Flush(rocksdb::FlushOptions(), families); !status.ok())
     return to_failure("can't flush", status);
-  if (is_seen(**db, since, impl_->break_scrub))
-    return fail(errc::unavailable, "storage: a snapshot still shows what is to be scrubbed");
 
   rocksdb::CompactRangeOptions how;
   how.exclusive_manual_compaction = false;

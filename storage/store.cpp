@@ -77,7 +77,9 @@ outcome<void> store::reopen() {
   self.db.reset();
   auto opened = self.open_database_now();
   self.closing = false;
-  self.break_scrub = self.scrubs_ended.load();
+  self.break_scrub = false;
+  if (self.scrubs_ended)
+    self.break_scrub = true;
   if (!opened)
     return opened;
   self.healthy = true;

@@ -174,6 +174,8 @@ public:
   outcome<std::pair<lookup, key_record>> find_key(const room_id& room, const key_hash& key, read_tier tier) const;
   /// Effects of a shard that wait to be acknowledged, at most `limit`.
   outcome<std::vector<effect_record>> effects(shard_id shard, size_t limit) const;
+  /// Whether any of them is of this room.
+  outcome<bool> has_effects(const room_id& room) const;
   /// All zeros: nothing was ever written through a log here.
   outcome<shard_state> load_shard(shard_id shard) const;
   /// Entries with an index > `index`, ascending, at most `limit` and about `bytes` (at least one). Fails with not_found

@@ -34,6 +34,18 @@ outcome<std::optional<scheduled_send>> store::load_scheduled(const room_id& room
   return get<scheduled_send>(**db, keys::family::state, keys::scheduled(room, place), rocksdb::ReadOptions());
 }
 
+outcome<bool> store::has_effects(const room_id& room) const {
+  auto db = impl_->read();
+  if (!db)
+    return db.error();
+  range all(**db, keys::family::state, keys::prefix(room, keys::tag::effect));
+  all->SeekToFirst();
+  const bool any = all->Valid();
+  if (auto good = all.status(); !good)
+    return good.error();
+  return any;
+}
+
 outcome<std::vector<due_entry>> store::due(shard_id shard, size_t limit) const {
   auto db = impl_->read();
   if (!db)

@@ -4,6 +4,8 @@
 
 #include <rocksdb/snapshot.h>
 
+#include <set>
+
 namespace greenroom::storage {
 
 outcome<event_page> store::thread_after(const room_id& room, uint64_t target, uint64_t after, uint64_t head,
@@ -69,14 +71,18 @@ outcome<room_counts> store::count(const room_id& room, const user_id& user, uint
       result.messages = (*e)->messages - (read < first && (*e)->kind == event_kind::message ? 1 : 0);
   }
   const auto from = std::max(read + 1, first);
+  // A message that means the user by name and as one of all is one; one's own means everybody else.
+  std::set<uint64_t> meant;
   for (auto who : {std::string_view(user.str()), everybody}) {
     auto whose = keys::mention(room, who, 0);
     range mentions(**db, keys::family::state, whose.substr(0, whose.size() - keys::seq_bytes));
-    for (mentions->Seek(keys::mention(room, who, from)); mentions->Valid() && result.mentions < most; mentions->Next())
-      ++result.mentions;
+    for (mentions->Seek(keys::mention(room, who, from)); mentions->Valid() && meant.size() < most; mentions->Next())
+      if (mentions.value() != user.str())
+        meant.insert(keys::seq_of(mentions.rest()));
     if (auto good = mentions.status(); !good)
       return good.error();
   }
+  result.mentions = meant.size();
   return result;
 }
 

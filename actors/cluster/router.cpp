@@ -53,16 +53,19 @@ bool router::only_reads(const command& c) {
 
 /// Whether an answer is true whatever has become of its sender since.
 ///
-/// That is so of a message that was sent: a room says so when its batch is committed, that is, synced by every member
-/// of in_sync, of both sets while it changes, all of them under the sender's epoch (replication::advance); or when it
-/// finds the key in the store, which holds only what was committed. The next primary is one of these members, so the
-/// entry is in its log and in that of each later one. And what a primary learns after it has stepped down it tells
-/// nobody (replica_actor::yield), so nothing is reported for an index where something else stands by now. Of the same
-/// key every primary has the same room epoch, seq and ts to say, because they stand in the entry.
+/// That is so of a message that was sent, now or for later: a room says so when its batch is committed, that is, synced
+/// by every member of in_sync, of both sets while it changes, all of them under the sender's epoch
+/// (replication::advance); or when it finds the key in the store, which holds only what was committed. The next primary
+/// is one of these members, so the entry is in its log and in that of each later one. And what a primary learns after
+/// it has stepped down it tells nobody (replica_actor::yield), so nothing is reported for an index where something else
+/// stands by now. Of the same key every primary has the same room epoch, seq and ts to say, because they stand in the
+/// entry.
 ///
 /// Nothing else is: a refusal may be the old primary's alone, a page may lack what the next one has taken. Creating and
 /// leaving are told apart by what they find, and answered the same the second time.
-bool router::stays_true(const answer& what) { return what && std::holds_alternative<ok::sent>(*what); }
+bool router::stays_true(const answer& what) {
+  return what && (std::holds_alternative<ok::sent>(*what) || std::holds_alternative<ok::kept>(*what));
+}
 
 // -- from this node --------------------------------------------------------------------------------------------------
 

@@ -170,3 +170,55 @@ TEST_CASE("a shard keeps the first of what is due in memory, and finds the rest 
     expected.push_back("lobby#" + std::to_string(i + 2) + " ada: " + std::to_string(i));
   CHECK(s.bob.heard() == expected);
 }
+
+TEST_CASE("what was acknowledged as scheduled is made, though the write had seemed to fail", "[due]") {
+  for (uint64_t at = 1;; ++at) {
+    lobby s;
+    const auto what = later(s, "x", "a", 30s);
+    s.disk.fail_at(at, fault::io_error);
+    s.ada.ask(10, what);
+    const bool failed = s.disk.failed();
+    s.disk.heal();
+    s.pass(5s); // the store is open again
+    s.ada.heard();
+    s.ada.ask(11, what);
+    CAPTURE(at);
+    CHECK(s.ada.heard().front().starts_with("11 kept"));
+    s.pass(40s);
+    auto page = s.store->events_after(s.room("lobby"), 2, 100, 1 << 20);
+    REQUIRE(page.has_value());
+    REQUIRE(page->events.size() == 1);
+    CHECK(page->events[0].text == "x");
+    if (!failed)
+      break;
+  }
+}
+
+TEST_CASE("who subscribes while a first word is being scheduled hears of that nothing", "[due]") {
+  lobby s;
+  auto eve = s.enter("eve");
+  eve.hello();
+  eve.heard();
+  op::send x = later(s, "psst", "k", 5s);
+  x.room = {};
+  x.to = user_id::trusted("eve");
+  s.ada.ask_later(10, x);
+  eve.ask_later(10, op::subscribe{s.room("@ada+eve"), {}});
+  s.run();
+  CHECK(s.ada.heard() == lines{"10 kept @ada+eve k"});
+  CHECK(eve.heard() == lines{"10 joined #0 1/2"});
+  s.pass(7s);
+  CHECK(eve.heard() == lines{"@ada+eve#1 ada: psst"});
+}
+
+TEST_CASE("scheduled sends are bounded in bytes and reply to what is there", "[due]") {
+  lobby s([](settings& c) { c.limits.page_bytes = 65'536; });
+  s.ada.ask(10, later(s, "x", "a", 10s, 9));
+  CHECK(s.ada.heard() == lines{"10 bad_request"});
+  int kept = 0;
+  for (int i = 0; i < 8; ++i)
+    s.ada.ask(20 + i, later(s, std::string(10'000, 'x'), "k" + std::to_string(i), 10s));
+  for (const auto& line : s.ada.heard())
+    kept += line.find("kept") != std::string::npos ? 1 : 0;
+  CHECK(kept == 6);
+}

@@ -212,3 +212,70 @@ TEST_CASE("a room with many members goes by and by, whatever breaks off", "[end]
       CHECK(entry.left);
   }
 }
+
+TEST_CASE("who is behind what has been dropped is told where the stream goes on", "[end]") {
+  lobby s([](settings& c) {
+    c.limits.slow_ms = 600'000;
+    c.rooms.ring_events = 4;
+  });
+  s.ada.ask(10, keep(s, {}, 5));
+  s.bob.heard();
+  s.bob.socket().queued = s.config.limits.outbox_bytes;
+  for (int i = 4; i <= 20; ++i)
+    s.ada.say("lobby", std::to_string(i));
+  s.pass(70s);
+  CHECK(s.bob.heard().empty());
+  s.bob.socket().queued = 0;
+  s.bob.drained();
+  s.pass(2s);
+  auto heard = s.bob.heard();
+  REQUIRE(heard.size() == 6);
+  CHECK(heard[0] == "subscribed lobby#15");
+  CHECK(heard[1] == "lobby#16 ada: 16");
+  CHECK(heard[5] == "lobby#20 ada: 20");
+  s.bob.ask(30, op::rooms{});
+  CHECK(s.bob.heard() == lines{"30 rooms lobby#20:5"});
+}
+
+TEST_CASE("nothing is unread of what has been dropped", "[end]") {
+  lobby s;
+  s.ada.ask(10, keep(s, 1, {}));
+  s.ada.say("lobby", "@bob one").say("lobby", "two");
+  s.bob.heard();
+  s.bob.ask(30, op::rooms{});
+  CHECK(s.bob.heard() == lines{"30 rooms lobby#5:2@1"});
+  s.clock += 2 * day_ms;
+  s.pass(70s);
+  s.bob.ask(31, op::rooms{});
+  CHECK(s.bob.heard() == lines{"31 rooms lobby#5:0"});
+}
+
+TEST_CASE("a room that is deleted as soon as it is made answers both", "[end]") {
+  lobby s;
+  op::configure gone;
+  gone.room = s.room("hall");
+  gone.remove = true;
+  s.ada.ask_later(10, op::create{s.room("hall"), storage::room_kind::public_, {}, 0}).ask_later(11, gone);
+  s.run();
+  s.pass(10s);
+  auto heard = s.ada.heard();
+  CHECK(std::count(heard.begin(), heard.end(), "10 created hall#1") == 1);
+  CHECK(std::count(heard.begin(), heard.end(), "11 changed #2") == 1);
+  CHECK_FALSE((*s.store->load_room(s.room("hall"), 10, 1 << 20)).has_value());
+  s.ada.ask(12, op::rooms{});
+  CHECK(s.ada.heard() == lines{"12 rooms lobby#2:0"});
+}
+
+TEST_CASE("who is behind gets the rest of a room that is deleted, its end included", "[end]") {
+  lobby s;
+  s.bob.socket().queued = s.config.limits.outbox_bytes;
+  s.ada.say("lobby", "one").say("lobby", "two");
+  s.bob.heard();
+  s.ada.ask_later(10, remove(s));
+  s.run();
+  s.bob.socket().queued = 0;
+  s.bob.drained();
+  CHECK(s.bob.heard() == lines{"lobby#3 ada: one", "lobby#4 ada: two", "lobby#5 ada calls it "});
+  s.pass(10s);
+  CHECK_FALSE((*s.store->load_room(s.room("lobby"), 10, 1 << 20)).has_value());
+}

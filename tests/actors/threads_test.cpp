@@ -179,12 +179,16 @@ TEST_CASE("the inbox counts messages and mentions behind the read position", "[t
   CHECK(s.inbox(s.bob) == "rooms lobby#12:7@3"); // no more than mentions_counted
   s.bob.ask(11, read(s, 12));
   CHECK(s.inbox(s.bob) == "rooms lobby#12:0");
+  s.ada.ask(40, send(s, "@bob and @room", "both")).ask(41, read(s, 12));
+  CHECK(s.inbox(s.bob) == "rooms lobby#13:1@1"); // one message
+  CHECK(s.inbox(s.ada) == "rooms lobby#13:1");   // whose author is not meant
+  s.bob.ask(12, read(s, 13));
   s.leave();
   auto bob = s.enter("bob");
   bob.hello();
   s.ada = s.enter("ada");
   s.ada.hello().ask(30, send(s, "@bob again", "z"));
-  CHECK(s.inbox(bob) == "rooms lobby#13:1@1");
+  CHECK(s.inbox(bob) == "rooms lobby#14:1@1");
 }
 
 TEST_CASE("an ephemeral message is heard by who listens, and kept by nobody", "[threads]") {
