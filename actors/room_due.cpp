@@ -41,7 +41,7 @@ void room_actor::look_for_scheduled(const command_ptr& c, const user_id& user, c
   if (const auto* due = std::get_if<fall_due>(&c->what))
     what.one = place_of(due->what);
   else if (std::holds_alternative<op::cancel>(c->what))
-    what.one = storage::scheduled_place{}; // the key says enough
+    what.one = storage::scheduled_place{0, user, key}; // nothing stands there: the key says enough
   tell(house_.reader_of(room_.shard()), std::move(what));
 }
 

@@ -60,8 +60,9 @@ outcome<bool> store::clustered() const {
     return db.error();
   for (unsigned shard = 0; shard < shard_count; ++shard) {
     range all(**db, keys::family::log, keys::prefix(static_cast<shard_id>(shard)));
-    // Backwards: the positions stand behind the entries, and behind what has been trimmed of them.
-    all->SeekToLast();
+    // Backwards: the positions stand behind the entries, and behind what has been trimmed of them. Traces, which stand
+    // behind both, are no log's.
+    all->SeekForPrev(keys::prefix(static_cast<shard_id>(shard), keys::tag::trace));
     if (all->Valid())
       return true;
     if (auto good = all.status(); !good)

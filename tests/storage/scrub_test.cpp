@@ -59,6 +59,7 @@ TEST_CASE_METHOD(scrub_fixture, "what was replaced is not on the disk after a sc
   revoke();
   SECTION("at once") {}
   SECTION("by the next process") { restart(); }
+  CHECK_FALSE(db->clustered().value()); // a trace is no log
   CHECK(db->scrub(100).value() == 1);
   CHECK_FALSE(is_on_disk(secret));
   CHECK(db->scrub(100).value() == 0); // nothing is left to do

@@ -141,7 +141,6 @@ def rooms(call):
     call(415, "PATCH", profile, b"name", Content_Type="text/plain")
     call(404, "GET", "/api/v1/users/nobody")
     call(400, "GET", "/api/v1/users/NotAName")
-    call(400, "GET", f"{profile}?user=bob")
     rooms, general, cellar, nowhere = "/api/v1/rooms", "/api/v1/rooms/general", "/api/v1/rooms/cellar", "/api/v1/rooms/nowhere"
     call(201, "POST", rooms, {"room": "general", "kind": "public", "title": "General", "history_days": 7})
     call(409, "POST", rooms, {"room": "general"}, "bob")
