@@ -418,7 +418,7 @@ TEST_CASE("how far a room was delivered is a position of its own, and may be kep
   bob.ask(10, at(3, true, false)).ask(11, at(2, true, false)).ask(12, at(4, true, true));
   CHECK(bob.heard() == lines{"10 read 3", "lobby bob has 3", "11 read 3", "12 read 4"});
   CHECK(ada.heard() == lines{"lobby bob has 3"});
-  bob.ask(13, at(2, false, false)).ask(14, at(4, false, true)).ask(15, at(3, true, false));
-  CHECK(bob.heard() == lines{"13 read 2", "lobby bob read 2", "14 read 4", "15 read 4"});
-  CHECK(ada.heard() == lines{"lobby bob read 2"});
+  bob.ask(13, at(3, false, false)).ask(14, at(4, false, true)).ask(15, at(3, true, false));
+  CHECK(bob.heard() == lines{"13 read 3", "lobby bob read 3", "14 read 4", "15 read 4"});
+  CHECK(ada.heard() == lines{"lobby bob read 3"});
 }
