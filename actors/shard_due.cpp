@@ -9,6 +9,25 @@ namespace {
 constexpr uint32_t ask_again_ticks = 5;
 constexpr size_t asked_at_once = 32; // rooms are woken for it, and clients' rooms make way
 
+/// `age`: how many ticks ago the room was asked, from 1 on; 0: not yet.
+template <class Rooms>
+void ask(Rooms& rooms, const storage::due_entry& what, uint32_t& age) {
+  age = 1;
+  caller nobody;
+  nobody.user = what.user;
+  auto c = std::make_shared<const room::command>(room::command{what.room, nobody, room::fall_due{what}});
+  rooms.take(what.room, room::ask{std::move(c)});
+}
+
+/// The first ones, as many as may be asked at the same time.
+template <class Rooms>
+void go_on(Rooms& rooms, std::map<storage::due_entry, uint32_t>& due, int64_t now) {
+  size_t asked = 0;
+  for (auto i = due.begin(); i != due.end() && i->first.at <= now && asked < asked_at_once; ++i, ++asked)
+    if (i->second == 0)
+      ask(rooms, i->first, i->second);
+}
+
 } // namespace
 
 /// After a failed write nobody knows what has become durable: everything is read anew.
@@ -19,16 +38,13 @@ void shard_actor::see_to_due() {
   const bool needs_more = due_.empty() || due_.rbegin()->first.at <= now;
   if (!due_known_ && needs_more && !std::exchange(loading_due_, true))
     tell(house_.reader_of(id_), reader::load_due{id_, ++due_token_, self()});
-  size_t asked = 0;
-  for (auto i = due_.begin(); i != due_.end() && i->first.at <= now && asked < asked_at_once; ++i, ++asked) {
-    const auto& what = i->first;
-    if (i->second++ % ask_again_ticks != 0)
-      continue;
-    caller nobody;
-    nobody.user = what.user;
-    auto c = std::make_shared<const room::command>(room::command{what.room, nobody, room::fall_due{what}});
-    rooms_.take(what.room, room::ask{std::move(c)});
+  for (auto& [what, age] : due_) {
+    if (what.at > now)
+      break;
+    if (age > 0 && ++age > ask_again_ticks)
+      ask(rooms_, what, age);
   }
+  go_on(rooms_, due_, now);
 }
 
 void shard_actor::forget_due() {
@@ -62,6 +78,9 @@ void shard_actor::receive(const room::due_later& x) {
   }
 }
 
-void shard_actor::receive(const room::due_done& x) { due_.erase(x.what); }
+void shard_actor::receive(const room::due_done& x) {
+  if (due_.erase(x.what) > 0 && !stopping_)
+    go_on(rooms_, due_, house_.now_ms());
+}
 
 } // namespace greenroom::shard
