@@ -6,6 +6,7 @@ from .waiting import now_ms
 SHARES = {"send": 40, "reply": 10, "later": 5, "edit": 20, "revoke": 5, "react": 20}
 LATER_MS = (100, 4_000)  # how far ahead; a server that is just down then is asked too late, which is a case of its own
 LATER_AT_ONCE = 20  # of one user in one room, far below limits.scheduled_per_room
+OVERDUE_MS = 10_000  # a shard looks at what is due once in a second, and a node that is down not at all
 EMOJIS = ["\N{THUMBS UP SIGN}", "\N{PARTY POPPER}", "no"]
 LATEST = 4  # of how many own messages one is changed, so that one is often changed again while a change is on its way
 READ_BACK = 30  # of how many messages of anybody one is reacted to; some have been revoked meanwhile
@@ -17,7 +18,7 @@ class Author:
     def __init__(self, user, record, chance):
         self.user, self.record, self.chance = user, record, chance
         self.mine = {}  # room -> seq of an own message -> seqs of its edits, oldest first
-        self.later = {}  # room -> times to come at which something is to be sent
+        self.later = {}  # room -> times at which something is to be sent, or was a moment ago
 
     def draw(self, room, target, n):
         """`target`: the room, or the user, to send to."""
@@ -41,7 +42,7 @@ class Author:
 
     def _later(self, room):
         now = now_ms()
-        times = self.later[room] = [t for t in self.later.get(room, ()) if t > now]
+        times = self.later[room] = [t for t in self.later.get(room, ()) if t > now - OVERDUE_MS]
         if len(times) >= LATER_AT_ONCE:
             return {}
         times.append(now + self.chance.randrange(*LATER_MS))
