@@ -18,6 +18,10 @@ constexpr int64_t day_ms = 86'400'000;
 constexpr int64_t minute_ms = 60'000;
 constexpr size_t members_at_once = 500; // whose lists are told with one write
 
+bool sits_anybody(const std::map<user_id, storage::member_record>& members) {
+  return std::any_of(members.begin(), members.end(), [](const auto& m) { return m.second.role != member_role::none; });
+}
+
 } // namespace
 
 /// The same for everybody who asks within the period, so that it stands among what is due once. Rooms are spread over
@@ -95,7 +99,7 @@ void room_actor::end_room(const command_ptr& c) {
 /// The next step of a room that was deleted: some of its members' lists are told. Its listeners may read what they have
 /// not seen yet until the last step.
 void room_actor::clear_out() {
-  if (!record_ || record_->deleted == 0 || !pending_.empty() || phase_ == phase::cold || members_.empty())
+  if (!record_ || record_->deleted == 0 || !pending_.empty() || phase_ == phase::cold || !sits_anybody(members_))
     return;
   auto batch = std::make_shared<storage::batch>(room_.shard());
   pending p;
@@ -117,7 +121,7 @@ void room_actor::clear_out() {
 /// effect that came later than a new room of the same name would take that from them.
 void room_actor::end_at_last(const command_ptr& c) {
   clear_out();
-  if (!members_.empty() || !pending_.empty())
+  if (sits_anybody(members_) || !pending_.empty())
     return; // the shard asks again
   phase_ = phase::looking_up;
   looked_up_ = c;

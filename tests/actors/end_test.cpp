@@ -279,3 +279,19 @@ TEST_CASE("who is behind gets the rest of a room that is deleted, its end includ
   s.pass(10s);
   CHECK_FALSE((*s.store->load_room(s.room("lobby"), 10, 1 << 20)).has_value());
 }
+
+TEST_CASE("a deleted room with people who were banned is cleared out, though somebody asks for its name all the time",
+          "[end]") {
+  lobby s;
+  s.ada.ask(10, op::moderate{s.room("lobby"), op::moderate::act::ban, user_id::trusted("eve"), 0, {}, {}});
+  s.ada.ask(11, remove(s));
+  auto eve = s.enter("eve");
+  eve.hello();
+  bool made = false;
+  for (int i = 0; i < 20 && !made; ++i) {
+    eve.ask(100 + i, op::create{s.room("lobby"), storage::room_kind::public_, {}, 0});
+    made = eve.heard().back().find("created") != std::string::npos;
+    s.pass(1s);
+  }
+  CHECK(made);
+}

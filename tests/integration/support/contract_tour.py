@@ -497,7 +497,7 @@ def conversation(server):
         bob.refused(name, "conflict", **{**wanted, "room": "hall", "key": "b1", **({"target": said} if "target" in wanted else {})})
     for name in SOCKET.ops:
         if name not in ("ping", "hello"):
-            wrong = {"refresh": {"token": 7}, "rooms": {"limit": 0}}.get(name, {"room": "Not A Room"})
+            wrong = {"refresh": {"token": 7}, "rooms": {"limit": 0}, "profile": {"name": 7}}.get(name, {"room": "Not A Room"})
             alice.refused(name, "bad_request", **{**fields_for(name), **wrong})
     bob.request("revoke", room="hall", target=said, key="b5")
     bob.request("history", room="hall")
@@ -552,6 +552,8 @@ def fields_for(name):
     wanted = {**{f: values[f] for f in schema["required"] if f in values}}
     if name == "room":
         wanted["title"] = "x"  # else it is only a question
+    if name == "profile":
+        wanted["name"] = "x"  # likewise
     return {**wanted, "room": "hall", "key": "k", "text": "x"} if name == "send" else wanted
 
 
@@ -560,7 +562,7 @@ def few_sends(server):
     alice = server.sign_in("alice", token=server.token("alice"))
     alice.request("create", room="hall")
     alice.request("send", room="hall", key="first", text="x")
-    for name in ("send", "edit", "revoke", "react", "cancel", *MODERATION, *SETTINGS):
+    for name in ("send", "edit", "revoke", "react", "cancel", "profile", *MODERATION, *SETTINGS):
         until(lambda: "rate_limited" in two_at_once(alice, name), f"{name} is refused")
     try:
         server.sign_in("alice", token=server.token("alice"))
