@@ -288,10 +288,10 @@ private:
   void ask_for_tick();
   void tell_activity();
 
-  // Commands. In room.cpp: sends; in room_changes.cpp: what changes messages; in room_threads.cpp: replies, mentions,
-  // what is unread; in room_due.cpp: what is done later; in room_members.cpp: membership; in room_moderation.cpp: what
-  // is done to others; in room_settings.cpp: to the room; in room_end.cpp: history and the room itself go; in
-  // room_reads.cpp: those that look.
+  // Commands. In room_sends.cpp: sends; in room_changes.cpp: what changes messages; in room_threads.cpp: replies,
+  // mentions, what is unread; in room_due.cpp: what is done later; in room_members.cpp: membership; in
+  // room_moderation.cpp: what is done to others; in room_settings.cpp: to the room; in room_end.cpp: history and the
+  // room itself go; in room_reads.cpp: those that look.
   void perform(const command_ptr& c);
   void carry_out(const command_ptr& c);
   void create(const command_ptr& c, const op::create& x);

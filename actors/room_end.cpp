@@ -14,7 +14,7 @@ using storage::event_kind;
 using storage::member_change;
 using storage::member_role;
 
-constexpr int64_t day_ms = 86'400'000;
+constexpr int64_t ms_per_day = 86'400'000;
 constexpr int64_t minute_ms = 60'000;
 constexpr size_t members_at_once = 500; // whose lists are told with one write
 
@@ -44,7 +44,7 @@ void room_actor::drop_history(const command_ptr& c) {
   }
   phase_ = phase::looking_up;
   looked_up_ = c;
-  const auto oldest = record_->history_days == 0 ? 0 : house_.now_ms() - int64_t{record_->history_days} * day_ms;
+  const auto oldest = record_->history_days == 0 ? 0 : house_.now_ms() - int64_t{record_->history_days} * ms_per_day;
   tell(house_.reader_of(room_.shard()), reader::find_first{room_, oldest, record_->first, head_, self()});
 }
 
