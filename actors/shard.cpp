@@ -193,10 +193,9 @@ void shard_actor::on_down(const caf::down_msg& x) {
 
 // -- effects ---------------------------------------------------------------------------------------------------------
 
-void shard_actor::start() {
-  if (!router_)
-    begin();
-}
+/// The first tick begins: it comes when all shards are there to be told of effects. Node spawns them one after the
+/// other.
+void shard_actor::start() {}
 
 void shard_actor::begin() {
   if (std::exchange(loading_effects_, true))

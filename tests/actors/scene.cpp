@@ -322,6 +322,8 @@ void scene::start() {
     h.strands.push_back(std::make_unique<strand>(*system_, config.scheduler.throughput));
   for (unsigned s = 0; s < shard_count; ++s)
     h.shards.push_back(system_->spawn<shard::shard_actor>(h, static_cast<shard_id>(s)));
+  for (const auto& s : h.shards)
+    tell(s, shard::tick{});
   run();
 }
 
