@@ -30,7 +30,7 @@ constexpr const char* usage = R"(usage: greenroom-bench SCENARIO [--NAME VALUE].
   history    --events 10000 --readers 8 --seconds 2 --text-bytes 64
              --depths EVENTS[,EVENTS...]
   inbox      --rooms 10 --seconds 3
-  members    --members 10 --connected 10 --seconds 5
+  members    --members 10 --connected 10 --sends 50
   fdatasync  --dir . --times 500
   targets    --file FILE
 

@@ -58,7 +58,7 @@ void storm(bench b);
 void history(bench b);
 /// `--rooms N`: a user with N rooms asks for pages of ten of them, from everywhere, one after the other.
 void inbox(bench b);
-/// `--members N --connected C`: one of the members of a room sends as soon as the last send was acknowledged.
+/// `--members N --connected C --sends K`: one of the members of a room sends five times a second.
 void members(bench b);
 /// `--dir DIR --times N`: appends of 300 bytes, each with fdatasync.
 void fdatasync(bench b);
