@@ -2,9 +2,9 @@
 // its log. Activated on first use, passivated when idle; between two activations the store holds everything.
 //
 // In   ask (a command, through the shard), answers of storage actor and readers, effect_done, tick and retire from the
-//      shard
+//      shard; fall_due among its commands
 // Out  commit to the storage actor; publish, attach and ephemerals to the relays; replies to callers; effects,
-//      wants_retire and retired to the shard
+//      due_later, due_done, wants_retire and retired to the shard
 //
 // Invariants
 // - An event is published and acknowledged only after `committed` said ok.
@@ -14,6 +14,8 @@
 // - A key is looked up before a seq is drawn; a key in flight waits for the first result.
 // - A message is changed on top of all changes that were admitted before, durable or not.
 // - What makes or leaves a room carries no key: repeated, it is told by what it did, and gets the first answer.
+// - A scheduled send that was acknowledged is made once, in the write that strikes it off. Whether it may be said is
+//   judged then.
 // - Commands of one connection take effect in the order in which they came.
 #pragma once
 

@@ -1,11 +1,12 @@
 // shard: owns one of the 128 shards on this node: which of its rooms and users are awake, the relays of its rooms (so
-// that they survive their room's passivation), the effects of its rooms on users until they have been applied, and what
-// rooms tell the inboxes of its users until it is written.
+// that they survive their room's passivation), the effects of its rooms on users until they have been applied, what is
+// to be done later, and what rooms tell the inboxes of its users until it is written.
 //
 // In   room::ask and user::ask from everywhere; the signs of life of its rooms, users and relays; effect_applied from
 //      other shards; tick from the node's clock; stop. In a cluster also serve, yield and primary_is from the shard's
 //      replica, letters from other nodes, and the answers to commands that its router has passed on
-// Out  the same asks, to the actor that is meant; effects to the users' shards; in a cluster letters to other nodes
+// Out  the same asks, to the actor that is meant, and what has fallen due; effects to the users' shards; in a cluster
+//      letters to other nodes
 //
 // Invariants
 // - See activations.hpp: one actor per id, order kept, bounded.
