@@ -1,55 +1,79 @@
-// attendance: who of a room listens, and so is online: on this node, as its relay counts, and on others, as they report
-// to the room's home. A figure for people: what nodes report is a moment old.
+// attendance: who of a room listens, and so is online there: on this node, as its relay counts, and on others, as they
+// report to the room's home. A figure for people: what nodes report is a moment old. Who is invisible is not there.
+//
+// What has changed is noted, to be told together: at most `news_max` users by name, beyond which only how many are
+// there is news.
 //
 // Threads: the shard's strand.
 #pragma once
 
+#include "actors/appearance.hpp"
 #include "config/ids.hpp"
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace greenroom {
 
+/// Rooms of one shard in which somebody came or went since they were looked at last.
+using restless_rooms = std::vector<room_id>;
+
 class attendance {
 public:
-  /// A connection of the user listens. True: of a member who was not online on this node before.
-  bool enter(const user_id& user, bool member, bool is_new_connection);
-  /// One of them no longer does. True: it was a member's last.
+  /// Where the room is noted when there is news.
+  attendance(room_id room, std::shared_ptr<restless_rooms> noted) : room_(std::move(room)), noted_(std::move(noted)) {}
+
+  /// A connection of the user listens. True: how the user is seen on this node has changed.
+  bool enter(const user_id& user, bool member, bool is_new_connection, seen_as status);
+  /// One of them no longer does. Likewise.
   bool leave(const user_id& user);
-  /// Another node says that a member has come online there, or gone. REQUIRES: 0 < node < 64.
-  void report(uint32_t node, const user_id& user, bool on);
+  /// The user wants to be seen otherwise. Likewise.
+  bool appear(const user_id& user, seen_as status);
+  /// Another node says how a member is seen there. REQUIRES: 0 < node < 64.
+  void report(uint32_t node, const user_id& user, seen_as status);
   /// All that the node has reported is void: it is gone.
   void forget(uint32_t node);
 
-  bool online(const user_id& user) const { return here_or_there(user); }
+  /// In this room, on any node.
+  seen_as status(const user_id& user) const;
+  /// On this node alone.
+  seen_as status_here(const user_id& user) const;
   /// Members online, on all nodes, each once.
   uint64_t count() const noexcept { return members_; }
   /// As if the user listened already.
   uint64_t count_with(const user_id& user, bool member) const {
-    return members_ + (member && !here_or_there(user) ? 1 : 0);
+    return members_ + (member && status(user) == seen_as::offline ? 1 : 0);
   }
   /// Members online on this node, to report them anew.
-  std::vector<user_id> here() const;
+  std::vector<std::pair<user_id, seen_as>> here() const;
+
+  /// What has changed since this was asked last; by name if `names`. nullopt: nothing.
+  std::optional<room_presence> take_news(bool names);
 
 private:
+  static constexpr size_t news_max = 256;
   struct seat {
     uint32_t connections = 0; // on this node
     bool member = false;
-    uint64_t elsewhere = 0; // one bit for each other node
-    bool here() const noexcept { return connections > 0 && member; }
-    bool counts() const noexcept { return here() || elsewhere != 0; }
+    seen_as chosen = seen_as::online; // by the user; offline: invisible
+    uint64_t elsewhere = 0;           // one bit for each other node
+    seen_as here() const noexcept { return connections > 0 && member ? chosen : seen_as::offline; }
+    seen_as anywhere() const noexcept { return elsewhere != 0 ? chosen : here(); }
   };
-  bool here_or_there(const user_id& user) const {
-    auto i = users_.find(user);
-    return i != users_.end() && i->second.counts();
-  }
   template <class Change>
   bool change(const user_id& user, Change what);
+  void note(const user_id& user);
 
+  const room_id room_;
+  const std::shared_ptr<restless_rooms> noted_;
   std::unordered_map<user_id, seat> users_;
-  uint64_t members_ = 0; // whose seat counts
+  uint64_t members_ = 0; // who are seen
+  bool restless_ = false;
+  std::vector<user_id> news_; // who has changed, at most news_max
 };
 
 } // namespace greenroom

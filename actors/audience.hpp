@@ -20,7 +20,7 @@
 namespace greenroom {
 
 /// What every relay of a room is told.
-using relay_news = std::variant<relay::publish, relay::typing, relay::remark, relay::receipt, relay::announce>;
+using relay_news = std::variant<relay::publish, relay::typing, relay::remark, relay::receipt, relay::presence, relay::announce>;
 
 /// The way to relays in a cluster: of rooms that listen on other nodes; and, as it knows who asked, the way of what is
 /// said to one caller, also on this node.
@@ -33,7 +33,8 @@ public:
 };
 
 struct audience {
-  explicit audience(room_id r, far_relays* f) : room(std::move(r)), far(f) {}
+  audience(room_id r, far_relays* f, std::shared_ptr<restless_rooms> noted)
+      : room(std::move(r)), far(f), present(std::make_shared<attendance>(room, std::move(noted))) {}
 
   bool anybody() const noexcept { return relay || !nodes.empty(); }
   void tell(const relay_news& what) {
@@ -78,7 +79,8 @@ struct audience {
   relay::handle relay;         // null: nobody listens here
   uint64_t attaches = 0;       // commands that will attach to the relay, or be refused by it
   std::vector<uint32_t> nodes; // others with a relay of the room
-  std::shared_ptr<attendance> present = std::make_shared<attendance>();
+  uint64_t members = 0;        // of the room, as it said last; 0: it has not been awake yet, or is a direct one
+  const std::shared_ptr<attendance> present;
 };
 
 } // namespace greenroom

@@ -121,6 +121,10 @@ void connection_actor::perform(const client_request& r) {
                  [&](const op::members& x) { ask_room(r, x.room, x); },
                  [&](const op::rooms& x) { ask_user(r, x); },
                  [&](const op::profile& x) { ask_user(r, x, x.user ? &*x.user : nullptr); },
+                 [&](const op::presence& x) { ask_user(r, x, x.user ? &*x.user : nullptr); },
+                 [&](const op::watch& x) { watch(r, x); },
+                 [&](const op::unwatch& x) { unwatch(r, x); },
+                 [&](const op::signal& x) { ask_user(r, x, &x.to); },
              },
              r.what);
 }
@@ -291,6 +295,11 @@ void connection_actor::receive(const garbled& x) {
 
 // -- answers ---------------------------------------------------------------------------------------------------------
 
+bool connection_actor::flies(uint64_t ticket) const {
+  return std::any_of(in_flight_.begin(), in_flight_.end(),
+                     [&](const flight& f) { return f.id == static_cast<int64_t>(ticket); });
+}
+
 /// Takes the request out of the window. False: it was answered already (its deadline passed), or never asked.
 bool connection_actor::land(uint64_t ticket) {
   auto i = std::find_if(in_flight_.begin(), in_flight_.end(),
@@ -306,6 +315,15 @@ void connection_actor::receive(const reply& x) {
   if (x.ticket >= visit_tickets) { // a room that could not even be asked
     if (!x.what)
       receive(stands{x.ticket, x.what.error(), nullptr});
+    return;
+  }
+  if (x.ticket >= look_tickets) {
+    looked(x.ticket, x.what);
+    return;
+  }
+  if (const auto* allowed = x.what ? std::get_if<ok::watched>(&*x.what) : nullptr) {
+    if (phase_ != phase::over && flies(x.ticket))
+      look_at(static_cast<int64_t>(x.ticket), *allowed);
     return;
   }
   auto arrived = arrive(x.ticket);
@@ -393,9 +411,11 @@ void connection_actor::look_after() {
       pull(s);
     stuck = stuck || s.stuck || s.pulling;
   }
+  forget_watches(overdue);
   if (!overdue.empty())
     next_requests();
-  if ((stuck || slow_since_ != 0 || !in_flight_.empty()) && phase_ == phase::live)
+  show_backlog();
+  if ((stuck || slow_since_ != 0 || !in_flight_.empty() || has_backlog()) && phase_ == phase::live)
     here().timers().arm(care_, care_ms);
 }
 
@@ -474,7 +494,7 @@ void connection_actor::on_exit() {
 void connection_actor::end() {
   phase_ = phase::over;
   if (session_) {
-    relay_lane::leave leave{this->id(), who_->user, {}};
+    relay_lane::leave leave{this->id(), who_->user, {}, presence_ ? presence_->watched : std::vector<user_id>{}};
     for (const auto& s : subscriptions_)
       leave.relays.push_back(s.face->relay);
     tell(house_.relay_lanes[here().index()], std::move(leave));

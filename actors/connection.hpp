@@ -2,8 +2,8 @@
 // cursors, send window. Hosted on the lane of its socket.
 //
 // In   incoming, garbled, drained and gone from the transport; reply, stands, pulled from rooms; delivered, go_away and
-//      look_again from the relay lane; welcome, listed and ended from the user
-// Out  commands to rooms and users (through their shards); frames to the transport
+//      look_again from the relay lane; welcome, listed, shown, signalled and ended from the user
+// Out  commands to rooms and users (through their shards); whom it watches to the relay lane; frames to the transport
 //
 // Invariants
 // - Each request with an id is answered exactly once, unless the connection ends before.
@@ -12,11 +12,14 @@
 //   than half full; if that lasts for limits.slow_ms, the client is closed as a slow consumer.
 // - Nothing of a room is handed over before the answer that names it, or before a `subscribed` event.
 // - At most limits.in_flight requests are under way; what was read beyond that waits, and reading stops.
+// - At most limits.presence_per_s events of presence are handed over in a second, and none while much waits for the
+//   socket; what is over that is merged (presence_backlog) and told later.
 // - Each request costs a token of this connection, and a send or join one of its user's. Who goes on after
 //   limits.flood_refusals refusals is closed with 3429 and banned.
 #pragma once
 
 #include "actors/client.hpp"
+#include "actors/presence_backlog.hpp"
 #include "actors/relay_lane.hpp"
 #include "actors/room.hpp"
 #include "actors/timer_wheel.hpp"
@@ -56,7 +59,8 @@ using handle =
     caf::typed_actor<caf::reacts_to<incoming>, caf::reacts_to<delivered>, caf::reacts_to<reply>,
                      caf::reacts_to<garbled>, caf::reacts_to<drained>, caf::reacts_to<gone>, caf::reacts_to<stands>,
                      caf::reacts_to<room::pulled>, caf::reacts_to<user::welcome>, caf::reacts_to<user::listed>,
-                     caf::reacts_to<user::ended>, caf::reacts_to<go_away>, caf::reacts_to<look_again>>;
+                     caf::reacts_to<user::ended>, caf::reacts_to<user::shown>, caf::reacts_to<user::signalled>,
+                     caf::reacts_to<go_away>, caf::reacts_to<look_again>>;
 
 class connection_actor : public lane_actor<connection_actor, handle> {
 public:
@@ -76,6 +80,8 @@ public:
   void receive(const user::welcome& x);
   void receive(const user::listed& x);
   void receive(const user::ended& x) { close(x.code, x.reason); }
+  void receive(const user::shown& x);
+  void receive(const user::signalled& x);
   void receive(const go_away&);
   void receive(const look_again&);
 
@@ -83,6 +89,7 @@ private:
   /// Tickets of commands that no request stands behind; request ids end at 2^53.
   static constexpr uint64_t own_tickets = uint64_t{1} << 62;
   static constexpr uint64_t visit_tickets = uint64_t{1} << 61; // + index into greeting::visits
+  static constexpr uint64_t look_tickets = uint64_t{1} << 60;  // + number of a look at a user
   enum class phase : uint8_t { silent, greeting, live, over };
   struct subscription {
     std::shared_ptr<const room_face> face;
@@ -131,8 +138,25 @@ private:
     request_ptr hello;
     std::vector<visit> visits;
     std::vector<user::listed> later; // came while greeting
+    appearance presence;             // the own user's
     size_t missing = 0;
     bool more = false; // the user has rooms that are not visited
+  };
+
+  /// Users who are to be watched are asked how they appear; with the tickets from `first` on, in their order.
+  struct watch_request {
+    int64_t id = 0;
+    uint64_t first = 0;
+    ok::watched found;
+    size_t missing = 0;
+  };
+  /// What few connections have need of.
+  struct presence_state {
+    std::vector<user_id> watched; // sorted
+    std::list<watch_request> requests;
+    uint64_t next_look = look_tickets;
+    presence_backlog backlog;
+    std::string note; // of the own user
   };
 
   // connection.cpp: requests and answers.
@@ -152,6 +176,7 @@ private:
   void ask_user(const client_request& r, decltype(user::command::what) what, const user_id* other = nullptr);
   bool admit(const client_request& r);
   void turn_down(std::optional<int64_t> id, flood kind, const failure& why);
+  bool flies(uint64_t ticket) const;
   bool land(uint64_t ticket);
   void respond(std::optional<int64_t> re, const answer& what);
   void refuse(const client_request& r, errc code, std::string message);
@@ -176,6 +201,19 @@ private:
   void fail_greeting(const failure& why, close_code code);
   void greet_without();
   void wait_for_greeting();
+
+  // connection_presence.cpp: how users appear; signals.
+  void watch(const client_request& r, const op::watch& x);
+  void unwatch(const client_request& r, const op::unwatch& x);
+  void look_at(int64_t id, const ok::watched& allowed);
+  void looked(uint64_t ticket, const answer& what);
+  void forget_watches(const std::vector<int64_t>& overdue);
+  bool be_seen(const appearance& own);
+  void show(const publication& p);
+  bool may_show();
+  void show_backlog();
+  bool has_backlog() const { return presence_ && !presence_->backlog.empty(); }
+  presence_state& presence();
 
   // subscriptions.cpp: the streams of events.
   subscription& add_subscription(const stands& x);
@@ -221,6 +259,9 @@ private:
   uint32_t bad_frames_ = 0;
   token_bucket sends_;
   token_bucket requests_;  // all others
+  token_bucket shown_;     // events of presence, to the client
+  std::unique_ptr<presence_state> presence_; // null: nothing to remember
+  seen_as own_ = seen_as::online; // as the user has chosen
   uint32_t user_cell_ = 0; // of flood_control, set with hello
   const std::optional<network_id> from_;
   timer_wheel::entry care_;   // hello deadline, then once a second while something is under way

@@ -30,6 +30,10 @@ public:
                           std::string_view data) const = 0;
   /// `arrived`: only how far it was delivered.
   virtual frame read(const room_id& room, const user_id& user, uint64_t seq, bool arrived) const = 0;
+  /// How users appear, in rooms and to those who watch them.
+  virtual frame presence(const presence_news& news) const = 0;
+  /// A word for a device; `data` as in op::signal.
+  virtual frame signal(const user_id& from, std::string_view data) const = 0;
   /// The client's token ends at `expires_at`, in ms since 1970 UTC.
   virtual frame expiring(int64_t expires_at) const = 0;
   /// The client should connect anew, to another node, after `reconnect_ms`.

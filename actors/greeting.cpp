@@ -63,6 +63,8 @@ void connection_actor::receive(const user::welcome& x) {
     return;
   }
   room_count_ = x.rooms->size();
+  greeting_->presence = x.presence;
+  be_seen(x.presence);
   plan(*x.rooms);
   start_visits();
 }
@@ -164,6 +166,7 @@ void connection_actor::finish_greeting() {
   answer.node = house_.config.node.name;
   answer.time = house_.now_ms();
   answer.expires_at = who_->expires_at;
+  answer.presence = std::move(g->presence);
   for (const auto& v : g->visits) {
     if (v.resume) {
       ok::resumption r;

@@ -56,6 +56,16 @@ void relay_actor::receive(const receipt& x) {
   send_ephemeral(house_.encode.read(room_, x.user, x.seq, x.arrived), user_id{});
 }
 
+void relay_actor::receive(const presence& x) {
+  auto p = std::make_shared<publication>();
+  p->relay = this->id();
+  auto news = std::make_shared<presence_news>();
+  news->rooms.push_back(x.what);
+  p->ephemeral = house_.encode.presence(*news);
+  p->presence = std::move(news);
+  fan_out(p);
+}
+
 void relay_actor::receive(const announce& x) {
   auto p = std::make_shared<publication>();
   p->relay = this->id();
@@ -67,7 +77,7 @@ void relay_actor::receive(const announce& x) {
 void relay_actor::receive(const who& x) {
   auto page = x.page;
   for (auto& m : page.list)
-    m.online = present_->online(m.user);
+    m.status = present_->status(m.user);
   x.from.answer(ok::any{std::move(page)});
 }
 
@@ -110,15 +120,25 @@ void relay_actor::receive(const relay_lane::confirmed& x) {
   auto& l = lanes_[x.lane];
   --l.unconfirmed;
   l.listeners += x.entered ? 1 : 0;
-  if ((x.entered || x.member) && present_->enter(x.user, x.member, x.entered) && house_.cluster)
-    tell(shard_, seen{room_, x.user, true});
+  if ((x.entered || x.member) && present_->enter(x.user, x.member, x.entered, x.status))
+    tell_shard(x.user);
   check_idle();
+}
+
+void relay_actor::receive(const relay_lane::appears& x) {
+  if (present_->appear(x.user, x.status))
+    tell_shard(x.user);
+}
+
+void relay_actor::tell_shard(const user_id& user) {
+  if (house_.cluster)
+    tell(shard_, seen{room_, user, present_->status_here(user)});
 }
 
 void relay_actor::receive(const relay_lane::gone& x) {
   --lanes_[x.lane].listeners;
-  if (present_->leave(x.user) && house_.cluster)
-    tell(shard_, seen{room_, x.user, false});
+  if (present_->leave(x.user))
+    tell_shard(x.user);
   check_idle();
 }
 

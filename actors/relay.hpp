@@ -1,8 +1,8 @@
 // relay: carries one room's events to this node's listeners. One per (room, node) with listeners; owns which lanes have
 // some, and counts who of the room is online here.
 //
-// In   publish, admit, refuse, ephemeral, announce, who from the room; confirmed and gone from relay lanes; end and
-//      recount from the shard
+// In   publish, admit, refuse, ephemeral, announce, who from the room; presence from the shard of its home; confirmed,
+//      appears and gone from relay lanes; end and recount from the shard
 // Out  fan_out, admit and refuse to relay lanes; idle to the shard
 //
 // Invariants
@@ -59,6 +59,11 @@ struct receipt {
   uint64_t seq = 0;
   bool arrived = false; // only how far it was delivered
 };
+/// Who has come and gone, in all since the last one.
+struct presence {
+  using local = message_tag;
+  room_presence what;
+};
 /// The room's head, repeated a while after the last event: whoever lost it notices.
 struct announce {
   using local = message_tag;
@@ -93,20 +98,21 @@ struct idle {
   uint64_t relay = 0;
   uint64_t attaches = 0;
 };
-/// A member has come online on this node, or gone. Only in a cluster, where the room may be on another one.
+/// How a member is seen on this node has changed. Only in a cluster, where the room may be on another one.
 struct seen {
   using local = message_tag;
   room_id room;
   user_id user;
-  bool on = false;
+  seen_as status = seen_as::offline;
 };
 using keeper = caf::typed_actor<caf::reacts_to<idle>, caf::reacts_to<seen>>;
 
 using handle =
     caf::typed_actor<caf::reacts_to<publish>, caf::reacts_to<admit>, caf::reacts_to<refuse>, caf::reacts_to<typing>,
-                     caf::reacts_to<remark>, caf::reacts_to<receipt>, caf::reacts_to<announce>, caf::reacts_to<who>,
-                     caf::reacts_to<end>, caf::reacts_to<recount>, caf::reacts_to<gather_due>,
-                     caf::reacts_to<relay_lane::confirmed>, caf::reacts_to<relay_lane::gone>>;
+                     caf::reacts_to<remark>, caf::reacts_to<receipt>, caf::reacts_to<presence>,
+                     caf::reacts_to<announce>, caf::reacts_to<who>, caf::reacts_to<end>, caf::reacts_to<recount>,
+                     caf::reacts_to<gather_due>, caf::reacts_to<relay_lane::confirmed>,
+                     caf::reacts_to<relay_lane::appears>, caf::reacts_to<relay_lane::gone>>;
 
 class relay_actor : public hosted_actor<relay_actor, handle> {
 public:
@@ -121,12 +127,14 @@ public:
   void receive(const typing& x);
   void receive(const remark& x);
   void receive(const receipt& x);
+  void receive(const presence& x);
   void receive(const announce& x);
   void receive(const who& x);
   void receive(const end&) { quit(); }
   void receive(const recount& x);
   void receive(const gather_due&);
   void receive(const relay_lane::confirmed& x);
+  void receive(const relay_lane::appears& x);
   void receive(const relay_lane::gone& x);
 
 private:
@@ -137,6 +145,7 @@ private:
   };
   void flush();
   void send_ephemeral(frame bytes, const user_id& except);
+  void tell_shard(const user_id& user);
   void fan_out(const std::shared_ptr<const publication>& what);
   bool wanted() const;
   void check_idle();

@@ -22,15 +22,81 @@ void relay_lane_actor::on_loss() {
     tell(p.to, look_again{});
 }
 
-void relay_lane_actor::receive(const enter& x) { present_[x.connection] = {x.to, x.socket, x.session}; }
+void relay_lane_actor::receive(const enter& x) {
+  auto& p = present_[x.connection];
+  p.to = x.to;
+  p.socket = x.socket;
+  p.session = x.session;
+}
 
 void relay_lane_actor::receive(const leave& x) {
   present_.erase(x.connection);
   for (auto relay : x.relays)
     drop(relay, x.connection, x.user);
+  for (const auto& user : x.watched)
+    look_away(user, x.connection);
 }
 
 void relay_lane_actor::receive(const unlisten& x) { drop(x.relay, x.connection, x.user); }
+
+// -- presence --------------------------------------------------------------------------------------------------------
+
+void relay_lane_actor::receive(const appear& x) {
+  auto i = present_.find(x.connection);
+  if (i == present_.end())
+    return;
+  i->second.status = x.status;
+  for (auto relay : x.relays)
+    if (auto a = audiences_.find(relay); a != audiences_.end())
+      tell(a->second.relay, appears{x.user, x.status});
+}
+
+/// Each lane tells a user's shard once, however many of its connections look.
+void relay_lane_actor::receive(const watch& x) {
+  auto i = present_.find(x.connection);
+  if (i == present_.end())
+    return;
+  for (const auto& user : x.users) {
+    auto& watching = watchers_[user];
+    if (watching.empty())
+      tell(house_.shard_of(user), shard::watched{user, here().index(), true});
+    if (std::none_of(watching.begin(), watching.end(), [&](const listener& l) { return l.id() == x.connection; }))
+      watching.push_back(i->second.to);
+  }
+}
+
+void relay_lane_actor::receive(const unwatch& x) {
+  for (const auto& user : x.users)
+    look_away(user, x.connection);
+}
+
+void relay_lane_actor::look_away(const user_id& user, uint64_t connection) {
+  auto i = watchers_.find(user);
+  if (i == watchers_.end())
+    return;
+  std::erase_if(i->second, [&](const listener& l) { return l.id() == connection; });
+  if (!i->second.empty())
+    return;
+  watchers_.erase(i);
+  tell(house_.shard_of(user), shard::watched{user, here().index(), false});
+}
+
+void relay_lane_actor::receive(const appeared& x) {
+  for (const auto& a : *x.users) {
+    auto i = watchers_.find(a.user);
+    if (i == watchers_.end())
+      continue;
+    auto p = std::make_shared<publication>();
+    auto news = std::make_shared<presence_news>();
+    news->users.push_back(a);
+    p->ephemeral = house_.encode.presence(*news);
+    p->presence = std::move(news);
+    for (const auto& to : i->second)
+      tell(to, delivered{p});
+  }
+}
+
+// -- rooms -----------------------------------------------------------------------------------------------------------
 
 void relay_lane_actor::receive(const refuse& x) {
   if (auto i = present_.find(x.from.connection); i != present_.end())
@@ -41,7 +107,7 @@ void relay_lane_actor::receive(const admit& x) {
   auto member = x.where.role != storage::member_role::none;
   auto i = present_.find(x.from.connection);
   if (i == present_.end()) {
-    tell(x.relay, confirmed{here().index(), x.from.user, member, false});
+    tell(x.relay, confirmed{here().index(), x.from.user, member, false, seen_as::online});
     return;
   }
   auto& room = audiences_[x.face->relay];
@@ -51,7 +117,7 @@ void relay_lane_actor::receive(const admit& x) {
                               [&](const listener& l) { return l.id() == x.from.connection; });
   if (entered)
     room.listeners.push_back(to);
-  tell(x.relay, confirmed{here().index(), x.from.user, member, entered});
+  tell(x.relay, confirmed{here().index(), x.from.user, member, entered, i->second.status});
   tell(to, stands{x.from.ticket, x.where, x.face});
 }
 

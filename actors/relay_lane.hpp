@@ -1,9 +1,10 @@
-// relay lane: the I/O thread's end of all relays. Owns which connections of its thread listen to which relay; one per
-// lane, hosted on it.
+// relay lane: the I/O thread's end of all relays. Owns which connections of its thread listen to which relay, and which
+// watch which users; one per lane, hosted on it.
 //
-// In   enter and leave from connections; attach, fan_out from relays; unlisten from connections; list from REST; and
-//      go_away, when the node drains or has lost touch with its cluster
-// Out  delivered, stands and go_away to connections of the same thread; confirmed and gone to relays
+// In   enter, leave, appear, watch and unwatch from connections; attach, fan_out from relays; unlisten from connections;
+//      appeared from shards; list from REST; and go_away, when the node drains or has lost touch with its cluster
+// Out  delivered, stands and go_away to connections of the same thread; confirmed, appears and gone to relays; to
+//      shards, which of their users are watched here
 //
 // Invariants
 // - A connection that left is never told anything again, and an attach that comes after it is undone.
@@ -47,7 +48,8 @@ struct standing {
   std::shared_ptr<const storage::event> last;
 };
 
-/// What a relay hands to its listeners: durable events, encoded once, or one ephemeral frame, or only the head.
+/// What a relay hands to its listeners: durable events, encoded once, or one ephemeral frame, or only the head. News of
+/// presence come as a frame and as what it says, for those who are not told at once; of watched users without a relay.
 struct publication {
   struct item {
     std::shared_ptr<const storage::event> what;
@@ -56,6 +58,7 @@ struct publication {
   uint64_t relay = 0;
   std::vector<item> events; // ascending, gap-free
   frame ephemeral;
+  std::shared_ptr<const presence_news> presence; // what the frame says, if it is that
   user_id except; // an ephemeral frame is not shown to the user who caused it
   uint64_t head = 0;
 };
@@ -95,6 +98,13 @@ struct confirmed {
   user_id user;
   bool member = false;
   bool entered = false;
+  seen_as status = seen_as::online;
+};
+/// A user who listens wants to be seen otherwise.
+struct appears {
+  using local = message_tag;
+  user_id user;
+  seen_as status = seen_as::online;
 };
 /// A connection no longer listens.
 struct gone {
@@ -102,7 +112,7 @@ struct gone {
   uint32_t lane = 0;
   user_id user;
 };
-using relay_handle = caf::typed_actor<caf::reacts_to<confirmed>, caf::reacts_to<gone>>;
+using relay_handle = caf::typed_actor<caf::reacts_to<confirmed>, caf::reacts_to<appears>, caf::reacts_to<gone>>;
 
 // -- from connections ------------------------------------------------------------------------------------------------
 /// The connection has said hello, or is in another session now.
@@ -113,12 +123,32 @@ struct enter {
   std::shared_ptr<transport> socket;
   std::shared_ptr<const ok::live_session> session;
 };
-/// The connection ends; it listened to these relays.
+/// The connection ends; it listened to these relays and watched these users.
 struct leave {
   using local = message_tag;
   uint64_t connection = 0;
   user_id user;
   std::vector<uint64_t> relays;
+  std::vector<user_id> watched;
+};
+/// The connection's user is to be seen so, in rooms that it listens to and in those that it will.
+struct appear {
+  using local = message_tag;
+  uint64_t connection = 0;
+  user_id user;
+  seen_as status = seen_as::online; // offline: invisible
+  std::vector<uint64_t> relays;
+};
+/// The connection wants to know how these users appear, or no longer.
+struct watch {
+  using local = message_tag;
+  uint64_t connection = 0;
+  std::vector<user_id> users;
+};
+struct unwatch {
+  using local = message_tag;
+  uint64_t connection = 0;
+  std::vector<user_id> users;
 };
 /// It no longer listens to that relay; the lane tells the relay.
 struct unlisten {
@@ -153,13 +183,23 @@ struct fan_out {
   std::shared_ptr<const publication> what;
 };
 
+
+// -- from shards -----------------------------------------------------------------------------------------------------
+/// How users appear who are watched here.
+struct appeared {
+  using local = message_tag;
+  std::shared_ptr<const std::vector<appearance>> users;
+};
+
 struct stop {
   using local = message_tag;
 };
 
 using handle = caf::typed_actor<caf::reacts_to<fan_out>, caf::reacts_to<enter>, caf::reacts_to<leave>,
-                                caf::reacts_to<unlisten>, caf::reacts_to<list>, caf::reacts_to<admit>,
-                                caf::reacts_to<refuse>, caf::reacts_to<go_away>, caf::reacts_to<stop>>;
+                                caf::reacts_to<unlisten>, caf::reacts_to<appear>, caf::reacts_to<watch>,
+                                caf::reacts_to<unwatch>, caf::reacts_to<appeared>, caf::reacts_to<list>,
+                                caf::reacts_to<admit>, caf::reacts_to<refuse>, caf::reacts_to<go_away>,
+                                caf::reacts_to<stop>>;
 
 class relay_lane_actor : public lane_actor<relay_lane_actor, handle> {
 public:
@@ -170,6 +210,10 @@ public:
   void receive(const enter& x);
   void receive(const leave& x);
   void receive(const unlisten& x);
+  void receive(const appear& x);
+  void receive(const watch& x);
+  void receive(const unwatch& x);
+  void receive(const appeared& x);
   void receive(const list& x);
   void receive(const admit& x);
   void receive(const refuse& x);
@@ -181,6 +225,7 @@ private:
     listener to;
     std::shared_ptr<transport> socket;
     std::shared_ptr<const ok::live_session> session;
+    seen_as status = seen_as::online;
   };
   struct audience {
     relay_handle relay;
@@ -189,10 +234,12 @@ private:
   bool may_drop(const caf::mailbox_element& e) const override;
   void on_loss() override;
   void drop(uint64_t relay, uint64_t connection, const user_id& user);
+  void look_away(const user_id& user, uint64_t connection);
 
   house& house_;
-  std::unordered_map<uint64_t, present> present_;    // by connection
-  std::unordered_map<uint64_t, audience> audiences_; // by relay
+  std::unordered_map<uint64_t, present> present_;               // by connection
+  std::unordered_map<uint64_t, audience> audiences_;            // by relay
+  std::unordered_map<user_id, std::vector<listener>> watchers_; // by who is watched
 };
 
 } // namespace relay_lane

@@ -68,6 +68,10 @@ void requester_actor::go(uint64_t ticket, open_call& c, const op::any& what) {
       command->once = house_.random_text(once_characters);
     tell(house_.shard_of(room), room::ask{std::move(command)});
   };
+  auto ask_about = [&](const user_id& whom, auto x) {
+    auto asked = std::make_shared<const user::command>(user::command{whom, as_caller(ticket, who), std::move(x)});
+    tell(house_.shard_of(whom), user::ask{std::move(asked)});
+  };
   std::visit(overloaded{
                  [&](const op::create& x) { ask_room(x.room, x); },
                  [&](const op::join& x) { ask_room(x.room, x); },
@@ -94,11 +98,8 @@ void requester_actor::go(uint64_t ticket, open_call& c, const op::any& what) {
                      ask_room(room_id::direct(who, *x.to), x);
                  },
                  [&](const op::rooms& x) { ask_user(ticket, who, x); },
-                 [&](const op::profile& x) {
-                   const auto& whom = x.user.value_or(who);
-                   auto asked = std::make_shared<const user::command>(user::command{whom, as_caller(ticket, who), x});
-                   tell(house_.shard_of(whom), user::ask{std::move(asked)});
-                 },
+                 [&](const op::profile& x) { ask_about(x.user.value_or(who), x); },
+                 [&](const op::presence& x) { ask_about(x.user.value_or(who), x); },
                  [&](const auto&) { finish(ticket, fail(errc::unsupported, "op: needs a WebSocket connection")); },
              },
              what);

@@ -5,6 +5,7 @@
 // in ms since 1970 UTC.
 #pragma once
 
+#include "actors/appearance.hpp"
 #include "config/ids.hpp"
 #include "storage/changes.hpp"
 #include "storage/records.hpp"
@@ -161,6 +162,26 @@ struct profile {
   std::optional<std::string> fields; // a JSON object as compact text
   bool changes() const noexcept { return name || avatar || fields; }
 };
+/// How somebody appears; what is given of one's own is changed.
+struct presence {
+  std::optional<user_id> user; // none: oneself
+  std::optional<storage::presence_status> status;
+  std::optional<std::string> note; // of one line
+  bool changes() const noexcept { return status || note; }
+};
+/// From now on the connection is told how these users appear.
+struct watch {
+  std::vector<user_id> users; // each once
+};
+struct unwatch {
+  std::vector<user_id> users;
+};
+/// Passed on to the connections of a user, never stored.
+struct signal {
+  user_id to;
+  std::string device; // empty: all of them
+  std::string data;   // a JSON object as compact text
+};
 /// The messages that reply to one.
 struct thread {
   room_id room;
@@ -194,7 +215,8 @@ struct rooms {
 
 using any =
     std::variant<hello, refresh, ping, create, join, leave, subscribe, unsubscribe, send, edit, revoke, react, moderate,
-                 topic, pin, configure, history, thread, scheduled, cancel, read, typing, members, rooms, profile>;
+                 topic, pin, configure, history, thread, scheduled, cancel, read, typing, members, rooms, profile,
+                 presence, watch, unwatch, signal>;
 
 } // namespace op
 
@@ -268,6 +290,7 @@ struct hello {
   std::vector<room_summary> rooms;
   bool more = false;
   std::vector<resumption> resumed;
+  appearance presence; // one's own, as chosen
 };
 struct refresh {
   int64_t expires_at = 0;
@@ -341,10 +364,17 @@ struct profile {
   user_id user;
   storage::profile_record what;
 };
+/// One's own, as chosen; or of somebody else, as they are seen.
+struct presence {
+  appearance what;
+};
+struct watched { // in the order in which they were asked for
+  std::vector<appearance> users;
+};
 struct member {
   user_id user;
   storage::member_role role = storage::member_role::none;
-  bool online = false;
+  seen_as status = seen_as::offline; // in this room: who does not listen is offline
   int64_t muted_until = 0;  // 0: not muted; INT64_MAX: for ever
   int64_t banned_until = 0; // likewise
 };
@@ -379,7 +409,7 @@ struct sessions {
 };
 
 using any = std::variant<none, hello, refresh, ping, created, joined, left, changed, room, sent, kept, scheduled, page,
-                         thread, read, members, rooms, profile, grant, sessions>;
+                         thread, read, members, rooms, profile, presence, watched, grant, sessions>;
 
 } // namespace ok
 

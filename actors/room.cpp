@@ -84,6 +84,7 @@ void room_actor::receive(const room_loaded& x) {
     }
     // A write that was reported as failed may have reached the disk after all: listeners must not miss it.
     audience_->tell(relay::announce{head_});
+    tell_size();
     if (present() && keeps_some(*record_)) // a room of an older store may not stand among what is due
       tell(shard_, due_later{next_retention()});
     clear_out();
@@ -436,6 +437,7 @@ void room_actor::publish(const event_ptr& e) {
     ring_bytes_ -= size_of(*ring_.front());
     ring_.pop_front();
   }
+  tell_size();
   if (audience_->anybody())
     audience_->tell(relay::publish{e});
   ask_for_tick();

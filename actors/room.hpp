@@ -289,6 +289,7 @@ private:
   void try_to_end();
   void ask_for_tick();
   void tell_activity();
+  void tell_size() { audience_->members = kind() == storage::room_kind::direct ? 0 : member_count_; }
 
   // Commands. In room_sends.cpp: sends; in room_changes.cpp: what changes messages; in room_threads.cpp: replies,
   // mentions, what is unread; in room_due.cpp: what is done later; in room_members.cpp: membership; in

@@ -378,7 +378,7 @@ void room_actor::members(const command_ptr& c, const op::members& x) {
   auto i = x.after.empty() ? members_.begin() : members_.upper_bound(user_id::trusted(x.after));
   for (; i != members_.end() && page.list.size() < x.limit; ++i)
     if (listed(i->second))
-      page.list.push_back({i->first, i->second.role, false,
+      page.list.push_back({i->first, i->second.role, seen_as::offline,
                            i->second.more->muted_until > now ? i->second.more->muted_until : 0,
                            x.banned ? i->second.more->banned_until : 0});
   if (i != members_.end() && !page.list.empty())
@@ -388,7 +388,7 @@ void room_actor::members(const command_ptr& c, const op::members& x) {
     return;
   }
   for (auto& m : page.list)
-    m.online = audience_->present->online(m.user);
+    m.status = audience_->present->status(m.user);
   c->from.answer(ok::any{std::move(page)});
 }
 

@@ -43,14 +43,14 @@ void shard_actor::receive(const user::ask& x) {
 void shard_actor::perform(const user::ask& x) {
   if (const auto* a = std::get_if<user::activity>(&x.what->what))
     note(x.what->user, *a);
-  else
+  else if (!answer_for_absent(*x.what))
     users_.take(x.what->user, x);
 }
 
 const std::shared_ptr<audience>& shard_actor::audience_of(const room_id& room) {
   auto& a = audiences_[room];
   if (!a)
-    a = std::make_shared<audience>(room, router_.get());
+    a = std::make_shared<audience>(room, router_.get(), restless_);
   return a;
 }
 
@@ -113,7 +113,7 @@ shard_actor::user_activations::hooks shard_actor::user_hooks() {
       [](const user::ask& x) {
         auto why = fail(errc::unavailable, "rooms.hold: too many commands wait for users to be woken");
         if (const auto* a = std::get_if<user::arrive>(&x.what->what))
-          tell(a->to, user::welcome{why, close_code::shutdown, x.what->from.ticket});
+          tell(a->to, user::welcome{why, close_code::shutdown, x.what->from.ticket, {}});
         else
           x.what->from.answer(why);
       },
@@ -140,9 +140,10 @@ void shard_actor::receive(const tick&) {
   users_.retire_idle();
   if (house_.steady_ms() - activity_since_ >= int64_t{house_.config.rooms.activity_s} * 1'000)
     write_activity();
-  if (!router_ || router_->serves())
+  tell_presence();
+  if (is_home())
     see_to_due();
-  if (!effects_known_ && has_room_for_effects() && (!router_ || router_->serves()))
+  if (!effects_known_ && has_room_for_effects() && is_home())
     begin();
   for (auto& [key, e] : effects_)
     if (++e.age >= resend_ticks) {

@@ -1,6 +1,7 @@
 // shard: owns one of the 128 shards on this node: which of its rooms and users are awake, the relays of its rooms (so
 // that they survive their room's passivation), the effects of its rooms on users until they have been applied, what is
-// to be done later, and what rooms tell the inboxes of its users until it is written.
+// to be done later, what rooms tell the inboxes of its users until it is written, and how its users appear to those who
+// watch them.
 //
 // In   room::ask and user::ask from everywhere; the signs of life of its rooms, users and relays; effect_applied from
 //      other shards; tick from the node's clock; stop. In a cluster also serve, yield and primary_is from the shard's
@@ -16,6 +17,7 @@
 //   again when there is room.
 // - Activity of rooms is written together, once in rooms.activity_s, without waking its users. It may get lost: it
 //   only orders their lists.
+// - News of presence are told with the clock's turns, once a second at most for a user or a room.
 // - A relay is ended only when it has no listeners and no attach is under way to it.
 // - In a cluster rooms and users are awake here only while this node serves the shard.
 #pragma once
@@ -23,6 +25,7 @@
 #include "actors/activations.hpp"
 #include "actors/audience.hpp"
 #include "actors/cluster/router.hpp"
+#include "actors/presence_board.hpp"
 #include "actors/room.hpp"
 #include "actors/user.hpp"
 
@@ -34,6 +37,13 @@ namespace greenroom::shard {
 
 struct tick {
   using local = message_tag;
+};
+/// A lane has connections that want to know how the user appears, or has none any more.
+struct watched {
+  using local = message_tag;
+  user_id user;
+  uint32_t lane = 0;
+  bool on = false;
 };
 /// Retire everything, then end.
 struct stop {
@@ -48,11 +58,12 @@ using handle =
     caf::typed_actor<caf::reacts_to<room::ask>, caf::reacts_to<user::ask>, caf::reacts_to<room::wants_retire>,
                      caf::reacts_to<room::retired>, caf::reacts_to<room::effects>, caf::reacts_to<room::remind>,
                      caf::reacts_to<room::due_later>, caf::reacts_to<room::due_done>, caf::reacts_to<due_loaded>,
-                     caf::reacts_to<user::busy>, caf::reacts_to<user::retired>, caf::reacts_to<user::stays>,
+                     caf::reacts_to<user::busy>, caf::reacts_to<user::retired>, caf::reacts_to<user::stays>, caf::reacts_to<watched>,
                      caf::reacts_to<user::effect_applied>, caf::reacts_to<relay::idle>, caf::reacts_to<effects_loaded>,
                      caf::reacts_to<committed>, caf::reacts_to<tick>, caf::reacts_to<stop>, caf::reacts_to<reply>,
                      caf::reacts_to<stands>, caf::reacts_to<room::pulled>, caf::reacts_to<user::welcome>,
-                     caf::reacts_to<user::listed>, caf::reacts_to<user::ended>, caf::reacts_to<relay::seen>,
+                     caf::reacts_to<user::listed>, caf::reacts_to<user::ended>, caf::reacts_to<user::shown>,
+                     caf::reacts_to<user::signalled>, caf::reacts_to<relay::seen>,
                      caf::reacts_to<cluster::arrived>, caf::reacts_to<cluster::peer_up>,
                      caf::reacts_to<cluster::peer_down>, caf::reacts_to<cluster::primary_is>,
                      caf::reacts_to<cluster::serve>, caf::reacts_to<cluster::yield>, caf::reacts_to<route_tick>>;
@@ -71,7 +82,8 @@ public:
   void receive(const room::due_later& x);
   void receive(const room::due_done& x);
   void receive(const due_loaded& x);
-  void receive(const user::busy& x) { users_.set_busy(x.user, x.on); }
+  void receive(const user::busy& x);
+  void receive(const watched& x);
   void receive(const user::retired& x);
   void receive(const user::stays& x) { users_.stays(x.user, x.actor); }
   void receive(const user::effect_applied& x);
@@ -89,7 +101,9 @@ public:
   void receive(const user::welcome& x) { router_->answered(x.ticket, x); }
   void receive(const user::listed& x) { router_->tell_connection(x); }
   void receive(const user::ended& x) { router_->tell_connection(x); }
-  void receive(const relay::seen& x) { router_->seen(x.room, x.user, x.on); }
+  void receive(const user::shown& x) { router_->tell_connection(x); }
+  void receive(const user::signalled& x) { router_->tell_connection(x); }
+  void receive(const relay::seen& x) { router_->seen(x.room, x.user, x.status); }
   void receive(const cluster::arrived& x) { router_->receive(x); }
   void receive(const cluster::peer_up& x) { router_->receive(x); }
   void receive(const cluster::peer_down& x) { router_->receive(x); }
@@ -116,6 +130,10 @@ private:
   audience& make_audience(const room_id& room) override { return *audience_of(room); }
   void forget_audience(const room_id& room) override;
   std::vector<audience*> all_audiences() override;
+  std::vector<user_id> watched_users() const override { return board_.watched(); }
+  void watched_from(uint32_t node, const std::vector<user_id>& users, bool on, bool anew) override;
+  void not_watched_from(uint32_t node) override { board_.forget(node); }
+  void appeared(const std::vector<appearance>& users) override;
   asker as_asker() override;
   caf::typed_actor<caf::reacts_to<room::pulled>> as_puller() override;
   caf::typed_actor<caf::reacts_to<stands>> as_looker() override;
@@ -132,6 +150,11 @@ private:
   void send_effect(const storage::effect_record& e);
   void see_to_due();
   void forget_due();
+  // In shard_presence.cpp.
+  bool is_home() const noexcept { return !router_ || router_->serves(); }
+  bool answer_for_absent(const user::command& c);
+  void tell_presence();
+  void tell_lanes(const std::vector<presence_board::notice>& list);
   void note(const user_id& user, const user::activity& x);
   void write_activity();
   void try_to_end();
@@ -141,6 +164,8 @@ private:
   room_activations rooms_;
   user_activations users_;
   std::unordered_map<room_id, std::shared_ptr<audience>> audiences_; // of rooms that are awake or listened to
+  const std::shared_ptr<restless_rooms> restless_ = std::make_shared<restless_rooms>();
+  presence_board board_;
   std::vector<room_id> reminders_;
   std::map<effect_key, open_effect> effects_;
   std::map<std::pair<user_id, room_id>, storage::activity_record> activity_; // not yet written

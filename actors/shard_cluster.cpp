@@ -10,6 +10,7 @@ void shard_actor::receive(const cluster::serve& x) {
   forget_due();
   loading_effects_ = false; // what is being read may be of an earlier time here
   begin();
+  board_.begin(house_.steady_ms() + house_.config.cluster.lease_ms);
   router_->receive(x);
 }
 
@@ -23,6 +24,7 @@ void shard_actor::receive(const cluster::yield& x) {
   effects_known_ = false;
   forget_due();
   reminders_.clear();
+  board_.end();
   router_->receive(x);
   std::erase_if(audiences_, [](const auto& a) { return !a.second->anybody(); }); // their rooms are gone
   try_to_end();

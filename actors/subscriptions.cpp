@@ -174,12 +174,22 @@ void connection_actor::mark_named(const room_id& room) {
 
 void connection_actor::receive(const delivered& x) {
   const auto& p = *x.what;
+  if (p.relay == 0) { // of users who are watched
+    if (phase_ == phase::live)
+      show(p);
+    return;
+  }
   auto* s = find(p.relay);
   if (!s || phase_ == phase::over)
     return;
   s->seen = std::max(s->seen, p.head);
   if (phase_ != phase::live)
     return; // what comes before hello's answer is pulled after it
+  if (p.presence) {
+    if (s->named)
+      show(p);
+    return;
+  }
   if (p.ephemeral) {
     if (p.except != who_->user && s->named)
       write(p.ephemeral, delivery::ephemeral);

@@ -45,6 +45,7 @@ void user_actor::receive(const user_loaded& x) {
   const auto& image = **x.what;
   account_ = image.account;
   profile_ = image.profile ? std::make_unique<storage::profile_record>(*image.profile) : nullptr;
+  presence_ = image.presence ? std::make_unique<storage::presence_record>(*image.presence) : nullptr;
   sessions_ = {image.sessions.begin(), image.sessions.end()};
   rooms_ = {image.rooms.begin(), image.rooms.end()};
   room_count_ = static_cast<size_t>(
@@ -117,7 +118,7 @@ void user_actor::receive(const committed& x) {
 
 void user_actor::refuse(const command& c, const failure& why) {
   if (const auto* a = std::get_if<arrive>(&c.what))
-    tell(a->to, welcome{why, close_code::shutdown, c.from.ticket});
+    tell(a->to, welcome{why, close_code::shutdown, c.from.ticket, {}});
   else
     c.from.answer(why); // an effect has no caller: its shard sends it again
 }
@@ -144,25 +145,27 @@ void user_actor::try_to_end() {
 
 void user_actor::perform(const command_ptr& c, const arrive& x) {
   if (is_revoked(x.session)) {
-    tell(x.to, welcome{fail(errc::unauthenticated, "the session was revoked"), close_code::revoked, c->from.ticket});
+    tell(x.to,
+         welcome{fail(errc::unauthenticated, "the session was revoked"), close_code::revoked, c->from.ticket, {}});
     return;
   }
   auto mine = find(x.connection); // it is known already when it arrives anew, or with another session
   if (auto bound = house_.limits_now()->connections_per_user;
       mine == connections_.end() && connections_.size() >= bound) {
     tell(x.to, welcome{fail(errc::forbidden, "limits.connections_per_user: " + std::to_string(bound)),
-                       close_code::too_many_connections, c->from.ticket});
+                       close_code::too_many_connections, c->from.ticket, {}});
     return;
   }
-  if (connections_.empty())
-    tell(shard_, busy{user_, true});
+  const bool was_away = connections_.empty();
   if (mine == connections_.end())
     mine = connections_.insert(mine, {x.connection, x.to, {}});
   mine->session = x.session;
+  if (was_away)
+    tell_shard();
   if (room_count_ > house_.limits_now()->hello_rooms)
     tell(house_.reader_of(user_.shard()), reader::load_activity{user_, x.connection, c->from.ticket, self()});
   else
-    tell(x.to, welcome{list(), close_code::normal, c->from.ticket});
+    tell(x.to, welcome{list(), close_code::normal, c->from.ticket, chosen()});
 }
 
 std::vector<std::pair<room_id, storage::listed_room>> user_actor::list() const {
@@ -198,14 +201,14 @@ void user_actor::receive(const activity_loaded& x) {
       sorted.push_back(std::move(rooms[i]));
     rooms = std::move(sorted);
   }
-  tell(mine->to, welcome{std::move(rooms), close_code::normal, x.ticket});
+  tell(mine->to, welcome{std::move(rooms), close_code::normal, x.ticket, chosen()});
 }
 
 void user_actor::perform(const command_ptr& c, const depart& x) {
   if (auto mine = find(x.connection); mine != connections_.end()) {
     connections_.erase(mine);
     if (connections_.empty())
-      tell(shard_, busy{user_, false});
+      tell_shard();
   }
   c->from.answer(ok::any{ok::none{}});
   try_to_end();

@@ -1,9 +1,10 @@
 // user: owns one active account: its password and sessions, its connections, its list of rooms with the read positions.
 // Activated on first use; passivated when idle and without connections.
 //
-// In   ask (a command, through the shard), answers of storage actor, readers, hasher and rooms, retire from the shard
-// Out  commit to the storage actor; replies to callers; listed and ended to the user's connections; effect_applied to
-//      the shard an effect came from; busy and retired to the own shard
+// In   ask (a command, through the shard), answers of storage actor, readers, hasher and rooms, retire and report from
+//      the shard
+// Out  commit to the storage actor; replies to callers; listed, ended, shown and signalled to the user's connections;
+//      effect_applied to the shard an effect came from; busy and retired to the own shard
 //
 // Invariants
 // - A session that was revoked stays so, for connections and tokens, until its tokens have expired.
@@ -40,6 +41,7 @@ struct welcome {
   outcome<std::vector<std::pair<room_id, storage::listed_room>>> rooms;
   close_code otherwise = close_code::revoked; // with which the connection closes when refused
   uint64_t ticket = 0;
+  appearance presence; // the user's own, as chosen
 };
 /// A room has come onto the user's list, or gone from it.
 struct listed {
@@ -58,7 +60,22 @@ struct ended {
   std::string reason;
   uint64_t connection = 0;
 };
-using member_connection = caf::typed_actor<caf::reacts_to<welcome>, caf::reacts_to<listed>, caf::reacts_to<ended>>;
+/// How the user has chosen to appear.
+struct shown {
+  using local = message_tag;
+  appearance presence;
+  uint64_t connection = 0;
+};
+/// Somebody has a word for the user's devices, or for one of them.
+struct signalled {
+  using local = message_tag;
+  user_id from;
+  std::string device; // empty: all
+  std::string data;   // a JSON object as compact text
+  uint64_t connection = 0;
+};
+using member_connection = caf::typed_actor<caf::reacts_to<welcome>, caf::reacts_to<listed>, caf::reacts_to<ended>,
+                                           caf::reacts_to<shown>, caf::reacts_to<signalled>>;
 
 // -- commands --------------------------------------------------------------------------------------------------------
 /// A connection has shown a good token. Answered by `welcome`: the user's rooms; or a refusal, with which it closes:
@@ -111,8 +128,9 @@ struct end_session {
 struct command {
   user_id user;
   caller from;
-  std::variant<arrive, depart, vouch, mark_read, effect, op::rooms, op::thread, op::profile, account::register_user,
-               account::log_in, account::guest, account::refresh, end_session, activity>
+  std::variant<arrive, depart, vouch, mark_read, effect, op::rooms, op::thread, op::profile, op::presence, op::watch,
+               op::signal, account::register_user, account::log_in, account::guest, account::refresh, end_session,
+               activity>
       what;
 };
 using command_ptr = std::shared_ptr<const command>;
@@ -121,6 +139,10 @@ struct ask {
   using local = message_tag;
   command_ptr what;
 };
+/// Say `busy` once more: somebody has begun to watch the user.
+struct report {
+  using local = message_tag;
+};
 /// No more commands will come: end with `retired`, or, with connections, answer `stays`, unless the node stops.
 struct retire {
   using local = message_tag;
@@ -128,11 +150,11 @@ struct retire {
 };
 
 // -- to the shard ----------------------------------------------------------------------------------------------------
-/// Whether the user has connections, and so must stay.
+/// Whether the user has connections, and so must stay; and how they appear to others.
 struct busy {
   using local = message_tag;
-  user_id user;
   bool on = false;
+  appearance as;
 };
 struct retired {
   using local = message_tag;
@@ -147,7 +169,7 @@ struct stays {
 using keeper = caf::typed_actor<caf::reacts_to<busy>, caf::reacts_to<retired>, caf::reacts_to<stays>>;
 
 using handle =
-    caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<retire>, caf::reacts_to<user_loaded>,
+    caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<retire>, caf::reacts_to<report>, caf::reacts_to<user_loaded>,
                      caf::reacts_to<committed>, caf::reacts_to<stands>, caf::reacts_to<hashed>,
                      caf::reacts_to<verified>, caf::reacts_to<activity_loaded>, caf::reacts_to<thread_loaded>>;
 
@@ -159,6 +181,7 @@ public:
   // Messages.
   void receive(const ask& x);
   void receive(const retire& x);
+  void receive(const report&) { tell_shard(); }
   void receive(const user_loaded& x);
   void receive(const committed& x);
   void receive(const stands& x);
@@ -202,7 +225,8 @@ private:
   void refuse(const command& c, const failure& why);
   void try_to_end();
 
-  // Commands. In user.cpp: connections, rooms, read positions; in user_accounts.cpp: accounts and sessions.
+  // Commands. In user.cpp: connections, rooms, read positions; in user_presence.cpp: how the user appears; in
+  // user_accounts.cpp: accounts and sessions.
   void perform(const command_ptr& c);
   void perform(const command_ptr& c, const arrive& x);
   void perform(const command_ptr& c, const depart& x);
@@ -212,6 +236,11 @@ private:
   void perform(const command_ptr& c, const op::rooms& x);
   void perform(const command_ptr& c, const op::thread& x);
   void perform(const command_ptr& c, const op::profile& x);
+  void perform(const command_ptr& c, const op::presence& x);
+  void perform(const command_ptr& c, const op::watch& x);
+  void perform(const command_ptr& c, const op::signal& x);
+  appearance chosen() const;
+  void tell_shard();
   void mark_thread(const command_ptr& c, const mark_read& x, const storage::thread_record& known);
   void ask_for_thread(const command_ptr& c, const room_id& room, uint64_t target);
   void perform(const command_ptr& c, const account::register_user& x);
@@ -244,6 +273,7 @@ private:
 
   std::optional<storage::account_record> account_;
   std::unique_ptr<storage::profile_record> profile_; // null: none; as admitted
+  std::unique_ptr<storage::presence_record> presence_; // null: online, without a note; as admitted
   std::map<std::string, storage::session_record> sessions_;
   std::map<room_id, storage::listed_room> rooms_; // tombstones included
   size_t room_count_ = 0;                         // without them

@@ -86,6 +86,16 @@ const field table[] = {
      "Bytes that are read and thrown away of a peer that sends on after the end, so that the last answer arrives; over "
      "it the connection is cut off.",
      "Too low: who uploads too much never sees why it was refused. Too high: traffic for nothing."},
+    {LIMIT(watched), "users", 0, 10'000, "Users whose presence one connection may watch.",
+     "Too low: long lists of contacts stay grey. Too high: memory per connection."},
+    {LIMIT(presence_per_s), "events", 0, 1'000,
+     "Events of presence that a connection is sent in a second; what is over that is merged and told later. 0: none.",
+     "Too low: what is shown lags behind. Too high: a restart of many clients floods all others."},
+    {LIMIT(presence_held), "users", 1, 100'000,
+     "Users and rooms whose news of presence wait for a connection's next event; what is over that is dropped.",
+     "Too low: a client must look at its members anew. Too high: memory per connection."},
+    {LIMIT(note_bytes), "bytes", 0, 4'096, "The note beside a user's presence.",
+     "Too high: each change carries it to everybody who watches."},
 
     {LIMIT(history_page), "events", 1, 1'000, "Most events in one page of history.",
      "Too high: one request keeps a reader of the disk busy."},

@@ -111,7 +111,7 @@ const field table[] = {
     {AT(listen, tls_port), restart, "", 0, 65'535,
      "Port for HTTPS and wss. 0: none; else tls.certificate and tls.key are needed.",
      "A port in use: the node does not start."},
-    {AT(listen, io_threads), restart, "threads", 0, 256, "Threads that read and write sockets. 0: one per core.",
+    {AT(listen, io_threads), restart, "threads", 0, 64, "Threads that read and write sockets. 0: one per core.",
      "More than cores: they take turns, and each delivery costs more."},
     {AT(listen, backlog), restart, "connections", 1, 65'535,
      "Connections that the kernel holds until they are accepted; the kernel's own limit (somaxconn) holds, too.",
@@ -288,6 +288,9 @@ const field table[] = {
     {AT(rooms, receipts_members), restart, "members", 0, 100'000,
      "Rooms with more members show no read receipts. 0: no room does.",
      "Too high: in a room of n members, each message brings n events to n listeners."},
+    {AT(rooms, presence_members), restart, "members", 0, 10'000,
+     "Rooms up to this size tell who comes and goes; larger ones only how many are there. 0: no room tells who.",
+     "Too high: in a room of n members a restart of all clients is news of n users to n listeners."},
     {AT(rooms, activity_members), restart, "members", 0, 100'000,
      "A room in which something happened tells the inboxes of so many members in rooms.activity_s, of a larger one "
      "later. "
@@ -312,6 +315,10 @@ const field table[] = {
     {AT(users, inbox_pages), restart, "pages", 1, 65'536,
      "Pages of one user's inbox whose rooms are being asked; further ones are answered unavailable.",
      "Too low: a user with many connections is refused. Too high: one user keeps all rooms busy."},
+
+    {AT(users, grace_s), restart, "s", 0, 300,
+     "A user whose last connection ended appears online for so long: who comes back meanwhile was never gone.",
+     "Too low: phones that change networks flicker. Too high: who has gone is still shown."},
 
     {AT(scheduler, threads), restart, "threads", 0, 256,
      "Threads that run the actors of rooms and users. 0: one per core.", "More than cores: they take turns."},

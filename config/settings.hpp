@@ -42,6 +42,10 @@ struct limits {
   uint32_t resume_events = 10'000;
   uint32_t pull_events = 256;
   uint32_t closing_bytes = 4'194'304;
+  uint32_t watched = 200;       // users
+  uint32_t presence_per_s = 5;  // events
+  uint32_t presence_held = 500; // users and rooms whose news wait to be told together
+  uint32_t note_bytes = 256;
   // Pages.
   uint32_t history_page = 200;
   uint32_t page_bytes = 262'144;
@@ -175,6 +179,7 @@ struct settings {
     uint32_t typing_users = 50;
     uint32_t typing_s = 10;
     uint32_t receipts_members = 256; // read receipts are shown in rooms up to this size
+    uint32_t presence_members = 100; // who comes and goes is told in rooms up to this size; in larger ones how many
     uint32_t activity_members = 256; // inboxes that a busy room tells so in activity_s
     uint32_t activity_s = 5;
   } rooms;
@@ -185,6 +190,7 @@ struct settings {
     uint32_t activity_held = 131'072; // what rooms have told of themselves, per node, until it is written
     uint32_t pending = 4'096;         // commands waiting per user
     uint32_t inbox_pages = 256;       // under way per user
+    uint32_t grace_s = 5;             // for which a user without connections still appears online
   } users;
 
   struct {

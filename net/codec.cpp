@@ -121,6 +121,13 @@ void append(std::string& out, const room_id& room, const storage::event& e,
   }
 }
 
+void append_fields(object& o, const appearance& x) {
+  o.text("user", x.user.str());
+  o.text("status", to_string(x.status));
+  if (!x.note.empty())
+    o.text("note", x.note);
+}
+
 void append_fields(object& o, const ok::room_summary& x) {
   o.text("room", x.room.str());
   o.text("epoch", x.epoch);
@@ -175,6 +182,12 @@ struct ok_writer {
       append_fields(r, room);
     });
     o.flag("more", x.more);
+    {
+      object presence(o.key("presence"));
+      presence.text("status", to_string(x.presence.status));
+      if (!x.presence.note.empty())
+        presence.text("note", x.presence.note);
+    }
     object resumed(o.key("resumed"));
     for (auto& room : x.resumed)
       append(resumed.key(room.room.str()), room);
@@ -189,6 +202,7 @@ struct ok_writer {
     o.integer("sends_per_s", x.sends_per_s);
     o.integer("hello_rooms", x.hello_rooms);
     o.integer("subscriptions", x.subscriptions);
+    o.integer("watched", x.watched);
     o.integer("resume_events", x.resume_events);
   }
 
@@ -316,13 +330,28 @@ struct ok_writer {
       o.integer("changed", x.what.changed);
   }
 
+  void operator()(const ok::presence& x) const {
+    object o(out);
+    append_fields(o, x.what);
+  }
+
+  void operator()(const ok::watched& x) const {
+    object o(out);
+    append_array(o.key("users"), x.users, [this](const appearance& user) {
+      object u(out);
+      append_fields(u, user);
+    });
+  }
+
   void operator()(const ok::members& x) const {
     object o(out);
     append_array(o.key("members"), x.list, [this](const ok::member& member) {
       object m(out);
       m.text("user", member.user.str());
       m.text("role", to_string(member.role));
-      m.flag("online", member.online);
+      m.flag("online", member.status != seen_as::offline);
+      if (member.status == seen_as::away || member.status == seen_as::dnd)
+        m.text("status", to_string(member.status));
       append_sentence(m, "muted", "muted_until", member.muted_until);
       append_sentence(m, "banned", "banned_until", member.banned_until);
     });
@@ -464,6 +493,39 @@ frame json_encoder::read(const room_id& room, const user_id& user, uint64_t seq,
     o.text("room", room.str());
     o.text("user", user.str());
     o.integer("seq", seq);
+  });
+}
+
+frame json_encoder::presence(const presence_news& news) const {
+  return make_frame([&](std::string& out) {
+    object o(out);
+    o.text("ev", "presence");
+    if (!news.rooms.empty())
+      append_array(o.key("rooms"), news.rooms, [&](const room_presence& room) {
+        object r(out);
+        r.text("room", room.room.str());
+        r.integer("online_count", room.online);
+        if (!room.users.empty())
+          append_array(r.key("users"), room.users, [&](const auto& user) {
+            object u(out);
+            u.text("user", user.first.str());
+            u.text("status", to_string(user.second));
+          });
+      });
+    if (!news.users.empty())
+      append_array(o.key("users"), news.users, [&](const appearance& user) {
+        object u(out);
+        append_fields(u, user);
+      });
+  });
+}
+
+frame json_encoder::signal(const user_id& from, std::string_view data) const {
+  return make_frame([&](std::string& out) {
+    object o(out);
+    o.text("ev", "signal");
+    o.text("from", from.str());
+    o.raw("data", data);
   });
 }
 

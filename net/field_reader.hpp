@@ -154,8 +154,8 @@ public:
   }
 
   /// Of one line, for people.
-  std::string line(std::string_view field, size_t bytes_max) {
-    auto text = string(find(field), field, bytes_max);
+  std::string line(std::string_view field, size_t bytes_max, std::string_view limit = {}) {
+    auto text = string(find(field), field, bytes_max, limit);
     if (std::any_of(text.begin(), text.end(), is_control))
       refuse(errc::bad_request, field, "must hold no control characters");
     return text;

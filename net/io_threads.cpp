@@ -113,7 +113,7 @@ void io_thread::publish() noexcept {
 io_threads::io_threads(uint32_t count, greenroom::metrics& m) {
   std::signal(SIGPIPE, SIG_IGN);
   if (count == 0)
-    count = std::max(1u, std::thread::hardware_concurrency());
+    count = std::clamp(std::thread::hardware_concurrency(), 1u, 64u); // as many as listen.io_threads may be
   for (uint32_t i = 0; i < count; ++i)
     threads_.push_back(std::make_unique<io_thread>(i, m, live_sessions_));
 }

@@ -96,6 +96,9 @@ void add_node(page& p, const metrics& m) {
   p.histogram("greenroom_commit_seconds", "Time of one synced write.", m.commit_us, 1e-6);
   p.histogram("greenroom_commit_batches", "Batches joined into one synced write.", m.commit_batches, 1);
   p.counter("greenroom_store_reopens_total", "Times the store was opened again after a failed write.", m.reopens);
+  p.counter("greenroom_presence_dropped_total",
+            "News of presence that were dropped: more waited for a connection than limits.presence_held.",
+            m.presence_dropped);
   p.counter("greenroom_delivery_losses_total", "Times that a full mailbox had lost deliveries; they are pulled.",
             m.losses);
   p.counter("greenroom_pulls_total", "Pages read because a connection was behind.", m.pulls);

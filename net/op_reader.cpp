@@ -266,6 +266,54 @@ op::any read_profile(field_reader& in) {
   return x;
 }
 
+op::any read_presence(field_reader& in) {
+  using storage::presence_status;
+  op::presence x;
+  if (auto user = in.find("user"))
+    x.user = in.id<user_id>(user, "user");
+  if (auto status = in.find("status")) {
+    for (auto s : {presence_status::online, presence_status::away, presence_status::dnd, presence_status::invisible})
+      if (status.text() == to_string(s))
+        x.status = s;
+    if (!x.status)
+      in.refuse(errc::bad_request, "status", "must be online, away, dnd or invisible");
+  }
+  if (in.find("note"))
+    x.note = in.line("note", in.bounds.note_bytes, "limits.note_bytes");
+  if (x.user && x.changes())
+    in.refuse(errc::bad_request, "user", "only one's own presence can be changed, without naming oneself");
+  return x;
+}
+
+std::vector<user_id> read_users(field_reader& in) {
+  std::vector<user_id> users;
+  auto given = in.required("users");
+  if (!given)
+    return users;
+  if (!given.is_array()) {
+    in.refuse(errc::bad_request, "users", "must be a list of users");
+  } else if (given.size() > in.bounds.watched) {
+    in.refuse(errc::too_large, "users", over(given.size(), in.bounds.watched, "users", "limits.watched"));
+  } else {
+    given.each_element([&](value user) { users.push_back(in.id<user_id>(user, "users")); });
+    std::sort(users.begin(), users.end());
+    users.erase(std::unique(users.begin(), users.end()), users.end());
+  }
+  return users;
+}
+
+op::any read_watch(field_reader& in) { return op::watch{read_users(in)}; }
+op::any read_unwatch(field_reader& in) { return op::unwatch{read_users(in)}; }
+
+op::any read_signal(field_reader& in) {
+  op::signal x;
+  x.to = in.id<user_id>(in.required("to"), "to");
+  x.device = in.device();
+  in.required("data");
+  x.data = in.object("data");
+  return x;
+}
+
 op::any read_thread(field_reader& in) {
   op::thread x;
   x.room = in.room();
@@ -296,7 +344,7 @@ op::any read_rooms(field_reader& in) {
   return x;
 }
 
-constexpr std::array<std::pair<std::string_view, op::any (*)(field_reader&)>, 33> readers{{
+constexpr std::array<std::pair<std::string_view, op::any (*)(field_reader&)>, 37> readers{{
     {"send", read_send},
     {"react", read_react},
     {"edit", read_edit},
@@ -304,6 +352,10 @@ constexpr std::array<std::pair<std::string_view, op::any (*)(field_reader&)>, 33
     {"read", read_read},
     {"delivered", read_delivered},
     {"profile", read_profile},
+    {"presence", read_presence},
+    {"watch", read_watch},
+    {"unwatch", read_unwatch},
+    {"signal", read_signal},
     {"typing", read_typing},
     {"ping", read_ping},
     {"history", read_history},

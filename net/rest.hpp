@@ -110,6 +110,9 @@ private:
   void show_own_profile(const call_ptr& c);
   void show_profile(const call_ptr& c);
   void change_profile(const call_ptr& c);
+  void show_own_presence(const call_ptr& c);
+  void change_presence(const call_ptr& c);
+  void show_presence(const call_ptr& c);
   void list_replies(const call_ptr& c);
   void list_scheduled(const call_ptr& c);
   void cancel(const call_ptr& c);

@@ -306,6 +306,17 @@ void rest::show_profile(const call_ptr& c) {
   ask(c, "profile", fields);
 }
 
+void rest::show_own_presence(const call_ptr& c) { ask(c, "presence", c->query({})); }
+
+void rest::show_presence(const call_ptr& c) {
+  auto fields = c->query({});
+  if (fields)
+    fields->set("user", c->parts.at(0));
+  ask(c, "presence", fields);
+}
+
+void rest::change_presence(const call_ptr& c) { ask(c, "presence", c->body(presence::required)); }
+
 void rest::change_profile(const call_ptr& c) { ask(c, "profile", c->body(presence::required)); }
 
 // -- members ----------------------------------------------------------------------------------------------------------

@@ -177,6 +177,7 @@ void batch::erase_threads(const user_id& user, const room_id& room) {
   add_erase_range(all, keys::end_of(all));
 }
 void batch::put(const user_id& user, const profile_record& r) { add_put(keys::profile(user), encode(r)); }
+void batch::put(const user_id& user, const presence_record& r) { add_put(keys::presence(user), encode(r)); }
 void batch::erase_activity(const user_id& user, const room_id& room) { add_erase(keys::activity(user, room)); }
 
 void batch::replay(batch_reader& into) const {

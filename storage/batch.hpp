@@ -84,6 +84,7 @@ public:
   /// How far the user has read the threads of that room.
   void erase_threads(const user_id& user, const room_id& room);
   void put(const user_id& user, const profile_record& r);
+  void put(const user_id& user, const presence_record& r);
 
   /// For the store: what it does, in order.
   void replay(batch_reader& into) const;

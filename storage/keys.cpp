@@ -169,6 +169,7 @@ std::string activity(const user_id& id, const room_id& room) {
 }
 
 std::string profile(const user_id& id) { return begin(id, tag::profile, 0); }
+std::string presence(const user_id& id) { return begin(id, tag::presence, 0); }
 
 std::string thread(const user_id& id, const room_id& room, uint64_t target) {
   auto out = begin(id, tag::thread, room.str().size() + 1 + seq_bytes);
@@ -246,6 +247,7 @@ bool belongs(std::string_view key, shard_id shard) {
   case tag::room:
   case tag::account:
   case tag::profile:
+  case tag::presence:
     return rest == 0;
   case tag::event:
   case tag::state:

@@ -36,6 +36,7 @@ enum class tag : char {
   listed = 'l',
   activity = 'i',
   profile = 'o',
+  presence = 'v',
   thread = 'h', // how far it has been read
   // Of a shard: its log and how far it is. Only in the family `log`, never in a batch or a snapshot.
   entry = 'g',
@@ -87,6 +88,7 @@ std::string session(const user_id&, std::string_view session);
 std::string listed(const user_id&, const room_id&);
 std::string activity(const user_id&, const room_id&);
 std::string profile(const user_id&);
+std::string presence(const user_id&);
 std::string thread(const user_id&, const room_id&, uint64_t target);
 /// In the family `log`; entry_bytes long. REQUIRES of all that take one: shard < shard_count; not checked.
 std::string entry(shard_id, uint64_t index);

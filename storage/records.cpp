@@ -16,6 +16,20 @@ constexpr uint64_t max_since = (uint64_t{1} << 56) - 1;
 
 } // namespace
 
+std::string_view to_string(presence_status x) noexcept {
+  switch (x) {
+  case presence_status::online:
+    return "online";
+  case presence_status::away:
+    return "away";
+  case presence_status::dnd:
+    return "dnd";
+  case presence_status::invisible:
+    return "invisible";
+  }
+  return "";
+}
+
 std::string_view to_string(room_kind x) noexcept {
   switch (x) {
   case room_kind::public_:
@@ -233,6 +247,25 @@ outcome<profile_record> decode<profile_record>(std::string_view bytes) {
   x.name = in.string();
   x.avatar = in.string();
   x.fields = in.string();
+  x.changed = in.time();
+  return in.finish(std::move(x));
+}
+
+// -- presence ---------------------------------------------------------------------------------------------------------
+std::string encode(const presence_record& x) {
+  auto out = start_record(16 + x.note.size());
+  put_enum(out, x.status);
+  put_text(out, x.note);
+  put_time(out, x.changed);
+  return out;
+}
+
+template <>
+outcome<presence_record> decode<presence_record>(std::string_view bytes) {
+  record_reader in(bytes, "presence");
+  presence_record x;
+  x.status = in.one_of(presence_status::online, presence_status::invisible);
+  x.note = in.string();
   x.changed = in.time();
   return in.finish(std::move(x));
 }

@@ -153,6 +153,18 @@ struct profile_record {
   friend bool operator==(const profile_record&, const profile_record&) = default;
 };
 
+/// How a user wants to be seen by others while connected.
+enum class presence_status : uint8_t { online = 0, away = 1, dnd = 2, invisible = 3 };
+std::string_view to_string(presence_status) noexcept;
+
+/// What a user has chosen, kept so that whoever is invisible stays so on the next connection.
+struct presence_record {
+  presence_status status = presence_status::online;
+  std::string note;    // of one line, shown beside it
+  int64_t changed = 0; // ms since 1970 UTC
+  friend bool operator==(const presence_record&, const presence_record&) = default;
+};
+
 struct account_record {
   std::string password; // Argon2id (RFC 9106), in libsodium's text form; empty: none (a guest)
   int64_t created = 0;  // ms since 1970 UTC
@@ -188,6 +200,7 @@ std::string encode(const listed_room&);
 std::string encode(const activity_record&);
 std::string encode(const thread_record&);
 std::string encode(const profile_record&);
+std::string encode(const presence_record&);
 std::string encode(const scheduled_send&);
 std::string encode(const account_record&);
 std::string encode(const session_record&);

@@ -63,6 +63,7 @@ struct room_image {
 struct user_image {
   std::optional<account_record> account;
   std::optional<profile_record> profile;
+  std::optional<presence_record> presence;
   std::vector<std::pair<std::string, session_record>> sessions;
   std::vector<std::pair<room_id, listed_room>> rooms;
 };

@@ -127,6 +127,10 @@ outcome<user_image> store::load_user(const user_id& user) const {
   if (!profile)
     return profile.error();
   image.profile = std::move(*profile);
+  auto presence = get<presence_record>(**db, keys::family::state, keys::presence(user), options);
+  if (!presence)
+    return presence.error();
+  image.presence = std::move(*presence);
 
   range sessions(**db, keys::family::state, keys::prefix(user, keys::tag::session), moment.snapshot());
   auto scanned = scan<session_record>(sessions, [&](std::string_view id, session_record&& x) {

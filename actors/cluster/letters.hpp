@@ -60,13 +60,22 @@ struct watching {
   uint64_t stream = 0;
   room_id room;
 };
-/// A member has come online there, or gone. Turned away like a command.
+/// How a member is seen there has changed. Turned away like a command.
 struct seen {
   uint64_t epoch = 0;
   uint64_t stream = 0;
   room_id room;
   user_id user;
+  seen_as status = seen_as::offline;
+};
+/// That node wants to know how these users appear, or no longer; `anew`: it may have missed something. Turned away like
+/// a command.
+struct watching_users {
+  uint64_t epoch = 0;
+  uint64_t stream = 0;
+  std::vector<user_id> users;
   bool on = false;
+  bool anew = false;
 };
 
 // -- from the primary ------------------------------------------------------------------------------------------------
@@ -96,13 +105,26 @@ struct ended_there {
   uint64_t connection = 0;
   user::ended what;
 };
+struct shown_there {
+  uint64_t connection = 0;
+  user::shown what;
+};
+struct signalled_there {
+  uint64_t connection = 0;
+  user::signalled what;
+};
+/// Of users whom that node watches.
+struct appearances {
+  std::vector<appearance> users;
+};
 /// For the room's relay.
 struct news {
   room_id room;
   relay_news what;
 };
 using shard_letter =
-    std::variant<forward, answered_letter, news, turned_away, quiet, watching, seen, listed_there, ended_there>;
+    std::variant<forward, answered_letter, news, turned_away, quiet, watching, seen, listed_there, ended_there,
+                 shown_there, signalled_there, watching_users, appearances>;
 
 // -- between surveys -------------------------------------------------------------------------------------------------
 /// Whose connections are on that node? Empty: all.

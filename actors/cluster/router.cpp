@@ -25,7 +25,9 @@ bool reads(const room::command& c) {
 bool reads(const user::command& c) {
   if (const auto* p = std::get_if<op::profile>(&c.what))
     return !p->changes();
-  return std::holds_alternative<op::rooms>(c.what) || std::holds_alternative<op::thread>(c.what) ||
+  if (const auto* p = std::get_if<op::presence>(&c.what))
+    return !p->changes();
+  return std::holds_alternative<op::watch>(c.what) || std::holds_alternative<op::rooms>(c.what) || std::holds_alternative<op::thread>(c.what) ||
          std::holds_alternative<user::vouch>(c.what);
 }
 
@@ -34,6 +36,8 @@ bool is_answered(const room::command& c) { return !std::holds_alternative<room::
 // A departure, too: one that got lost would leave a ghost.
 bool is_answered(const user::command& c) { return !std::holds_alternative<user::activity>(c.what); }
 bool has_key(const room::command_ptr* c) { return c && room::has_key(**c); }
+
+constexpr size_t users_per_letter = 500; // with their notes far below the bound of a letter
 
 failure lease_has_ended() { return fail(errc::unavailable, "the node has lost touch with its cluster"); }
 
@@ -129,7 +133,7 @@ void router::dispatch(uint64_t ticket, pending& p) {
   }
   forward x{epoch_, stream_, ticket, again, {}};
   std::visit([&](const auto& c) { x.what = *c; }, p.what);
-  to->link->post(channel::control, {shard_mailbox(id_), std::make_shared<const std::string>(encode(shard_letter{x}))});
+  post_to(*to, x);
 }
 
 /// The command as the room or the user is to see it: its answer comes to us, under the ticket.
@@ -194,14 +198,24 @@ void router::resend() {
     if (here_) {
       watch(0, a->room);
     } else if (auto* to = primary()) {
-      auto say = [&](const shard_letter& x) {
-        to->link->post(channel::control, {shard_mailbox(id_), std::make_shared<const std::string>(encode(x))});
-      };
-      say(watching{epoch_, stream_, a->room});
-      for (const auto& user : a->present->here())
-        say(cluster::seen{epoch_, stream_, a->room, user, true});
+      post_to(*to, watching{epoch_, stream_, a->room});
+      for (const auto& [user, status] : a->present->here())
+        post_to(*to, cluster::seen{epoch_, stream_, a->room, user, status});
     }
   }
+  if (auto* to = here_ ? nullptr : primary()) {
+    auto users = shard_.watched_users();
+    for (size_t from = 0; from < users.size(); from += users_per_letter) {
+      watching_users x{epoch_, stream_, {}, true, true};
+      x.users.assign(users.begin() + static_cast<ptrdiff_t>(from),
+                     users.begin() + static_cast<ptrdiff_t>(std::min(from + users_per_letter, users.size())));
+      post_to(*to, x);
+    }
+  }
+}
+
+void router::post_to(neighbour& to, const shard_letter& x) {
+  to.link->post(channel::control, {shard_mailbox(id_), std::make_shared<const std::string>(encode(x))});
 }
 
 /// The answer to what has a key may be on its way from where it was sent first. It is the true one: whoever is asked
@@ -281,14 +295,17 @@ router::neighbour* router::primary() {
 
 void router::quiet(const room_id& room) {
   if (auto* to = here_ ? nullptr : primary())
-    to->link->post(channel::control, {shard_mailbox(id_),
-                                      std::make_shared<const std::string>(encode(shard_letter{cluster::quiet{room}}))});
+    post_to(*to, cluster::quiet{room});
 }
 
-void router::seen(const room_id& room, const user_id& user, bool on) {
+void router::seen(const room_id& room, const user_id& user, seen_as status) {
   if (auto* to = here_ || stalled_ ? nullptr : primary()) // stalled: all who are here are told of with the rest
-    to->link->post(channel::control, {shard_mailbox(id_), std::make_shared<const std::string>(encode(shard_letter{
-                                                              cluster::seen{epoch_, stream_, room, user, on}}))});
+    post_to(*to, cluster::seen{epoch_, stream_, room, user, status});
+}
+
+void router::watch_user(const user_id& user, bool on) {
+  if (auto* to = here_ || stalled_ ? nullptr : primary()) // likewise
+    post_to(*to, watching_users{epoch_, stream_, {user}, on, false});
 }
 
 void router::tick() {
@@ -399,7 +416,7 @@ void router::finish(const pending& p, const answer& what) {
   }
   const auto& c = *std::get<user::command_ptr>(p.what);
   if (const auto* a = std::get_if<user::arrive>(&c.what))
-    greenroom::tell(a->to, user::welcome{what.error(), close_code::shutdown});
+    greenroom::tell(a->to, user::welcome{what.error(), close_code::shutdown, 0, {}});
   else if (!std::holds_alternative<user::effect>(c.what)) // an effect is sent again by its shard
     c.from.answer(what);
 }
@@ -442,6 +459,7 @@ void router::finish(const pending& p, const user::welcome& what) {
     } else
       greenroom::tell(to, user::ended{what.otherwise, what.rooms.error().message});
   } else {
+    greenroom::tell(to, user::shown{what.presence, 0});
     for (const auto& [room, entry] : *what.rooms)
       greenroom::tell(
           to,
@@ -456,18 +474,38 @@ void router::finish(const pending& p, const user::effect_applied& what) {
   greenroom::tell(std::get<user::effect>(c.what).origin, std::move(x));
 }
 
-void router::tell_connection(const user::listed& what) {
+/// To a connection, on whatever node.
+template <class Letter, class What>
+void router::pass_on(const What& what) {
   if (auto node = node_of_connection(what.connection); node != 0)
-    post(node, listed_there{local_id(what.connection), what});
+    post(node, Letter{local_id(what.connection), what});
   else if (auto c = connections_.find(what.connection); c != connections_.end())
     greenroom::tell(std::get<user::arrive>(c->second->what).to, what);
 }
+
+void router::tell_connection(const user::listed& what) { pass_on<listed_there>(what); }
+void router::tell_connection(const user::shown& what) { pass_on<shown_there>(what); }
+void router::tell_connection(const user::signalled& what) { pass_on<signalled_there>(what); }
 
 void router::tell_connection(const user::ended& what) {
   if (auto node = node_of_connection(what.connection); node != 0)
     post(node, ended_there{local_id(what.connection), what});
   else if (auto c = connections_.find(what.connection); c != connections_.end())
     tell_ahead(std::get<user::arrive>(c->second->what).to, what);
+}
+
+void router::tell_watchers(const std::vector<presence_board::notice>& list) {
+  for (auto& [node, n] : nodes_) {
+    appearances x;
+    for (const auto& notice : list)
+      if (notice.nodes >> node & 1) {
+        x.users.push_back(notice.what);
+        if (x.users.size() == users_per_letter)
+          post(node, std::exchange(x, {}));
+      }
+    if (!x.users.empty())
+      post(node, x);
+  }
 }
 
 void router::tell(uint32_t node, const room_id& room, const relay_news& what) { post(node, news{room, what}); }

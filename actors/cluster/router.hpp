@@ -22,6 +22,7 @@
 #include "actors/audience.hpp"
 #include "actors/cluster/cluster.hpp"
 #include "actors/cluster/letters.hpp"
+#include "actors/presence_board.hpp"
 
 #include <map>
 #include <memory>
@@ -53,6 +54,11 @@ public:
     virtual audience& make_audience(const room_id& room) = 0;
     virtual void forget_audience(const room_id& room) = 0;
     virtual std::vector<audience*> all_audiences() = 0;
+    /// Users of the shard whom this node watches; and what other nodes and the shard's home say of such.
+    virtual std::vector<user_id> watched_users() const = 0;
+    virtual void watched_from(uint32_t node, const std::vector<user_id>& users, bool on, bool anew) = 0;
+    virtual void not_watched_from(uint32_t node) = 0;
+    virtual void appeared(const std::vector<appearance>& users) = 0;
     /// What answers are told to: the shard itself, which hands them to answered() and the like.
     virtual asker as_asker() = 0;
     virtual caf::typed_actor<caf::reacts_to<room::pulled>> as_puller() = 0;
@@ -68,7 +74,9 @@ public:
   void take(user::command_ptr c);
   /// The relay of the room has ended here.
   void quiet(const room_id& room);
-  void seen(const room_id& room, const user_id& user, bool on);
+  void seen(const room_id& room, const user_id& user, seen_as status);
+  /// This node watches the user from now on, or no longer.
+  void watch_user(const user_id& user, bool on);
 
   // Answers to what shard::perform() was given.
   void answered(uint64_t ticket, answer what);
@@ -78,6 +86,10 @@ public:
   void answered(uint64_t ticket, const user::effect_applied& what);
   void tell_connection(const user::listed& what);
   void tell_connection(const user::ended& what);
+  void tell_connection(const user::shown& what);
+  void tell_connection(const user::signalled& what);
+  /// Other nodes are told of those whom they watch.
+  void tell_watchers(const std::vector<presence_board::notice>& list);
 
   // far_relays: what the shard's rooms say.
   void tell(uint32_t node, const room_id& room, const relay_news& what) override;
@@ -148,6 +160,9 @@ private:
   void empty_audiences();
   void perform_here(uint64_t ticket, const command& c, uint32_t node, bool retried);
   neighbour* primary();
+  void post_to(neighbour& to, const shard_letter& x);
+  template <class Letter, class What>
+  void pass_on(const What& what);
   uint32_t node_of(const std::string& name);
   bool post(uint32_t node, const shard_letter& x);
   bool takes(uint32_t node, uint64_t epoch, uint64_t stream, bool serves);
@@ -171,6 +186,10 @@ private:
   void come(uint32_t node, const cluster::seen& x);
   void come(uint32_t node, const listed_there& x);
   void come(uint32_t node, const ended_there& x);
+  void come(uint32_t node, const shown_there& x);
+  void come(uint32_t node, const signalled_there& x);
+  void come(uint32_t node, const watching_users& x);
+  void come(uint32_t node, const appearances& x);
 
   house& house_;
   const shard_id id_;

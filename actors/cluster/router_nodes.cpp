@@ -54,6 +54,7 @@ void router::receive(const peer_down& x) {
     a->present->forget(node);
     shard_.forget_audience(room_id(a->room));
   }
+  shard_.not_watched_from(node);
   for (const auto& [connection, user] : std::exchange(i->second.connections, {})) {
     auto gone = std::make_shared<user::command>(user::command{user, caller{}, user::depart{connection}});
     if (here_)
@@ -126,7 +127,7 @@ void router::come(uint32_t node, const forward& x) {
                     "cluster.guests: " + std::to_string(bound) + " requests of other nodes wait for this shard");
     const auto* u = std::get_if<user::command_ptr>(&c);
     if (u && std::holds_alternative<user::arrive>((*u)->what)) // which may be one that nobody waits for
-      post(node, answered_letter{x.ticket, user::welcome{why, close_code::shutdown}});
+      post(node, answered_letter{x.ticket, user::welcome{why, close_code::shutdown, 0, {}}});
     else
       post(node, answered_letter{x.ticket, answer{why}});
     return;
@@ -182,19 +183,30 @@ void router::come(uint32_t node, const cluster::seen& x) {
   if (!takes(node, x.epoch, x.stream, here_))
     return;
   if (auto* a = shard_.find_audience(x.room))
-    a->present->report(node, x.user, x.on);
+    a->present->report(node, x.user, x.status);
 }
 
-void router::come(uint32_t, const listed_there& x) {
-  auto what = x.what;
-  what.connection = x.connection;
-  tell_connection(what);
+void router::come(uint32_t node, const watching_users& x) {
+  if (takes(node, x.epoch, x.stream, here_))
+    shard_.watched_from(node, x.users, x.on, x.anew);
 }
 
-void router::come(uint32_t, const ended_there& x) {
+void router::come(uint32_t, const appearances& x) { shard_.appeared(x.users); }
+
+namespace {
+
+template <class Letter>
+auto to_connection(const Letter& x) {
   auto what = x.what;
   what.connection = x.connection;
-  tell_connection(what);
+  return what;
 }
+
+} // namespace
+
+void router::come(uint32_t, const listed_there& x) { tell_connection(to_connection(x)); }
+void router::come(uint32_t, const ended_there& x) { tell_connection(to_connection(x)); }
+void router::come(uint32_t, const shown_there& x) { tell_connection(to_connection(x)); }
+void router::come(uint32_t, const signalled_there& x) { tell_connection(to_connection(x)); }
 
 } // namespace greenroom::cluster

@@ -463,5 +463,5 @@ TEST_CASE("a connection that fails closes its socket and leaves nothing behind",
   REQUIRE(found.has_value());
   CHECK(std::get<ok::members>(*found).list.size() == 2);
   for (const auto& m : std::get<ok::members>(*found).list)
-    CHECK(m.online == (m.user.str() == "ada"));
+    CHECK((m.status == seen_as::online) == (m.user.str() == "ada"));
 }

@@ -51,6 +51,11 @@ std::string describe(const storage::message_fold& f) {
   return "{" + s + "}";
 }
 
+/// "ada:away(at lunch)"
+std::string describe(const appearance& a) {
+  return a.user.str() + ":" + std::string(to_string(a.status)) + (a.note.empty() ? "" : "(" + a.note + ")");
+}
+
 struct caf_settings : caf::actor_system_config {
   caf_settings() { set("scheduler.policy", caf::atom("testing")); }
 };
@@ -130,7 +135,7 @@ frame readable::answer(std::optional<int64_t> re, const greenroom::answer& what)
           [](const ok::members& x) {
             std::string s = "members";
             for (const auto& m : x.list)
-              s += " " + m.user.str() + (m.online ? "*" : "") + (m.muted_until ? " muted" : "") +
+              s += " " + m.user.str() + (m.status != seen_as::offline ? "*" : "") + (m.muted_until ? " muted" : "") +
                    (m.banned_until ? " banned" : "");
             return s + (x.next.empty() ? "" : " next=" + x.next);
           },
@@ -142,6 +147,13 @@ frame readable::answer(std::optional<int64_t> re, const greenroom::answer& what)
             return s + (x.next.empty() ? "" : " next=" + x.next);
           },
           [](const ok::profile& x) { return "profile " + x.user.str() + " " + x.what.name + x.what.fields; },
+          [](const ok::presence& x) { return describe(x.what); },
+          [](const ok::watched& x) {
+            std::string s = "watched";
+            for (const auto& a : x.users)
+              s += " " + describe(a);
+            return s;
+          },
           [](const ok::grant&) { return std::string("grant"); },
           [](const ok::sessions&) { return std::string("sessions"); },
       },
@@ -162,6 +174,20 @@ frame readable::ephemeral(const room_id& room, const user_id& from, int64_t, std
 }
 frame readable::read(const room_id& room, const user_id& user, uint64_t seq, bool arrived) const {
   return text(room.str() + " " + user.str() + (arrived ? " has " : " read ") + std::to_string(seq));
+}
+frame readable::presence(const presence_news& news) const {
+  std::string s = "presence";
+  for (const auto& r : news.rooms) {
+    s += " " + r.room.str() + "=" + std::to_string(r.online);
+    for (const auto& [user, status] : r.users)
+      s += " " + describe({user, status, {}});
+  }
+  for (const auto& a : news.users)
+    s += " " + describe(a);
+  return text(s);
+}
+frame readable::signal(const user_id& from, std::string_view data) const {
+  return text(from.str() + " signals " + std::string(data));
 }
 frame readable::expiring(int64_t) const { return text("expiring"); }
 frame readable::goaway(uint32_t reconnect_ms, std::string_view) const {
@@ -273,6 +299,7 @@ scene::scene(const std::function<void(settings&)>& adjust) {
   config.auth.argon2_ops = 1;
   config.limits.sends_per_s = 100'000;
   config.limits.sends_burst = 100'000;
+  config.limits.presence_per_s = 0; // a stage of its own: presence_test.cpp
   config.limits.requests_per_s = config.limits.joins_per_minute_user = 0;
   if (adjust)
     adjust(config);

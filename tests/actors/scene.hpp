@@ -31,6 +31,8 @@ public:
   frame ephemeral(const room_id& room, const user_id& from, int64_t ts, std::string_view text,
                   std::string_view data) const override;
   frame read(const room_id& room, const user_id& user, uint64_t seq, bool arrived) const override;
+  frame presence(const presence_news& news) const override;
+  frame signal(const user_id& from, std::string_view data) const override;
   frame expiring(int64_t expires_at) const override;
   frame goaway(uint32_t reconnect_ms, std::string_view reason) const override;
 };

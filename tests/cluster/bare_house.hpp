@@ -17,6 +17,8 @@ struct silent_encoder : encoder {
   }
   frame read(const room_id&, const user_id&, uint64_t, bool) const override { return {}; }
   frame expiring(int64_t) const override { return {}; }
+  frame presence(const presence_news&) const override { return {}; }
+  frame signal(const user_id&, std::string_view) const override { return {}; }
   frame goaway(uint32_t, std::string_view) const override { return {}; }
 };
 struct no_tokens : token_verifier {

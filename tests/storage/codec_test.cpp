@@ -194,6 +194,8 @@ TEST_CASE("what belongs to a user keeps its form", "[codec]") {
   check_form(listed_room{"e", room_kind::private_, member_role::guest, 200, 199, 300, true});
   check_form(profile_record{});
   check_form(profile_record{"Ada", "https://example.org/ada.png", "{}", 1'764'000'000'000});
+  check_form(presence_record{});
+  check_form(presence_record{presence_status::invisible, "at lunch", 1'764'000'000'000});
   check_form(account_record{});
   check_form(account_record{"$argon2id$", 1, true, true});
   check_form(session_record{});
