@@ -20,7 +20,8 @@
 namespace greenroom {
 
 /// What every relay of a room is told.
-using relay_news = std::variant<relay::publish, relay::typing, relay::remark, relay::receipt, relay::presence, relay::announce>;
+using relay_news =
+    std::variant<relay::publish, relay::typing, relay::remark, relay::receipt, relay::presence, relay::announce>;
 
 /// The way to relays in a cluster: of rooms that listen on other nodes; and, as it knows who asked, the way of what is
 /// said to one caller, also on this node.

@@ -55,12 +55,11 @@ struct gone {
   using local = message_tag;
 };
 
-using handle =
-    caf::typed_actor<caf::reacts_to<incoming>, caf::reacts_to<delivered>, caf::reacts_to<reply>,
-                     caf::reacts_to<garbled>, caf::reacts_to<drained>, caf::reacts_to<gone>, caf::reacts_to<stands>,
-                     caf::reacts_to<room::pulled>, caf::reacts_to<user::welcome>, caf::reacts_to<user::listed>,
-                     caf::reacts_to<user::ended>, caf::reacts_to<user::shown>, caf::reacts_to<user::signalled>,
-                     caf::reacts_to<go_away>, caf::reacts_to<look_again>>;
+using handle = caf::typed_actor<caf::reacts_to<incoming>, caf::reacts_to<delivered>, caf::reacts_to<reply>,
+                                caf::reacts_to<garbled>, caf::reacts_to<drained>, caf::reacts_to<gone>,
+                                caf::reacts_to<stands>, caf::reacts_to<room::pulled>, caf::reacts_to<user::welcome>,
+                                caf::reacts_to<user::listed>, caf::reacts_to<user::ended>, caf::reacts_to<user::shown>,
+                                caf::reacts_to<user::signalled>, caf::reacts_to<go_away>, caf::reacts_to<look_again>>;
 
 class connection_actor : public lane_actor<connection_actor, handle> {
 public:
@@ -258,11 +257,11 @@ private:
   bool warned_ = false;    // `expiring` has been sent
   uint32_t bad_frames_ = 0;
   token_bucket sends_;
-  token_bucket requests_;  // all others
-  token_bucket shown_;     // events of presence, to the client
+  token_bucket requests_;                    // all others
+  token_bucket shown_;                       // events of presence, to the client
   std::unique_ptr<presence_state> presence_; // null: nothing to remember
-  seen_as own_ = seen_as::online; // as the user has chosen
-  uint32_t user_cell_ = 0; // of flood_control, set with hello
+  seen_as own_ = seen_as::online;            // as the user has chosen
+  uint32_t user_cell_ = 0;                   // of flood_control, set with hello
   const std::optional<network_id> from_;
   timer_wheel::entry care_;   // hello deadline, then once a second while something is under way
   timer_wheel::entry expiry_; // of the token; and of the connection, once the client was told to go

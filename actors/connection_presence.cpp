@@ -1,5 +1,5 @@
-// The connection's part in presence: whom it watches, what it tells its client of them and of its rooms, and how its own
-// user wants to be seen; signals.
+// The connection's part in presence: whom it watches, what it tells its client of them and of its rooms, and how its
+// own user wants to be seen; signals.
 #include "actors/connection.hpp"
 #include "actors/house.hpp"
 
@@ -52,8 +52,7 @@ void connection_actor::look_at(int64_t id, const ok::watched& allowed) {
   relay_lane::watch begin{this->id(), {}};
   for (const auto& a : allowed.users) {
     begin.users.push_back(a.user);
-    if (auto at = std::lower_bound(p.watched.begin(), p.watched.end(), a.user);
-        at == p.watched.end() || *at != a.user)
+    if (auto at = std::lower_bound(p.watched.begin(), p.watched.end(), a.user); at == p.watched.end() || *at != a.user)
       p.watched.insert(at, a.user);
   }
   tell(house_.relay_lanes[here().index()], std::move(begin));

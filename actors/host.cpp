@@ -32,6 +32,7 @@ bool host::run_ready() {
       return false;
     }
   }
+  before_round(running_.size());
   auto since = hosted::clock::now();
   for (auto& r : running_)
     r.who->drain(since, turn_);

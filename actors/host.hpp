@@ -38,6 +38,8 @@ protected:
 
   /// Makes the host run soon. Called from any thread, once until run_ready() has returned false.
   virtual void schedule() = 0;
+  /// So many actors are about to run.
+  virtual void before_round(size_t) {}
   /// Schedules the host, whether an actor is ready or not.
   void wake();
   /// Runs every actor that is ready. False: none was; the next one schedules the host again.

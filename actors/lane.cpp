@@ -11,6 +11,7 @@ namespace {
 // Rounds of one run: a relay lane wakes connections, which answer in the same burst and are flushed with it. Bounded,
 // so that two actors that keep waking each other can't starve the sockets.
 constexpr int rounds_max = 8;
+constexpr size_t many = 32; // times as many as are dirty
 
 } // namespace
 
@@ -27,6 +28,13 @@ void lane::run() {
   in_run_ = false;
   if (rounds == rounds_max)
     schedule(); // still marked as scheduled
+}
+
+/// Who spoke in a large room has the answer before thousands of listeners have the message: what few have to say does
+/// not wait for a round of many. Among as many as there are dirty, sockets would be written twice for nothing.
+void lane::before_round(size_t ready) {
+  if (!dirty_.empty() && ready >= many * dirty_.size())
+    flush();
 }
 
 void lane::flush_later(flushable& f) {

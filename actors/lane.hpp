@@ -33,7 +33,8 @@ public:
 
   uint32_t index() const noexcept { return index_; }
   timer_wheel& timers() noexcept { return timers_; }
-  /// Runs every ready actor, and those they wake on this lane, then flushes what became dirty.
+  /// Runs every ready actor, and those they wake on this lane, then flushes what became dirty; before a round of many
+  /// actors, also what few have written by then.
   void run();
   /// Flushes `f` once after the present burst. The owner calls forget() before it ends.
   void flush_later(flushable& f);
@@ -41,6 +42,7 @@ public:
 
 private:
   void schedule() override { schedule_(); }
+  void before_round(size_t ready) override;
   void flush();
 
   const uint32_t index_;

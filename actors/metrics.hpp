@@ -61,11 +61,11 @@ struct metrics {
   counter commits; // synced writes
   counter commit_failures;
   counter reopens;
-  counter scrubbed;     // ranges of keys that were written anew without what was revoked or deleted
+  counter scrubbed;         // ranges of keys that were written anew without what was revoked or deleted
   counter presence_dropped; // news of presence for which a connection's backlog had no place
-  counter losses;       // times that connections or relay lanes found that their full mailbox had lost deliveries
-  counter pulls;        // pages read because a connection was behind
-  counter rooms_active; // gauge
+  counter losses;           // times that connections or relay lanes found that their full mailbox had lost deliveries
+  counter pulls;            // pages read because a connection was behind
+  counter rooms_active;     // gauge
   counter rooms_activated;
   counter users_active; // gauge
   counter users_activated;

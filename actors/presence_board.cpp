@@ -92,6 +92,16 @@ void presence_board::forget(uint32_t node) {
   }
 }
 
+bool presence_board::knows(const user_id& user) const {
+  auto i = entries_.find(user);
+  return i != entries_.end() && i->second.what;
+}
+
+void presence_board::presume_offline(const user_id& user) {
+  if (auto i = entries_.find(user); i != entries_.end() && !i->second.what)
+    i->second.what = appearance{user, seen_as::offline, {}};
+}
+
 void presence_board::appears(const appearance& what, bool gone, int64_t now_ms) {
   auto i = entries_.find(what.user);
   if (i == entries_.end())
@@ -114,8 +124,8 @@ void presence_board::appears(const appearance& what, bool gone, int64_t now_ms) 
   settle_later(i);
 }
 
-std::vector<presence_board::notice>
-presence_board::settle(int64_t now_ms, int64_t grace_ms, const std::function<bool(const user_id&)>& is_awake) {
+std::vector<presence_board::notice> presence_board::settle(int64_t now_ms, int64_t grace_ms,
+                                                           const std::function<bool(const user_id&)>& is_awake) {
   std::vector<notice> list;
   for (auto& user : std::exchange(due_, {})) {
     auto i = entries_.find(user);

@@ -1,5 +1,5 @@
-// presence board: how users of one shard appear who are watched, by lanes of this node and, at the shard's home, by other
-// nodes. Owned by the shard's actor; nothing of it is stored.
+// presence board: how users of one shard appear who are watched, by lanes of this node and, at the shard's home, by
+// other nodes. Owned by the shard's actor; nothing of it is stored.
 //
 // Who is not watched is not on it. A change is not told at once but with the next turn of the shard's clock, together
 // with all others and once for each user, whatever happened in between; that a user has gone, only after `grace_ms`. So
@@ -46,6 +46,10 @@ public:
   void watch_from(uint32_t node, const user_id& user, bool anew);
   void unwatch_from(uint32_t node, const user_id& user);
   void forget(uint32_t node);
+  /// Whether it is known how the user appears.
+  bool knows(const user_id& user) const;
+  /// Who is watched and not awake is taken for offline, as whoever asks is answered.
+  void presume_offline(const user_id& user);
   /// The user's actor says how it appears. `gone`: because its last connection has ended.
   void appears(const appearance& what, bool gone, int64_t now_ms);
   /// What is to be told now. Who is awake speaks for itself; who is not is offline.

@@ -1,7 +1,8 @@
 // relay lane: the I/O thread's end of all relays. Owns which connections of its thread listen to which relay, and which
 // watch which users; one per lane, hosted on it.
 //
-// In   enter, leave, appear, watch and unwatch from connections; attach, fan_out from relays; unlisten from connections;
+// In   enter, leave, appear, watch and unwatch from connections; attach, fan_out from relays; unlisten from
+// connections;
 //      appeared from shards; list from REST; and go_away, when the node drains or has lost touch with its cluster
 // Out  delivered, stands and go_away to connections of the same thread; confirmed, appears and gone to relays; to
 //      shards, which of their users are watched here
@@ -59,7 +60,7 @@ struct publication {
   std::vector<item> events; // ascending, gap-free
   frame ephemeral;
   std::shared_ptr<const presence_news> presence; // what the frame says, if it is that
-  user_id except; // an ephemeral frame is not shown to the user who caused it
+  user_id except;                                // an ephemeral frame is not shown to the user who caused it
   uint64_t head = 0;
 };
 
@@ -183,7 +184,6 @@ struct fan_out {
   std::shared_ptr<const publication> what;
 };
 
-
 // -- from shards -----------------------------------------------------------------------------------------------------
 /// How users appear who are watched here.
 struct appeared {
@@ -195,11 +195,11 @@ struct stop {
   using local = message_tag;
 };
 
-using handle = caf::typed_actor<caf::reacts_to<fan_out>, caf::reacts_to<enter>, caf::reacts_to<leave>,
-                                caf::reacts_to<unlisten>, caf::reacts_to<appear>, caf::reacts_to<watch>,
-                                caf::reacts_to<unwatch>, caf::reacts_to<appeared>, caf::reacts_to<list>,
-                                caf::reacts_to<admit>, caf::reacts_to<refuse>, caf::reacts_to<go_away>,
-                                caf::reacts_to<stop>>;
+using handle =
+    caf::typed_actor<caf::reacts_to<fan_out>, caf::reacts_to<enter>, caf::reacts_to<leave>, caf::reacts_to<unlisten>,
+                     caf::reacts_to<appear>, caf::reacts_to<watch>, caf::reacts_to<unwatch>, caf::reacts_to<appeared>,
+                     caf::reacts_to<list>, caf::reacts_to<admit>, caf::reacts_to<refuse>, caf::reacts_to<go_away>,
+                     caf::reacts_to<stop>>;
 
 class relay_lane_actor : public lane_actor<relay_lane_actor, handle> {
 public:

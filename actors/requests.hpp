@@ -213,10 +213,9 @@ struct rooms {
   uint32_t limit = 50;
 };
 
-using any =
-    std::variant<hello, refresh, ping, create, join, leave, subscribe, unsubscribe, send, edit, revoke, react, moderate,
-                 topic, pin, configure, history, thread, scheduled, cancel, read, typing, members, rooms, profile,
-                 presence, watch, unwatch, signal>;
+using any = std::variant<hello, refresh, ping, create, join, leave, subscribe, unsubscribe, send, edit, revoke, react,
+                         moderate, topic, pin, configure, history, thread, scheduled, cancel, read, typing, members,
+                         rooms, profile, presence, watch, unwatch, signal>;
 
 } // namespace op
 
@@ -375,8 +374,8 @@ struct member {
   user_id user;
   storage::member_role role = storage::member_role::none;
   seen_as status = seen_as::offline; // in this room: who does not listen is offline
-  int64_t muted_until = 0;  // 0: not muted; INT64_MAX: for ever
-  int64_t banned_until = 0; // likewise
+  int64_t muted_until = 0;           // 0: not muted; INT64_MAX: for ever
+  int64_t banned_until = 0;          // likewise
 };
 struct members {
   std::vector<member> list;

@@ -58,12 +58,12 @@ using handle =
     caf::typed_actor<caf::reacts_to<room::ask>, caf::reacts_to<user::ask>, caf::reacts_to<room::wants_retire>,
                      caf::reacts_to<room::retired>, caf::reacts_to<room::effects>, caf::reacts_to<room::remind>,
                      caf::reacts_to<room::due_later>, caf::reacts_to<room::due_done>, caf::reacts_to<due_loaded>,
-                     caf::reacts_to<user::busy>, caf::reacts_to<user::retired>, caf::reacts_to<user::stays>, caf::reacts_to<watched>,
-                     caf::reacts_to<user::effect_applied>, caf::reacts_to<relay::idle>, caf::reacts_to<effects_loaded>,
-                     caf::reacts_to<committed>, caf::reacts_to<tick>, caf::reacts_to<stop>, caf::reacts_to<reply>,
-                     caf::reacts_to<stands>, caf::reacts_to<room::pulled>, caf::reacts_to<user::welcome>,
-                     caf::reacts_to<user::listed>, caf::reacts_to<user::ended>, caf::reacts_to<user::shown>,
-                     caf::reacts_to<user::signalled>, caf::reacts_to<relay::seen>,
+                     caf::reacts_to<user::busy>, caf::reacts_to<user::retired>, caf::reacts_to<user::stays>,
+                     caf::reacts_to<watched>, caf::reacts_to<user::effect_applied>, caf::reacts_to<relay::idle>,
+                     caf::reacts_to<effects_loaded>, caf::reacts_to<committed>, caf::reacts_to<tick>,
+                     caf::reacts_to<stop>, caf::reacts_to<reply>, caf::reacts_to<stands>, caf::reacts_to<room::pulled>,
+                     caf::reacts_to<user::welcome>, caf::reacts_to<user::listed>, caf::reacts_to<user::ended>,
+                     caf::reacts_to<user::shown>, caf::reacts_to<user::signalled>, caf::reacts_to<relay::seen>,
                      caf::reacts_to<cluster::arrived>, caf::reacts_to<cluster::peer_up>,
                      caf::reacts_to<cluster::peer_down>, caf::reacts_to<cluster::primary_is>,
                      caf::reacts_to<cluster::serve>, caf::reacts_to<cluster::yield>, caf::reacts_to<route_tick>>;
@@ -153,6 +153,7 @@ private:
   // In shard_presence.cpp.
   bool is_home() const noexcept { return !router_ || router_->serves(); }
   bool answer_for_absent(const user::command& c);
+  void find_out(const user_id& user);
   void tell_presence();
   void tell_lanes(const std::vector<presence_board::notice>& list);
   void note(const user_id& user, const user::activity& x);

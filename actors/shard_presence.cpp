@@ -1,5 +1,5 @@
-// The shard's part in presence: who of its users is watched, from where, and how they appear; and what has changed in its
-// rooms. Told with the clock's turns, so that what comes and goes in between costs nobody anything.
+// The shard's part in presence: who of its users is watched, from where, and how they appear; and what has changed in
+// its rooms. Told with the clock's turns, so that what comes and goes in between costs nobody anything.
 #include "actors/house.hpp"
 #include "actors/shard.hpp"
 
@@ -29,14 +29,29 @@ void shard_actor::receive(const watched& x) {
   const bool is_news = x.on ? board_.watch(x.user, x.lane) : board_.unwatch(x.user, x.lane);
   if (is_news && !is_home())
     router_->watch_user(x.user, x.on);
+  else if (x.on)
+    find_out(x.user);
+}
+
+/// Before anybody is answered who asks how the user appears: what changes after that is news.
+void shard_actor::find_out(const user_id& user) {
+  if (!is_home() || board_.knows(user))
+    return;
+  if (const auto* to = users_.find(user))
+    tell(*to, user::report{});
+  else
+    board_.presume_offline(user);
 }
 
 void shard_actor::watched_from(uint32_t node, const std::vector<user_id>& users, bool on, bool anew) {
-  for (const auto& user : users)
-    if (on)
-      board_.watch_from(node, user, anew);
-    else
+  for (const auto& user : users) {
+    if (!on) {
       board_.unwatch_from(node, user);
+      continue;
+    }
+    board_.watch_from(node, user, anew);
+    find_out(user);
+  }
 }
 
 /// The home of these users has told this node.

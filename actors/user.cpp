@@ -153,7 +153,9 @@ void user_actor::perform(const command_ptr& c, const arrive& x) {
   if (auto bound = house_.limits_now()->connections_per_user;
       mine == connections_.end() && connections_.size() >= bound) {
     tell(x.to, welcome{fail(errc::forbidden, "limits.connections_per_user: " + std::to_string(bound)),
-                       close_code::too_many_connections, c->from.ticket, {}});
+                       close_code::too_many_connections,
+                       c->from.ticket,
+                       {}});
     return;
   }
   const bool was_away = connections_.empty();

@@ -272,7 +272,7 @@ private:
   uint64_t era_ = 0;
 
   std::optional<storage::account_record> account_;
-  std::unique_ptr<storage::profile_record> profile_; // null: none; as admitted
+  std::unique_ptr<storage::profile_record> profile_;   // null: none; as admitted
   std::unique_ptr<storage::presence_record> presence_; // null: online, without a note; as admitted
   std::map<std::string, storage::session_record> sessions_;
   std::map<room_id, storage::listed_room> rooms_; // tombstones included

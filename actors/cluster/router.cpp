@@ -27,8 +27,8 @@ bool reads(const user::command& c) {
     return !p->changes();
   if (const auto* p = std::get_if<op::presence>(&c.what))
     return !p->changes();
-  return std::holds_alternative<op::watch>(c.what) || std::holds_alternative<op::rooms>(c.what) || std::holds_alternative<op::thread>(c.what) ||
-         std::holds_alternative<user::vouch>(c.what);
+  return std::holds_alternative<op::watch>(c.what) || std::holds_alternative<op::rooms>(c.what) ||
+         std::holds_alternative<op::thread>(c.what) || std::holds_alternative<user::vouch>(c.what);
 }
 
 /// Whether somebody waits for what becomes of it.

@@ -122,3 +122,13 @@ TEST_CASE("elsewhere, what the home says is passed on once", "[presence]") {
   board.unwatch(ada, 5);
   CHECK(board.watched().empty());
 }
+
+TEST_CASE("whoever is taken for offline and comes is news", "[presence]") {
+  stage s;
+  s.board.watch(ada, 0);
+  CHECK_FALSE(s.board.knows(ada));
+  s.board.presume_offline(ada);
+  CHECK(s.board.knows(ada));
+  s.appears(seen_as::online);
+  CHECK(s.settle() == "online to lanes 1 and nodes 0");
+}

@@ -171,7 +171,7 @@ TEST_CASE("presence is rationed, merged, and waits while messages do", "[presenc
     s.pass(5s);
     auto rest = of_presence();
     REQUIRE(rest.size() == 1); // a room and its one user, and another room: three; the others had no place
-    CHECK(s.figures.presence_dropped.value() > 0);
+    CHECK(s.figures.presence_dropped.get() > 0);
   }
   SECTION("not while much waits for the socket") {
     ada.socket().queued = s.config.limits.outbox_bytes / 4;

@@ -16,8 +16,9 @@ namespace greenroom::bench {
 namespace {
 
 const std::map<std::string_view, void (*)(bench)> scenarios = {
-    {"send", send},       {"fanout", fanout},       {"populate", populate}, {"idle", idle},   {"storm", storm},
-    {"history", history}, {"fdatasync", fdatasync}, {"targets", targets},   {"inbox", inbox}, {"members", members},
+    {"send", send},   {"fanout", fanout},   {"populate", populate},   {"idle", idle},
+    {"storm", storm}, {"history", history}, {"fdatasync", fdatasync}, {"targets", targets},
+    {"inbox", inbox}, {"members", members}, {"returns", returns},
 };
 
 constexpr const char* usage = R"(usage: greenroom-bench SCENARIO [--NAME VALUE]...
@@ -31,6 +32,7 @@ constexpr const char* usage = R"(usage: greenroom-bench SCENARIO [--NAME VALUE].
              --depths EVENTS[,EVENTS...]
   inbox      --rooms 10 --seconds 3
   members    --members 10 --connected 10 --sends 50
+  returns    --connected 5000 --parallel 8 --seconds 5
   fdatasync  --dir . --times 500
   targets    --file FILE
 

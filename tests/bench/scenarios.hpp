@@ -60,6 +60,9 @@ void history(bench b);
 void inbox(bench b);
 /// `--members N --connected C --sends K`: one of the members of a room sends five times a second.
 void members(bench b);
+/// `--connected N --parallel K --seconds S`: N connections of one room are cut and come back, K at a time, while
+/// somebody else sends in a room of their own; how long the answers take before, and from the cut until S after it.
+void returns(bench b);
 /// `--dir DIR --times N`: appends of 300 bytes, each with fdatasync.
 void fdatasync(bench b);
 /// `--file FILE`: what the lines in FILE say about the project's targets, as a table.

@@ -102,6 +102,21 @@ TEST_CASE("answers, refusals and events come as they went", "[letters]") {
   CHECK(*std::get<relay::publish>(n.what).what == word(3));
 }
 
+TEST_CASE("who is there comes as it went", "[letters]") {
+  const appearance away{ada, seen_as::away, "at lunch"};
+  CHECK(through<appearances>(appearances{{away, away}}).users == std::vector{away, away});
+  CHECK(through<shown_there>(shown_there{7, {away, 7}}).what.presence == away);
+  auto s = through<signalled_there>(signalled_there{7, {ada, "phone", "{}", 7}});
+  CHECK(s.what.device == "phone");
+  CHECK(s.what.data == "{}");
+  auto w = through<watching_users>(watching_users{1, 2, {ada}, true, true});
+  CHECK(w.users == std::vector{ada});
+  CHECK(w.anew);
+  room_presence there{lobby, 3, {{ada, seen_as::dnd}}};
+  auto n = through<news>(news{lobby, relay::presence{there}});
+  CHECK(std::get<relay::presence>(n.what).what.users == there.users);
+}
+
 TEST_CASE("entries of the log come as they went", "[letters]") {
   append x{3,
            {2, 9},

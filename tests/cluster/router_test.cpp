@@ -46,6 +46,10 @@ struct far_node : peer {
     REQUIRE(read);
     if (const auto* a = std::get_if<answered_letter>(&*read))
       answers.push_back(*a);
+    else if (const auto* w = std::get_if<watching_users>(&*read))
+      watches.push_back(*w);
+    else if (const auto* p = std::get_if<appearances>(&*read))
+      appeared.insert(appeared.end(), p->users.begin(), p->users.end());
     else
       commands.push_back(std::get<forward>(*read));
     return true;
@@ -53,6 +57,8 @@ struct far_node : peer {
   size_t queued() const override { return 0; }
   mutable std::vector<forward> commands;
   mutable std::vector<answered_letter> answers;
+  mutable std::vector<watching_users> watches;
+  mutable std::vector<appearance> appeared;
 };
 
 /// A router on a node of its own, with a shard that only notes what is to be done here.
@@ -84,6 +90,16 @@ struct crossing : router::shard {
   audience& make_audience(const room_id&) override { throw std::logic_error("nobody listens here"); }
   void forget_audience(const room_id&) override {}
   std::vector<audience*> all_audiences() override { return {}; }
+  std::vector<user_id> watched_users() const override { return watched; }
+  void watched_from(uint32_t node, const std::vector<user_id>& users, bool on, bool anew) override {
+    for (const auto& user : users)
+      seen_from += std::to_string(node) + (on ? anew ? "=" : "+" : "-") + user.str() + " ";
+  }
+  void not_watched_from(uint32_t node) override { seen_from += std::to_string(node) + "! "; }
+  void appeared(const std::vector<appearance>& users) override {
+    for (const auto& a : users)
+      seen_from += a.user.str() + ":" + std::string(to_string(a.status)) + " ";
+  }
   asker as_asker() override { return {}; }
   caf::typed_actor<caf::reacts_to<room::pulled>> as_puller() override { return {}; }
   caf::typed_actor<caf::reacts_to<stands>> as_looker() override { return {}; }
@@ -141,6 +157,8 @@ struct crossing : router::shard {
   caf::actor_system system{caf_config};
   std::unique_ptr<house> home;
   strings heard;
+  std::vector<user_id> watched;
+  std::string seen_from;
   asker client;
   std::shared_ptr<far_node> a = std::make_shared<far_node>("a"), b = std::make_shared<far_node>("b");
   std::vector<room::command_ptr> here;
@@ -339,4 +357,47 @@ TEST_CASE("over cluster.guests a request of another node is refused with the lim
   CHECK(w.a->answers[0].ticket == first);
   w.forwards(w.a, sent);
   CHECK(w.here.size() == 4);
+}
+
+TEST_CASE("whom this node watches is told to each new home, in letters of a bounded size", "[router]") {
+  crossing w;
+  for (int i = 0; i < 1'200; ++i)
+    w.watched.push_back(user_id::trusted("u" + std::to_string(i)));
+  w.led_by(w.a);
+  REQUIRE(w.a->watches.size() == 3);
+  size_t told = 0;
+  for (const auto& x : w.a->watches) {
+    CHECK((x.on && x.anew));
+    told += x.users.size();
+  }
+  CHECK(told == 1'200);
+  w.it->watch_user(user_id::trusted("bob"), false);
+  REQUIRE(w.a->watches.size() == 4);
+  CHECK_FALSE(w.a->watches.back().on);
+  w.led_by(w.b);
+  CHECK(w.b->watches.size() == 3);
+  w.it->receive(peer_down{w.b});
+  w.it->receive(peer_up{w.b});
+  CHECK(w.b->watches.size() == 6); // it may have missed something
+}
+
+TEST_CASE("a home hears who watches, and tells each node what it watches", "[router]") {
+  crossing w;
+  auto says = [&](const std::shared_ptr<far_node>& who, const shard_letter& x) {
+    w.it->receive(arrived{who, std::make_shared<const std::string>(encode(x))});
+  };
+  const auto ada = user_id::trusted("ada"), bob = user_id::trusted("bob");
+  says(w.a, watching_users{1, 1, {ada}, true, true});
+  CHECK(w.seen_from.empty()); // this is not the home
+  w.it->receive(primary_is{++w.epoch, "store-here"});
+  w.it->receive(serve{w.epoch});
+  says(w.a, watching_users{w.epoch, 2, {ada}, true, true});
+  says(w.b, watching_users{w.epoch, 2, {bob}, true, false});
+  says(w.b, watching_users{w.epoch, 2, {bob}, false, false});
+  CHECK(w.seen_from == "1=ada 2+bob 2-bob ");
+  w.it->tell_watchers({{{ada, seen_as::away, {}}, 0, 6}, {{bob, seen_as::online, {}}, 0, 4}});
+  CHECK(w.a->appeared.size() == 1);
+  CHECK(w.b->appeared.size() == 2);
+  w.it->receive(peer_down{w.a});
+  CHECK(w.seen_from == "1=ada 2+bob 2-bob 1! ");
 }

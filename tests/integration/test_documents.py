@@ -63,10 +63,10 @@ def test_the_document_shows_everything():
         pytest.skip("not all examples were played in this run")
     ops = {"hello", "refresh", "ping", "create", "join", "leave", "subscribe", "unsubscribe", "send", "history", "read",
            "typing", "rooms", "members", "edit", "revoke", "react", "invite", "role", "ban", "mute", "kick", "room", "topic",
-           "pin", "unpin", "thread", "delivered", "profile", "scheduled", "cancel"}
+           "pin", "unpin", "thread", "delivered", "profile", "scheduled", "cancel", "presence", "watch", "unwatch", "signal"}
     assert ops <= {name for kind, name in SEEN if kind == "op"}
     events = {"message", "edited", "revoked", "reaction", "member", "topic", "pinned", "unpinned", "room", "subscribed", "typing", "read",
-              "ephemeral", "expiring", "goaway"}
+              "ephemeral", "expiring", "goaway", "presence", "signal"}
     assert events <= {n for k, n in SEEN if k == "ev"}
     errors = {"bad_request", "unauthenticated", "forbidden", "not_found", "exists", "too_large", "rate_limited", "not_member",
               "conflict", "muted", "banned", "unavailable", "unsupported", "internal"}

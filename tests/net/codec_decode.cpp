@@ -235,6 +235,18 @@ TEST_CASE("what is said in passing, later, and in a thread", "[codec]") {
   refused(with("profile", R"("user":"ada","name":"x")"), errc::bad_request, "user:");
   refused(with("profile", R"("fields":[])"), errc::bad_request, "fields:");
   refused(with("profile", R"("name":"a\nb")"), errc::bad_request, "name:");
+  auto presence = good<op::presence>(with("presence", R"("status":"dnd","note":"no")"));
+  CHECK(presence.status == storage::presence_status::dnd);
+  CHECK(presence.note == "no");
+  refused(with("presence", R"("status":"asleep")"), errc::bad_request, "status:");
+  refused(with("presence", R"("user":"ada","status":"away")"), errc::bad_request, "user:");
+  refused(with("presence", R"("note":")" + std::string(257, 'x') + R"(")"), errc::too_large, "note:");
+  CHECK(good<op::watch>(with("watch", R"("users":["bob","ada","bob"])")).users.size() == 2);
+  refused(with("watch", R"("users":"bob")"), errc::bad_request, "users:");
+  refused(with("watch", R"("users":["No One"])"), errc::bad_request, "users:");
+  refused(with("unwatch", R"("x":1)"), errc::bad_request, "users:");
+  CHECK(good<op::signal>(with("signal", R"("to":"bob","device":"phone","data":{"b":1})")).data == R"({"b":1})");
+  refused(with("signal", R"("to":"bob")"), errc::bad_request, "data:");
   auto thread = good<op::thread>(with("thread", R"("room":"r","target":3,"after":5,"limit":2)"));
   CHECK(thread.target == 3);
   CHECK(thread.after == 5);

@@ -152,6 +152,12 @@ TEST_CASE("golden events", "[codec]") {
   CHECK(payload(encode.read(room("r"), user("bob"), 7, true)) ==
         R"({"ev":"delivered","room":"r","user":"bob","seq":7})");
   CHECK(payload(encode.read(room("r"), user("bob"), 7, false)) == R"({"ev":"read","room":"r","user":"bob","seq":7})");
+  const auto ada = user_id::trusted("ada");
+  CHECK(payload(encode.presence({{{room_id::trusted("r"), 2, {{ada, seen_as::away}}}}, {}})) ==
+        R"({"ev":"presence","rooms":[{"room":"r","online_count":2,"users":[{"user":"ada","status":"away"}]}]})");
+  CHECK(payload(encode.presence({{}, {{ada, seen_as::dnd, "no"}}})) ==
+        R"({"ev":"presence","users":[{"user":"ada","status":"dnd","note":"no"}]})");
+  CHECK(payload(encode.signal(ada, R"({"x":1})")) == R"({"ev":"signal","from":"ada","data":{"x":1}})");
   CHECK(payload(encode.expiring(123)) == R"({"ev":"expiring","expires_at":123})");
   CHECK(payload(encode.goaway(250, "the node drains")) ==
         R"({"ev":"goaway","reconnect_ms":250,"reason":"the node drains"})");

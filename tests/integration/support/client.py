@@ -1,5 +1,7 @@
 """A client of the protocol: requests and answers matched by id, events in a queue, positions kept for resuming.
 
+Presence comes when it likes: its events stand apart, so that nobody stumbles over them who does not ask.
+
 Used from one thread; it reads only while it is asked for something. What every correct server must do is checked on each
 event: the durable events of a room come with seq = last + 1, after an answer or a `subscribed` event that named the room.
 """
@@ -35,6 +37,7 @@ class Client:
         self.name = name
         self.ws = WebSocket(port, **how)
         self.events = deque()
+        self.presence = deque()
         self.answers = {}  # re -> answer, those with "re": null under None as a list
         self.frames = 0
         self.positions = {}
@@ -101,6 +104,11 @@ class Client:
         """The next event of that kind with these fields; those of the same room before it are dropped."""
         deadline = time.monotonic() + limit_s
         while True:
+            if kind == "presence":
+                while self.presence:
+                    e = self.presence.popleft()
+                    if all(e.get(k) == v for k, v in fields.items()):
+                        return e
             for e in self.events:
                 if (kind is None or e["ev"] == kind) and all(e.get(k) == v for k, v in fields.items()):
                     self._drop_up_to(e)
@@ -168,7 +176,7 @@ class Client:
             self.positions[frame["room"]] = {"epoch": frame["epoch"], "seq": frame["seq"]}
         elif frame["ev"] in DURABLE:
             self._check(frame)
-        self.events.append(frame)
+        (self.presence if frame["ev"] == "presence" else self.events).append(frame)
 
     def _settle_position(self, frame):
         room, asked = self._resumes.pop(frame["re"], (None, None))

@@ -33,6 +33,9 @@ GOOD = {
     "show_own_profile": ("GET", "/api/v1/users/me", None, None),
     "change_profile": ("PATCH", "/api/v1/users/me", {"name": "Alice"}, None),
     "show_profile": ("GET", "/api/v1/users/alice", None, None),
+    "show_own_presence": ("GET", "/api/v1/users/me/presence", None, None),
+    "change_presence": ("PUT", "/api/v1/users/me/presence", {"status": "away"}, None),
+    "show_presence": ("GET", "/api/v1/users/alice/presence", None, None),
     "chat": ("POST", "/api/v1/chat", {"room": "general"}, None),
     "list_rooms": ("GET", "/api/v1/rooms", None, None),
     "create_room": ("POST", "/api/v1/rooms", {"room": "general"}, None),
@@ -139,6 +142,14 @@ def rooms(call):
     call(400, "PATCH", profile, {"name": 7})
     call(413, "PATCH", profile, {"name": "x" * 257})
     call(415, "PATCH", profile, b"name", Content_Type="text/plain")
+    presence = "/api/v1/users/me/presence"
+    call(200, "PUT", presence, {"status": "dnd", "note": "in a meeting"})
+    call(200, "GET", presence)
+    call(200, "GET", "/api/v1/users/alice/presence", who="bob")
+    call(400, "GET", "/api/v1/users/No%20One/presence")
+    call(400, "PUT", presence, {"status": "asleep"})
+    call(413, "PUT", presence, {"note": "x" * 257})
+    call(415, "PUT", presence, b"status", Content_Type="text/plain")
     call(404, "GET", "/api/v1/users/nobody")
     call(400, "GET", "/api/v1/users/NotAName")
     rooms, general, cellar, nowhere = "/api/v1/rooms", "/api/v1/rooms/general", "/api/v1/rooms/cellar", "/api/v1/rooms/nowhere"
@@ -449,6 +460,16 @@ def conversation(server):
     bob.request("profile", name="Bob", avatar="bob.png", fields={"x": 1})
     alice.request("profile", user="bob")
     alice.refused("profile", "not_found", user="nobody")
+    alice.request("watch", users=["bob"])
+    bob.request("presence", status="away", note="at lunch")
+    alice.event("presence", users=[{"user": "bob", "status": "away", "note": "at lunch"}])
+    alice.request("presence", user="bob")
+    bob.request("members", room="hall")
+    alice.request("unwatch", users=["bob"])
+    for name in ("watch", "unwatch"):
+        alice.refused(name, "too_large", users=[f"u{i}" for i in range(201)])
+    alice.request("signal", to="bob", device="phone", data={"ring": True})
+    bob.event("signal")
     reply = alice.request("send", room="hall", key="a2", text="@bob hello", reply_to=said)["seq"]
     bob.request("thread", room="hall", target=said, after=0, limit=10)
     bob.request("read", room="hall", thread=said, seq=reply)
@@ -497,7 +518,8 @@ def conversation(server):
         bob.refused(name, "conflict", **{**wanted, "room": "hall", "key": "b1", **({"target": said} if "target" in wanted else {})})
     for name in SOCKET.ops:
         if name not in ("ping", "hello"):
-            wrong = {"refresh": {"token": 7}, "rooms": {"limit": 0}, "profile": {"name": 7}}.get(name, {"room": "Not A Room"})
+            wrong = {"refresh": {"token": 7}, "rooms": {"limit": 0}, "profile": {"name": 7}, "presence": {"status": 7}, "watch": {"users": 7},
+                     "unwatch": {"users": 7}, "signal": {"to": "No One"}}.get(name, {"room": "Not A Room"})
             alice.refused(name, "bad_request", **{**fields_for(name), **wrong})
     bob.request("revoke", room="hall", target=said, key="b5")
     bob.request("history", room="hall")
@@ -554,6 +576,12 @@ def fields_for(name):
         wanted["title"] = "x"  # else it is only a question
     if name == "profile":
         wanted["name"] = "x"  # likewise
+    if name == "presence":
+        wanted["status"] = "away"  # likewise
+    if name in ("watch", "unwatch"):
+        wanted["users"] = ["bob"]
+    if name == "signal":
+        wanted.update(to="bob", data={"x": 1})
     return {**wanted, "room": "hall", "key": "k", "text": "x"} if name == "send" else wanted
 
 
@@ -562,7 +590,7 @@ def few_sends(server):
     alice = server.sign_in("alice", token=server.token("alice"))
     alice.request("create", room="hall")
     alice.request("send", room="hall", key="first", text="x")
-    for name in ("send", "edit", "revoke", "react", "cancel", "profile", *MODERATION, *SETTINGS):
+    for name in ("send", "edit", "revoke", "react", "cancel", "profile", "presence", "signal", *MODERATION, *SETTINGS):
         until(lambda: "rate_limited" in two_at_once(alice, name), f"{name} is refused")
     try:
         server.sign_in("alice", token=server.token("alice"))
