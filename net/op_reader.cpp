@@ -285,9 +285,8 @@ op::any read_presence(field_reader& in) {
   return x;
 }
 
-std::vector<user_id> read_users(field_reader& in) {
+std::vector<user_id> read_users(field_reader& in, value given) {
   std::vector<user_id> users;
-  auto given = in.required("users");
   if (!given)
     return users;
   if (!given.is_array()) {
@@ -302,8 +301,8 @@ std::vector<user_id> read_users(field_reader& in) {
   return users;
 }
 
-op::any read_watch(field_reader& in) { return op::watch{read_users(in)}; }
-op::any read_unwatch(field_reader& in) { return op::unwatch{read_users(in)}; }
+op::any read_watch(field_reader& in) { return op::watch{read_users(in, in.required("users"))}; }
+op::any read_unwatch(field_reader& in) { return op::unwatch{read_users(in, in.required("users"))}; }
 
 op::any read_signal(field_reader& in) {
   op::signal x;

@@ -97,8 +97,8 @@ struct crossing : router::shard {
   }
   void not_watched_from(uint32_t node) override { seen_from += std::to_string(node) + "! "; }
   void appeared(const std::vector<appearance>& users) override {
-    for (const auto& a : users)
-      seen_from += a.user.str() + ":" + std::string(to_string(a.status)) + " ";
+    for (const auto& user : users)
+      seen_from += user.user.str() + ":" + std::string(to_string(user.status)) + " ";
   }
   asker as_asker() override { return {}; }
   caf::typed_actor<caf::reacts_to<room::pulled>> as_puller() override { return {}; }

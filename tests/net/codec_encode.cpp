@@ -95,7 +95,7 @@ TEST_CASE("golden answers", "[codec]") {
   CHECK(ok_of(ok::read{8}) == R"({"re":3,"ok":{"seq":8}})");
   CHECK(
       ok_of(ok::members{
-          {{user("a"), storage::member_role::owner, true}, {user("b"), storage::member_role::guest, false}}, "b"}) ==
+          {{user("a"), storage::member_role::owner, seen_as::online}, {user("b"), storage::member_role::guest}}, "b"}) ==
       R"({"re":3,"ok":{"members":[{"user":"a","role":"owner","online":true},{"user":"b","role":"guest","online":false}],"next":"b"}})");
   CHECK(ok_of(ok::members{}) == R"({"re":3,"ok":{"members":[]}})");
   ok::inbox_room inbox{
