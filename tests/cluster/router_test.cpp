@@ -50,7 +50,7 @@ struct far_node : peer {
       watches.push_back(*w);
     else if (const auto* p = std::get_if<appearances>(&*read))
       appeared.insert(appeared.end(), p->users.begin(), p->users.end());
-    else
+    else if (!std::holds_alternative<turned_away>(*read))
       commands.push_back(std::get<forward>(*read));
     return true;
   }

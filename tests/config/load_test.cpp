@@ -18,16 +18,16 @@ TEST_CASE_METHOD(load_fixture, "without a file, variables and flags every key ha
 }
 
 TEST_CASE_METHOD(load_fixture, "a file beats the default, a variable the file, a flag the variable", "[load]") {
-  write("greenroom.toml", "[listen]\nport = 1001\ntls_port = 0\nbacklog = 1001\nio_threads = 101\n");
+  write("greenroom.toml", "[listen]\nport = 1001\ntls_port = 0\nbacklog = 1001\nio_threads = 41\n");
   sources from;
-  from.environment = {"GREENROOM_LISTEN_BACKLOG=1002", "GREENROOM_LISTEN_IO_THREADS=102", "PATH=/bin"};
-  from.flags = {"--listen.io_threads=103"};
+  from.environment = {"GREENROOM_LISTEN_BACKLOG=1002", "GREENROOM_LISTEN_IO_THREADS=42", "PATH=/bin"};
+  from.flags = {"--listen.io_threads=43"};
   auto result = load(from);
   CHECK(lines(result) == strings{});
   CHECK(result.file == "greenroom.toml");
   CHECK(result.values.listen.port == 1001);
   CHECK(result.values.listen.backlog == 1002);
-  CHECK(result.values.listen.io_threads == 103);
+  CHECK(result.values.listen.io_threads == 43);
   const auto came_from = [&](std::string_view name) {
     return result.came_from[static_cast<size_t>(find(name) - fields().data())];
   };

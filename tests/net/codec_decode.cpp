@@ -261,7 +261,6 @@ TEST_CASE("what is said in passing, later, and in a thread", "[codec]") {
 
 TEST_CASE("unknown ops and what later versions serve are unsupported by name", "[codec]") {
   refused(R"({"op":"teleport","id":7})", errc::unsupported, "op: teleport");
-  refused(R"({"op":"signal","id":7,"to":"bob"})", errc::unsupported, "op: signal");
   refused(R"({"op":"a b\n","id":7})", errc::unsupported, "op: not served");
   refused(R"({"op":"","id":7})", errc::unsupported, "op:");
   CHECK_FALSE(bad(R"({"op":"teleport"})").id);

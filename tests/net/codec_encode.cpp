@@ -54,6 +54,7 @@ TEST_CASE("golden answers", "[codec]") {
   CHECK(payload(encode.answer(9007199254740991, answer(ok::none{}))) == R"({"re":9007199254740991,"ok":{}})");
 
   ok::hello hello;
+  hello.presence = {user("alice"), seen_as::away, {}};
   hello.session = "s_9f";
   hello.user = user("alice");
   hello.node = "n1";
@@ -68,8 +69,8 @@ TEST_CASE("golden answers", "[codec]") {
         R"({"re":3,"ok":{"session":"s_9f","user":"alice","node":"n1","server":"greenroom/)" GREENROOM_VERSION
         R"(","time":1764000000123,"ping_ms":25000,"expires_at":1764003600000,"limits":{"frame_bytes":65536,)"
         R"("message_bytes":262144,"text_bytes":16384,"data_bytes":16384,"in_flight":64,"sends_per_s":20,)"
-        R"("hello_rooms":200,"subscriptions":1000,"resume_events":10000},"rooms":[{"room":"general","epoch":"k3v9",)"
-        R"("seq":57,"read":41,"role":"member","kind":"public","subscribed":true}],"more":false,"resumed":{)"
+        R"("hello_rooms":200,"subscriptions":1000,"watched":200,"resume_events":10000},"rooms":[{"room":"general","epoch":"k3v9",)"
+        R"("seq":57,"read":41,"role":"member","kind":"public","subscribed":true}],"more":false,"presence":{"status":"away"},"resumed":{)"
         R"("general":{"recovered":true,"epoch":"k3v9","seq":57},"old":{"recovered":false,"epoch":"k4","seq":2},)"
         R"("secret":{"error":{"code":"not_member","message":"not a member of secret"}}}}})");
 
