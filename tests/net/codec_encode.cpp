@@ -65,14 +65,15 @@ TEST_CASE("golden answers", "[codec]") {
   hello.resumed.push_back({room("general"), true, "k3v9", 57, std::nullopt});
   hello.resumed.push_back({room("old"), false, "k4", 2, std::nullopt});
   hello.resumed.push_back({room("secret"), false, "", 0, fail(errc::not_member, "not a member of secret")});
-  CHECK(ok_of(hello) ==
-        R"({"re":3,"ok":{"session":"s_9f","user":"alice","node":"n1","server":"greenroom/)" GREENROOM_VERSION
-        R"(","time":1764000000123,"ping_ms":25000,"expires_at":1764003600000,"limits":{"frame_bytes":65536,)"
-        R"("message_bytes":262144,"text_bytes":16384,"data_bytes":16384,"in_flight":64,"sends_per_s":20,)"
-        R"("hello_rooms":200,"subscriptions":1000,"watched":200,"resume_events":10000},"rooms":[{"room":"general","epoch":"k3v9",)"
-        R"("seq":57,"read":41,"role":"member","kind":"public","subscribed":true}],"more":false,"presence":{"status":"away"},"resumed":{)"
-        R"("general":{"recovered":true,"epoch":"k3v9","seq":57},"old":{"recovered":false,"epoch":"k4","seq":2},)"
-        R"("secret":{"error":{"code":"not_member","message":"not a member of secret"}}}}})");
+  CHECK(
+      ok_of(hello) ==
+      R"({"re":3,"ok":{"session":"s_9f","user":"alice","node":"n1","server":"greenroom/)" GREENROOM_VERSION
+      R"(","time":1764000000123,"ping_ms":25000,"expires_at":1764003600000,"limits":{"frame_bytes":65536,)"
+      R"("message_bytes":262144,"text_bytes":16384,"data_bytes":16384,"in_flight":64,"sends_per_s":20,)"
+      R"("hello_rooms":200,"subscriptions":1000,"watched":200,"resume_events":10000},"rooms":[{"room":"general","epoch":"k3v9",)"
+      R"("seq":57,"read":41,"role":"member","kind":"public","subscribed":true}],"more":false,"presence":{"status":"away"},"resumed":{)"
+      R"("general":{"recovered":true,"epoch":"k3v9","seq":57},"old":{"recovered":false,"epoch":"k4","seq":2},)"
+      R"("secret":{"error":{"code":"not_member","message":"not a member of secret"}}}}})");
 
   CHECK(ok_of(ok::refresh{5}) == R"({"re":3,"ok":{"expires_at":5}})");
   CHECK(ok_of(ok::ping{1764000000123}) == R"({"re":3,"ok":{"time":1764000000123}})");
@@ -96,7 +97,8 @@ TEST_CASE("golden answers", "[codec]") {
   CHECK(ok_of(ok::read{8}) == R"({"re":3,"ok":{"seq":8}})");
   CHECK(
       ok_of(ok::members{
-          {{user("a"), storage::member_role::owner, seen_as::online}, {user("b"), storage::member_role::guest}}, "b"}) ==
+          {{user("a"), storage::member_role::owner, seen_as::online}, {user("b"), storage::member_role::guest}},
+          "b"}) ==
       R"({"re":3,"ok":{"members":[{"user":"a","role":"owner","online":true},{"user":"b","role":"guest","online":false}],"next":"b"}})");
   CHECK(ok_of(ok::members{}) == R"({"re":3,"ok":{"members":[]}})");
   ok::inbox_room inbox{
