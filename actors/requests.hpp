@@ -144,8 +144,11 @@ struct configure {
   std::optional<uint32_t> history_days;
   std::optional<uint32_t> slow_ms;
   std::optional<uint64_t> history_events;
+  std::optional<storage::room_limits> limits;
   bool remove = false; // the whole room, for good; nothing else is looked at
-  bool changes() const noexcept { return title || kind || history_days || slow_ms || history_events || remove; }
+  bool changes() const noexcept {
+    return title || kind || history_days || slow_ms || history_events || limits || remove;
+  }
 };
 struct read {
   room_id room;
