@@ -32,8 +32,8 @@ void lane::run() {
 
 /// Who spoke in a large room has the answer before thousands of listeners have the message: what few have to say does
 /// not wait for a round of many. Among as many as there are dirty, sockets would be written twice for nothing.
-void lane::before_round(size_t ready) {
-  if (!dirty_.empty() && ready >= many * dirty_.size())
+void lane::before_round(size_t coming) {
+  if (!dirty_.empty() && coming >= many * dirty_.size())
     flush();
 }
 
