@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -32,6 +33,7 @@ struct identity {
   std::string session; // the claim `sid`, or one derived from the token where the issuer gives none
   int64_t expires_at = 0;
   bool admin = false;
+  std::shared_ptr<const std::vector<std::string>> namespaces; // whose rooms are open; null: all (tenancy.hpp)
 };
 
 /// Checks tokens. Implemented in net/; called on I/O threads, so it must be safe to call from several at once.
