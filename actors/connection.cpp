@@ -1,6 +1,7 @@
 #include "actors/connection.hpp"
 
 #include "actors/house.hpp"
+#include "actors/tenancy.hpp"
 
 #include <algorithm>
 
@@ -84,6 +85,8 @@ void connection_actor::process(const request_ptr& r) {
       refuse(*r, errc::unauthenticated, "hello comes first");
   } else if (is_hello) {
     refuse(*r, errc::bad_request, "op: hello was said before");
+  } else if (auto why = closed_to(*who_, r->what)) {
+    refuse(*r, why->code, std::move(why->message));
   } else {
     perform(*r);
   }
@@ -142,6 +145,9 @@ void connection_actor::refresh(const client_request& r, const op::refresh& x) {
   bool other_session = found->session != who_->session;
   who_ = *found;
   set_expiry();
+  for (size_t i = subscriptions_.size(); i-- > 0;)
+    if (!opens(*who_, subscriptions_[i].face->room))
+      drop(subscriptions_[i]);
   if (other_session) { // so that its revocation ends this connection, too
     auto session = std::make_shared<ok::live_session>(*session_);
     session->session = who_->session;
@@ -331,7 +337,8 @@ void connection_actor::receive(const reply& x) {
     return;
   auto id = static_cast<int64_t>(x.ticket);
   if (const auto* page = x.what ? std::get_if<ok::rooms>(&*x.what) : nullptr) {
-    auto mine = *page; // only this connection knows what it listens to
+    auto mine = *page; // only this connection knows what it listens to, and what its token opens
+    keep_open(*who_, mine);
     for (auto& r : mine.list)
       r.summary.subscribed = find(r.summary.room) != nullptr;
     respond(id, ok::any{std::move(mine)});

@@ -2,6 +2,7 @@
 // looked at, then one answer says how all of them stand; only afterwards events flow.
 #include "actors/connection.hpp"
 #include "actors/house.hpp"
+#include "actors/tenancy.hpp"
 
 #include <algorithm>
 #include <unordered_map>
@@ -113,6 +114,8 @@ void connection_actor::plan(const std::vector<std::pair<room_id, storage::listed
   auto l = house_.limits_now();
   auto bound = std::min<size_t>(rooms.size(), follows_all_ ? l->subscriptions : l->hello_rooms);
   for (const auto& [room, entry] : rooms) {
+    if (!opens(*who_, room))
+      continue;
     bool chosen = bound > 0;
     bound -= chosen ? 1 : 0;
     auto from = take_resume(room);
@@ -120,14 +123,19 @@ void connection_actor::plan(const std::vector<std::pair<room_id, storage::listed
     if (chosen || named || from)
       g.visits.push_back({room, entry, std::move(from), (follows_all_ && chosen) || named, std::nullopt});
   }
-  g.more = g.visits.size() < rooms.size();
-  // Rooms that the user is in no more, or never was.
+  const auto listed = static_cast<size_t>(
+      std::count_if(rooms.begin(), rooms.end(), [this](const auto& r) { return opens(*who_, r.first); }));
+  g.more = g.visits.size() < listed;
+  // Rooms that the user is in no more, or never was; or that this token does not open.
+  const auto found = [&](const room_id& room) {
+    return opens(*who_, room) ? std::nullopt : std::optional<outcome<standing>>(closed_room());
+  };
   for (const auto& room : x.rooms)
     if (asked.erase(room) > 0)
-      g.visits.push_back({room, std::nullopt, take_resume(room), true, std::nullopt});
+      g.visits.push_back({room, std::nullopt, take_resume(room), true, found(room)});
   for (const auto& [room, p] : x.resume)
     if (resume.erase(room) > 0)
-      g.visits.push_back({room, std::nullopt, p, false, std::nullopt});
+      g.visits.push_back({room, std::nullopt, p, false, found(room)});
 }
 
 void connection_actor::start_visits() {
@@ -135,6 +143,8 @@ void connection_actor::start_visits() {
   g.missing = 0;
   for (size_t i = 0; i < g.visits.size(); ++i) {
     const auto& v = g.visits[i];
+    if (v.found)
+      continue;
     ++g.missing;
     if (v.attach) {
       subscribe(v.room, v.resume, visit_tickets + i);

@@ -1,6 +1,7 @@
 #include "actors/requester.hpp"
 
 #include "actors/house.hpp"
+#include "actors/tenancy.hpp"
 
 namespace greenroom::requester {
 namespace {
@@ -61,6 +62,10 @@ void requester_actor::go(uint64_t ticket, open_call& c) {
 }
 
 void requester_actor::go(uint64_t ticket, open_call& c, const op::any& what) {
+  if (auto why = closed_to(c.what->who, what)) {
+    finish(ticket, std::move(*why));
+    return;
+  }
   const auto& who = c.what->who.user;
   auto ask_room = [&](const room_id& room, auto x) {
     auto command = std::make_shared<room::command>(room::command{room, as_caller(ticket, who), std::move(x)});
@@ -163,6 +168,12 @@ void requester_actor::receive(const reply& x) {
   auto& c = i->second;
   if (x.what && !c.vouched) {
     go(x.ticket, c);
+    return;
+  }
+  if (const auto* page = x.what ? std::get_if<ok::rooms>(&*x.what) : nullptr) {
+    auto open = *page;
+    keep_open(c.what->who, open);
+    finish(x.ticket, ok::any{std::move(open)});
     return;
   }
   const auto* s = x.what ? std::get_if<ok::sessions>(&*x.what) : nullptr;

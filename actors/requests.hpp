@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -32,6 +33,7 @@ struct identity {
   std::string session; // the claim `sid`, or one derived from the token where the issuer gives none
   int64_t expires_at = 0;
   bool admin = false;
+  std::shared_ptr<const std::vector<std::string>> namespaces; // whose rooms are open; null: all (tenancy.hpp)
 };
 
 /// Checks tokens. Implemented in net/; called on I/O threads, so it must be safe to call from several at once.
@@ -144,8 +146,11 @@ struct configure {
   std::optional<uint32_t> history_days;
   std::optional<uint32_t> slow_ms;
   std::optional<uint64_t> history_events;
+  std::optional<storage::room_limits> limits;
   bool remove = false; // the whole room, for good; nothing else is looked at
-  bool changes() const noexcept { return title || kind || history_days || slow_ms || history_events || remove; }
+  bool changes() const noexcept {
+    return title || kind || history_days || slow_ms || history_events || limits || remove;
+  }
 };
 struct read {
   room_id room;

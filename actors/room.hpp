@@ -351,6 +351,8 @@ private:
   void end_at_last(const command_ptr& c);
   void forget_room();
   void strike_off(const command_ptr& c, const storage::due_entry& x);
+  std::optional<failure> is_full() const;
+  std::optional<failure> too_long(std::string_view text) const;
   std::optional<failure> too_soon(const user_id& user) const;
   std::optional<failure> too_many();
   bool settle_by_key(const command_ptr& c, const keyed& what, const known_key& known);

@@ -142,6 +142,10 @@ void room_actor::receive(const target_found& x) {
 }
 
 void room_actor::change_with(const command_ptr& c, const op::send& x, const storage::target_image& target) {
+  if (auto why = too_long(x.text)) {
+    c->from.answer(std::move(*why));
+    return;
+  }
   if (auto why = too_soon(c->from.user)) {
     c->from.answer(std::move(*why));
     return;
@@ -173,6 +177,10 @@ void room_actor::change_with(const command_ptr& c, const op::edit& x, const stor
   auto seen = x.base == x.target ? 0 : x.base.value_or(state.edited);
   if (seen != state.edited) {
     c->from.refuse(errc::conflict, "base: the last edit is " + std::to_string(state.edited));
+    return;
+  }
+  if (auto why = too_long(x.text)) {
+    c->from.answer(std::move(*why));
     return;
   }
   if (auto bound = house_.limits_now()->edits_per_message; state.edits.size() >= bound) {

@@ -94,8 +94,9 @@ void room_actor::schedule(const command_ptr& c, const op::send& x, const schedul
   }
   if (settle_by_key(c, what, found.key))
     return;
-  if (auto why = refusal(c->from.user, action::send)) {
-    c->from.answer(std::move(*why));
+  auto judged = refusal(c->from.user, action::send);
+  if (judged || (judged = too_long(x.text))) {
+    c->from.answer(std::move(*judged));
     return;
   }
   const auto l = house_.limits_now();

@@ -84,7 +84,7 @@ void room_actor::end_room(const command_ptr& c) {
   auto e = next_event(event_kind::room, c->from.user);
   e.text = next.title;
   e.on = true; // whoever listens has to ask again, and will be told that there is no such room
-  e.more.edit().settings = {next.kind, next.history_days, next.slow_ms, next.history_events, true};
+  e.more.edit().settings = {next.kind, next.history_days, next.slow_ms, next.history_events, true, next.limits};
   next.deleted = e.seq;
   auto batch = std::make_shared<storage::batch>(room_.shard());
   pending p;

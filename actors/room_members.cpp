@@ -78,8 +78,8 @@ void room_actor::join(const command_ptr& c, const op::join& x) {
     refuse_listener(c->from, std::move(*why));
     return;
   }
-  if (auto bound = house_.limits_now()->members_per_room; member_count_ >= bound) {
-    refuse_listener(c->from, fail(errc::too_large, "limits.members_per_room: " + std::to_string(bound)));
+  if (auto why = is_full()) {
+    refuse_listener(c->from, std::move(*why));
     return;
   }
   storage::member_record seat;
@@ -87,6 +87,16 @@ void room_actor::join(const command_ptr& c, const op::join& x) {
     seat = m->second; // who was muted and left comes back muted
   seat.role = member_role::member;
   change_member(c, c->from.user, member_change::joined, seat);
+}
+
+/// The lesser of what the node and the room allow.
+std::optional<failure> room_actor::is_full() const {
+  const auto bound = house_.limits_now()->members_per_room;
+  if (const auto own = record_->limits.members; own != 0 && own < bound && member_count_ >= own)
+    return fail(errc::too_large, "room: " + std::to_string(own) + " members (limits.members of the room)");
+  if (member_count_ >= bound)
+    return fail(errc::too_large, "limits.members_per_room: " + std::to_string(bound));
+  return std::nullopt;
 }
 
 void room_actor::leave(const command_ptr& c, const op::leave&) {

@@ -60,7 +60,7 @@ void room_actor::send_with(const command_ptr& c, const op::send& x, const known_
   if (settle_by_key(c, what, known))
     return;
   auto why = refusal(c->from.user, action::send);
-  if (why || (why = too_soon(c->from.user)) || (why = too_many())) {
+  if (why || (why = too_long(x.text)) || (why = too_soon(c->from.user)) || (why = too_many())) {
     c->from.answer(std::move(*why));
     return;
   }
@@ -114,7 +114,7 @@ void room_actor::say(const command_ptr& c, const op::send& x, const user_id& fro
 void room_actor::pass_on(const command_ptr& c, const op::send& x) {
   const auto& from = c->from.user;
   auto why = refusal(from, action::send);
-  if (why || (why = too_soon(from)) || (why = too_many())) {
+  if (why || (why = too_long(x.text)) || (why = too_soon(from)) || (why = too_many())) {
     c->from.answer(std::move(*why));
     return;
   }
@@ -125,6 +125,13 @@ void room_actor::pass_on(const command_ptr& c, const op::send& x) {
   if (audience_->anybody())
     audience_->tell(relay::remark{from, house_.now_ms(), x.text, x.data});
   c->from.answer(ok::any{ok::none{}});
+}
+
+std::optional<failure> room_actor::too_long(std::string_view text) const {
+  if (!record_ || record_->limits.text_bytes == 0 || text.size() <= record_->limits.text_bytes)
+    return std::nullopt;
+  return fail(errc::too_large, "text: " + std::to_string(text.size()) + " bytes, at most " +
+                                   std::to_string(record_->limits.text_bytes) + " (limits.text_bytes of the room)");
 }
 
 /// Slow mode holds for members; those who moderate are not slowed down.
@@ -141,17 +148,21 @@ std::optional<failure> room_actor::too_soon(const user_id& user) const {
                  static_cast<uint32_t>(left)};
 }
 
-/// limits.sends_per_s_room holds for all, and nobody is to blame: this is no flood of one user's.
+/// The lesser of what the node and the room allow holds for all, and nobody is to blame: this is no flood of one user's.
 std::optional<failure> room_actor::too_many() {
-  const auto& l = *house_.limits_now();
-  const auto r = sends_of_room(l);
+  auto r = sends_of_room(*house_.limits_now());
+  const auto own = record_ ? record_->limits.sends_per_s : 0;
+  const bool is_own = own != 0 && (r.count == 0 || own < r.count);
+  if (is_own)
+    r = {own, 1'000, own};
   if (r.count == 0)
     return std::nullopt;
   const auto wait = sends_.take(r, house_.steady_ms());
   if (wait == 0)
     return std::nullopt;
   house_.metrics.refused(flood::sends);
-  return too_often("limits.sends_per_s_room", r.count, "sends per second per room", wait);
+  return too_often(is_own ? "room" : "limits.sends_per_s_room", r.count,
+                   is_own ? "sends per second (limits.sends_per_s of the room)" : "sends per second per room", wait);
 }
 
 } // namespace greenroom::room

@@ -87,6 +87,7 @@ void room_actor::configure(const command_ptr& c, const op::configure& x) {
   next.history_days = x.history_days.value_or(next.history_days);
   next.slow_ms = x.slow_ms.value_or(next.slow_ms);
   next.history_events = x.history_events.value_or(next.history_events);
+  next.limits = x.limits.value_or(next.limits);
   if (next == *record_) {
     stands_already(c, drawn_);
     return;
@@ -94,7 +95,7 @@ void room_actor::configure(const command_ptr& c, const op::configure& x) {
   auto e = next_event(event_kind::room, c->from.user);
   e.text = next.title;
   e.on = record_->kind == storage::room_kind::public_ && next.kind != storage::room_kind::public_;
-  e.more.edit().settings = {next.kind, next.history_days, next.slow_ms, next.history_events, false};
+  e.more.edit().settings = {next.kind, next.history_days, next.slow_ms, next.history_events, false, next.limits};
   change_settings(c, std::move(next), std::move(e));
 }
 

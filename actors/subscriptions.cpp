@@ -1,6 +1,7 @@
 // The connection's streams of events: one cursor per room, live while it meets them, pulled while it is behind.
 #include "actors/connection.hpp"
 #include "actors/house.hpp"
+#include "actors/tenancy.hpp"
 
 #include <algorithm>
 
@@ -321,7 +322,7 @@ void connection_actor::receive(const user::listed& x) {
   room_count_ = x.rooms;
   if (!x.again)
     forget_unwanted(x.room);
-  if (!x.joined)
+  if (!x.joined || !opens(*who_, x.room))
     return;
   if (phase_ == phase::greeting) {
     greeting_->later.push_back(x);

@@ -54,6 +54,11 @@ public:
   const std::string& str() const noexcept { return text_; }
   bool empty() const noexcept { return text_.empty(); }
   shard_id shard() const noexcept { return shard_of(text_); }
+  /// What stands before the slash; empty: nothing does.
+  std::string_view name_space() const noexcept {
+    auto slash = text_.find('/');
+    return slash == std::string::npos ? std::string_view{} : std::string_view(text_).substr(0, slash);
+  }
   bool is_direct() const noexcept { return !text_.empty() && text_.front() == '@'; }
   /// The two users of a direct room. REQUIRES: is_direct().
   std::pair<user_id, user_id> peers() const;

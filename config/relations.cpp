@@ -105,6 +105,8 @@ void check_provider(checker& c, const decltype(settings::auth)& s) {
   c.demand(outside || s.admin_claim.empty(), "auth.admin_claim", "auth.algorithm",
            "is set, but auth.algorithm is HS256: tokens of this node have their own claim for that");
   c.both(s.admin_claim, "auth.admin_claim", s.admin_value, "auth.admin_value");
+  c.demand(outside || !s.namespaces_claim.starts_with('/'), "auth.namespaces_claim", "auth.algorithm",
+           "is a JSON Pointer, but auth.algorithm is HS256: claims of this node's tokens have names");
 }
 
 /// CAF's port, where links end, obeys anybody who reaches it.

@@ -191,6 +191,13 @@ const field table[] = {
      "One that people can change themselves: anybody is an admin."},
     {AT(auth, admin_value), restart, "", 0, 256, "The value of auth.admin_claim that makes an admin; of a flag: true.",
      "One that others have, too: they are admins."},
+    {AT(auth, namespaces_claim), restart, "", 0, 256,
+     "The claim of a token, a text or a list of texts, that holds the namespaces whose rooms it opens: \"\" for rooms "
+     "without one, \"*\" for all. A token without it opens only rooms without a namespace; that of an admin all, and "
+     "direct rooms are open to their two. A name; of outside tokens also a JSON Pointer. Empty: all rooms are open to all "
+     "tokens, as far as namespaces go.",
+     "Empty where namespaces are tenants: each may look into the rooms of the others. One that people can change "
+     "themselves: likewise."},
     {AT(auth, leeway_s), restart, "s", 0, 300, "How far the clock of an issuer may be off.",
      "Too low: fresh tokens are refused when clocks differ. Too high: expired ones live on."},
     {AT(auth, token_s), restart, "s", 10, 86'400, "Life of a token; clients refresh it in time.",

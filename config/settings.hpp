@@ -138,6 +138,7 @@ struct settings {
     std::string user_claim = "sub"; // of outside tokens; a name, or a JSON Pointer where it begins with a slash
     std::string admin_claim;        // likewise; empty: nobody is an admin by an outside token
     std::string admin_value;
+    std::string namespaces_claim; // a list of namespaces that a token opens; empty: all are open to everybody
     uint32_t leeway_s = 5;
     uint32_t token_s = 3'600;
     uint32_t session_days = 30;

@@ -57,6 +57,19 @@ void append(std::string& out, const std::vector<storage::message_fold::reaction>
   out += '}';
 }
 
+/// Those that the room has.
+void append_room_limits(object& o, const storage::room_limits& x) {
+  if (!x.any())
+    return;
+  object limits(o.key("limits"));
+  if (x.members != 0)
+    limits.integer("members", x.members);
+  if (x.text_bytes != 0)
+    limits.integer("text_bytes", x.text_bytes);
+  if (x.sends_per_s != 0)
+    limits.integer("sends_per_s", x.sends_per_s);
+}
+
 /// `fold`: how the message stands, where that is known and not as it was sent.
 void append(std::string& out, const room_id& room, const storage::event& e,
             const storage::message_fold* fold = nullptr) {
@@ -116,6 +129,7 @@ void append(std::string& out, const room_id& room, const storage::event& e,
     o.integer("history_days", e.more->settings.history_days);
     o.integer("slow_ms", e.more->settings.slow_ms);
     o.integer("history_events", e.more->settings.history_events);
+    append_room_limits(o, e.more->settings.limits);
     if (e.more->settings.deleted)
       o.flag("deleted", true);
   }
@@ -243,6 +257,7 @@ struct ok_writer {
     o.integer("history_days", x.what.history_days);
     o.integer("slow_ms", x.what.slow_ms);
     o.integer("history_events", x.what.history_events);
+    append_room_limits(o, x.what.limits);
     o.integer("first", x.what.first);
     o.integer("created", x.what.created);
     if (!x.what.creator.empty())

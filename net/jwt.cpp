@@ -1,6 +1,7 @@
 #include "net/jwt.hpp"
 
 #include "net/base64url.hpp"
+#include "net/json.hpp"
 #include "net/json_document.hpp"
 #include "net/key_file.hpp"
 #include "net/op_reader.hpp"
@@ -24,6 +25,7 @@ using json::value;
 // A header or payload nested deeper than this says nothing that we would read.
 constexpr uint32_t token_depth_max = 8;
 constexpr size_t session_bytes_max = 128;
+constexpr size_t namespaces_max = 1'000; // that a token may name
 // NumericDate beyond this (the year 5138) is a mistake of the issuer, and would not fit our milliseconds.
 constexpr double date_max = 1e11;
 
@@ -133,6 +135,7 @@ outcome<std::unique_ptr<jwt_tokens>> jwt_tokens::open(const settings& config, cl
   result->user_claim_ = auth.user_claim;
   result->admin_claim_ = auth.admin_claim;
   result->admin_value_ = auth.admin_value;
+  result->namespaces_claim_ = auth.namespaces_claim;
   if (auth.algorithm == token_algorithm::hs256) {
     auto secret = load_or_make_secret(secret_file_of(config));
     if (!secret)
@@ -252,7 +255,37 @@ outcome<identity> jwt_tokens::read_claims(std::string_view payload, std::string_
     return refused("sid, jti: must be 1 to " + std::to_string(session_bytes_max) + " visible ASCII characters");
 
   who.admin = is_admin(*claims);
+  if (!namespaces_claim_.empty() && !who.admin) {
+    auto open = read_namespaces(*claims);
+    if (!open)
+      return std::move(open).error();
+    who.namespaces = std::move(*open);
+  }
   return who;
+}
+
+/// Null: all of them.
+outcome<std::shared_ptr<const std::vector<std::string>>> jwt_tokens::read_namespaces(const document& claims) const {
+  const auto claim = find_claim(claims, namespaces_claim_);
+  if (names(claim, "*"))
+    return std::shared_ptr<const std::vector<std::string>>{};
+  auto open = std::make_shared<std::vector<std::string>>();
+  if (!claim) {
+    open->emplace_back(); // rooms without a namespace
+  } else if (auto one = claim.text()) {
+    open->emplace_back(*one);
+  } else if (!claim.is_array() || claim.size() > namespaces_max) {
+    return refused(namespaces_claim_ + ": must be a namespace, or a list of at most " + std::to_string(namespaces_max));
+  } else {
+    bool good = true;
+    claim.each_element([&](value given) {
+      good = good && given.text();
+      open->emplace_back(given.text().value_or(""));
+    });
+    if (!good)
+      return refused(namespaces_claim_ + ": must hold texts only");
+  }
+  return std::shared_ptr<const std::vector<std::string>>(std::move(open));
 }
 
 bool jwt_tokens::is_admin(const document& claims) const {
@@ -284,6 +317,15 @@ outcome<std::string> jwt_tokens::issue(const identity& who, std::chrono::seconds
   good = good && jwt_add_grant_int(token.get(), "exp", now_s + static_cast<long>(lifetime.count())) == 0;
   if (who.admin)
     good = good && jwt_add_grant_bool(token.get(), "admin", 1) == 0;
+  if (who.namespaces && !namespaces_claim_.empty()) {
+    std::string list;
+    for (const auto& name : *who.namespaces)
+      json::append_string(list.append(list.empty() ? "[" : ","), name);
+    std::string claim = "{";
+    json::append_string(claim, namespaces_claim_);
+    claim.append(":").append(list.empty() ? "[" : list).append("]}");
+    good = good && jwt_add_grants_json(token.get(), claim.c_str()) == 0;
+  }
   good = good && jwt_set_alg(token.get(), JWT_ALG_HS256, reinterpret_cast<const unsigned char*>(secret_.data()),
                              static_cast<int>(secret_.size())) == 0;
   std::unique_ptr<char, decltype(&std::free)> encoded(good ? jwt_encode_str(token.get()) : nullptr, &std::free);

@@ -61,6 +61,7 @@ private:
                                 std::string_view signature) const;
   outcome<identity> read_claims(std::string_view payload, std::string_view signed_part) const;
   bool is_admin(const json::document& claims) const;
+  outcome<std::shared_ptr<const std::vector<std::string>>> read_namespaces(const json::document& claims) const;
 
   token_algorithm algorithm_ = token_algorithm::hs256;
   std::string secret_; // HS256
@@ -70,6 +71,7 @@ private:
   std::string user_claim_;
   std::string admin_claim_; // empty: none
   std::string admin_value_;
+  std::string namespaces_claim_; // empty: all are open
   int64_t leeway_ms_ = 0;
   clock now_;
 };

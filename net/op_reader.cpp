@@ -190,6 +190,22 @@ op::any read_pin(field_reader& in) {
   return op::pin{in.room(), in.target(), On};
 }
 
+/// All of them at once: what is left out is as the node allows.
+storage::room_limits read_limits(field_reader& in, value given) {
+  storage::room_limits x;
+  if (!given.is_object()) {
+    in.refuse(errc::bad_request, "limits", "must be an object");
+    return x;
+  }
+  auto limit = [&](std::string_view name) {
+    return static_cast<uint32_t>(in.integer(given.find(name), "limits." + std::string(name), 1, UINT32_MAX));
+  };
+  x.members = limit("members");
+  x.text_bytes = limit("text_bytes");
+  x.sends_per_s = limit("sends_per_s");
+  return x;
+}
+
 op::any read_room(field_reader& in) {
   op::configure x;
   x.room = in.room();
@@ -202,6 +218,8 @@ op::any read_room(field_reader& in) {
     x.slow_ms = static_cast<uint32_t>(in.integer(slow, "slow_ms", 0, slow_ms_max));
   if (auto most = in.find("history_events"))
     x.history_events = in.integer(most, "history_events", 0);
+  if (auto limits = in.find("limits"))
+    x.limits = read_limits(in, limits);
   const bool changes = x.changes();
   x.remove = in.flag(in.find("delete"), "delete");
   if (x.remove && changes)

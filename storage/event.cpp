@@ -5,8 +5,9 @@
 namespace greenroom::storage {
 namespace {
 
-/// Version 1 had the same fields for every kind, and none of what changes messages; version 2 did not count them.
-constexpr uint8_t event_version = 3;
+/// Version 1 had the same fields for every kind, and none of what changes messages; version 2 did not count them; version 3
+/// knew no limits of rooms.
+constexpr uint8_t event_version = 4;
 
 // Which parts of a message follow.
 constexpr uint8_t has_data = 1;
@@ -139,6 +140,7 @@ std::string encode(const event& x) {
     put_flag(out, x.on);
     put_varint(out, x.more->settings.history_events);
     put_flag(out, x.more->settings.deleted);
+    put_limits(out, x.more->settings.limits);
     break;
   }
   return out;
@@ -204,6 +206,8 @@ outcome<event> decode<event>(std::string_view bytes) {
       x.more.edit().settings.history_events = in.varint();
       x.more.edit().settings.deleted = in.flag();
     }
+    if (in.version() > 3)
+      x.more.edit().settings.limits = in.limits();
     break;
   }
   return in.finish(std::move(x));

@@ -49,6 +49,15 @@ std::string_view to_string(member_change) noexcept;
 /// Who is meant by `@room`. No user's name begins so.
 inline constexpr std::string_view everybody = "@room";
 
+/// What a room allows, where that is less than the node does. 0: as the node.
+struct room_limits {
+  uint32_t members = 0;
+  uint32_t text_bytes = 0;
+  uint32_t sends_per_s = 0; // of all members together
+  bool any() const noexcept { return members != 0 || text_bytes != 0 || sends_per_s != 0; }
+  friend bool operator==(const room_limits&, const room_limits&) = default;
+};
+
 /// What a room event says: all of it as it is from then on.
 struct room_settings {
   room_kind kind = room_kind::public_;
@@ -56,6 +65,7 @@ struct room_settings {
   uint32_t slow_ms = 0;
   uint64_t history_events = 0;
   bool deleted = false;
+  room_limits limits;
   friend bool operator==(const room_settings&, const room_settings&) = default;
 };
 

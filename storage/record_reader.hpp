@@ -26,6 +26,12 @@ void put_enum(std::string& out, Enum value) {
   out.push_back(static_cast<char>(value));
 }
 
+inline void put_limits(std::string& out, const room_limits& x) {
+  put_varint(out, x.members);
+  put_varint(out, x.text_bytes);
+  put_varint(out, x.sends_per_s);
+}
+
 /// Times are counted from 1970, and older ones are possible in theory only; as 64 bits they survive all the same.
 inline void put_time(std::string& out, int64_t ms) { put_varint(out, static_cast<uint64_t>(ms)); }
 
@@ -52,6 +58,13 @@ public:
   room_kind kind() noexcept { return one_of(room_kind::public_, room_kind::direct); }
   member_role role() noexcept { return one_of(member_role::none, member_role::owner); }
   member_change change() noexcept { return one_of(member_change::none, member_change::role); }
+  room_limits limits() noexcept {
+    room_limits x;
+    x.members = varint32();
+    x.text_bytes = varint32();
+    x.sends_per_s = varint32();
+    return x;
+  }
   int64_t time() noexcept { return static_cast<int64_t>(varint()); }
   std::string string() { return std::string(text()); }
   /// A count of things that take a byte each at least: one beyond that is a lie, and must not reserve memory.

@@ -8,7 +8,7 @@ namespace greenroom::storage {
 namespace {
 
 // Fields have been added to these.
-constexpr uint8_t room_version = 3;
+constexpr uint8_t room_version = 4;
 constexpr uint8_t member_version = 2;
 constexpr uint8_t session_version = 2;
 /// A room can't have as many events: clients count to 2^53 - 1.
@@ -76,6 +76,7 @@ std::string encode(const room_record& x) {
     put_varint(out, seq);
   put_varint(out, x.history_events);
   put_varint(out, x.deleted);
+  put_limits(out, x.limits);
   return out;
 }
 
@@ -100,6 +101,8 @@ outcome<room_record> decode<room_record>(std::string_view bytes) {
     x.history_events = in.varint();
     x.deleted = in.varint();
   }
+  if (in.version() > 3)
+    x.limits = in.limits();
   return in.finish(std::move(x));
 }
 

@@ -35,6 +35,7 @@ struct room_record {
   std::vector<uint64_t> pins;  // seqs of messages, the one pinned last at the end
   uint64_t history_events = 0; // how many of the last events are kept; 0: all
   uint64_t deleted = 0; // seq of the event that said so: there is no such room any more, and its data is on its way out
+  room_limits limits;
   friend bool operator==(const room_record&, const room_record&) = default;
 };
 

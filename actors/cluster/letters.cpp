@@ -32,10 +32,11 @@ void carry(A& a, storage::rare<T>& x) {
 GREENROOM_CARRY(position, x.epoch, x.seq)
 GREENROOM_CARRY(appearance, x.user, x.status, x.note)
 GREENROOM_CARRY(room_presence, x.room, x.online, x.users)
-GREENROOM_CARRY(storage::room_settings, x.kind, x.history_days, x.slow_ms, x.history_events, x.deleted)
+GREENROOM_CARRY(storage::room_limits, x.members, x.text_bytes, x.sends_per_s)
+GREENROOM_CARRY(storage::room_settings, x.kind, x.history_days, x.slow_ms, x.history_events, x.deleted, x.limits)
 GREENROOM_CARRY(storage::event_extras, x.data, x.reply_to, x.attachments, x.mentions, x.reason, x.until, x.settings)
 GREENROOM_CARRY(storage::room_record, x.epoch, x.kind, x.title, x.creator, x.created, x.history_days, x.first, x.topic,
-                x.slow_ms, x.pins, x.history_events, x.deleted)
+                x.slow_ms, x.pins, x.history_events, x.deleted, x.limits)
 GREENROOM_CARRY(storage::event, x.kind, x.revoked, x.on, x.change, x.role, x.seq, x.ts, x.messages, x.target, x.from,
                 x.user, x.key, x.text, x.more)
 GREENROOM_CARRY(storage::effect_record, x.room, x.epoch, x.seq, x.user, x.change, x.role, x.kind)
@@ -58,7 +59,8 @@ GREENROOM_CARRY(op::react, x.room, x.target, x.key, x.emoji, x.on)
 GREENROOM_CARRY(op::moderate, x.room, x.what, x.user, x.until, x.role, x.reason)
 GREENROOM_CARRY(op::topic, x.room, x.title)
 GREENROOM_CARRY(op::pin, x.room, x.target, x.on)
-GREENROOM_CARRY(op::configure, x.room, x.title, x.kind, x.history_days, x.slow_ms, x.history_events, x.remove)
+GREENROOM_CARRY(op::configure, x.room, x.title, x.kind, x.history_days, x.slow_ms, x.history_events, x.limits,
+                x.remove)
 GREENROOM_CARRY(op::history, x.room, x.where, x.seq, x.ts, x.limit)
 GREENROOM_CARRY(op::thread, x.room, x.target, x.after, x.limit, x.read)
 GREENROOM_CARRY(op::scheduled, x.room)

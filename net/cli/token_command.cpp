@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <iostream>
 #include <random>
+#include <vector>
 
 namespace greenroom::cli {
 namespace {
@@ -17,6 +18,7 @@ namespace {
 struct token_flags {
   std::string user;
   bool admin = false;
+  std::vector<std::string> namespaces;
   uint32_t ttl_s = 0; // 0: auth.token_s
 };
 
@@ -54,6 +56,11 @@ int make_token(const token_flags& flags, const config::sources& from) {
   who.user = *user;
   who.session = new_session();
   who.admin = flags.admin;
+  if (!flags.namespaces.empty()) {
+    if (s.auth.namespaces_claim.empty())
+      return complain(fail(errc::bad_request, "--namespace: auth.namespaces_claim is not set, so all are open"));
+    who.namespaces = std::make_shared<const std::vector<std::string>>(flags.namespaces);
+  }
   auto token = (*tokens)->issue(who, std::chrono::seconds(flags.ttl_s == 0 ? s.auth.token_s : flags.ttl_s));
   if (!token)
     return complain(token.error());
@@ -68,6 +75,8 @@ void add_token_command(CLI::App& program, context& shared) {
   auto flags = std::make_shared<token_flags>();
   command->add_option("--user", flags->user, "whom it stands for")->required();
   command->add_flag("--admin", flags->admin, "with the rights of an operator");
+  command->add_option("--namespace", flags->namespaces,
+                      "a namespace whose rooms it opens, \"*\" for all; may be repeated (needs auth.namespaces_claim)");
   command->add_option("--ttl", flags->ttl_s, "its life in seconds (default: auth.token_s)")
       ->check(CLI::Range(1, 315'360'000));
   command->callback([&shared, flags] { shared.run = [&shared, flags] { return make_token(*flags, shared.from); }; });

@@ -195,12 +195,23 @@ frame readable::goaway(uint32_t reconnect_ms, std::string_view) const {
 }
 
 outcome<identity> plain_tokens::verify(std::string_view token) const {
+  std::shared_ptr<std::vector<std::string>> open;
+  if (auto hash = token.find('#'); hash != std::string_view::npos) {
+    open = std::make_shared<std::vector<std::string>>();
+    for (auto rest = token.substr(hash + 1);; rest.remove_prefix(rest.find(',') + 1)) {
+      open->emplace_back(rest.substr(0, rest.find(',')));
+      if (rest.find(',') == std::string_view::npos)
+        break;
+    }
+    token = token.substr(0, hash);
+  }
   auto slash = token.find('/');
   auto user = user_id::parse(token.substr(0, slash), "token");
   if (!user)
     return fail(errc::unauthenticated, "token: not valid");
   auto session = slash == std::string_view::npos ? token : token.substr(slash + 1);
-  return identity{*user, "s_" + std::string(session), clock_ + lifetime_ms, token.ends_with("/admin")};
+  return identity{*user, "s_" + std::string(session), clock_ + lifetime_ms, token.ends_with("/admin"),
+                  std::move(open)};
 }
 
 bool recorder::write(const frame& bytes, delivery how) {

@@ -37,7 +37,8 @@ public:
   frame goaway(uint32_t reconnect_ms, std::string_view reason) const override;
 };
 
-/// The token "alice" is alice's, in the session "s_alice"; "alice/x" is alice's in the session "s_x".
+/// The token "alice" is alice's, in the session "s_alice"; "alice/x" is alice's in the session "s_x"; "alice#acme,beta"
+/// opens the rooms of two namespaces only.
 class plain_tokens : public token_verifier {
 public:
   explicit plain_tokens(const int64_t& clock) : clock_(clock) {}

@@ -255,6 +255,12 @@ TEST_CASE("what is said in passing, later, and in a thread", "[codec]") {
   CHECK(good<op::cancel>(with("cancel", R"("room":"r","key":"k")")).key == "k");
   CHECK(good<op::scheduled>(with("scheduled", R"("room":"r")")).room.str() == "r");
   CHECK(good<op::configure>(with("room", R"("room":"r","history_events":9)")).history_events == 9);
+  auto limited = good<op::configure>(with("room", R"("room":"r","limits":{"members":5,"x":1})"));
+  CHECK(*limited.limits == storage::room_limits{5, 0, 0});
+  CHECK_FALSE(good<op::configure>(with("room", R"("room":"r","limits":{})")).limits->any());
+  refused(with("room", R"("room":"r","limits":{"members":0})"), errc::bad_request, "limits.members:");
+  refused(with("room", R"("room":"r","limits":7)"), errc::bad_request, "limits:");
+  refused(with("room", R"("room":"r","limits":{},"delete":true)"), errc::bad_request, "delete:");
   CHECK(good<op::configure>(with("room", R"("room":"r","delete":true)")).remove);
   refused(with("room", R"("room":"r","delete":true,"title":"x")"), errc::bad_request, "delete:");
 }

@@ -54,7 +54,7 @@ event full_event(event_kind kind) {
     break;
   case event_kind::room:
     x.text = text;
-    x.more.edit().settings = {room_kind::announce, 7, UINT32_MAX, 300, true};
+    x.more.edit().settings = {room_kind::announce, 7, UINT32_MAX, 300, true, {5, 6, 7}};
     break;
   case event_kind::topic:
     x.text = text;

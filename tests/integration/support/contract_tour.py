@@ -261,7 +261,8 @@ def settings(call):
     call(400, "GET", "/api/v1/rooms/Not%20A%20Room")
     call(403, "GET", vault, who="eve")
     call(404, "GET", nowhere)
-    changes = {"title": "The club", "kind": "public", "history_days": 9, "history_events": 1000, "slow_ms": 60_000}
+    changes = {"title": "The club", "kind": "public", "history_days": 9, "history_events": 1000, "slow_ms": 60_000,
+               "limits": {"members": 1000, "text_bytes": 10_000, "sends_per_s": 100}}
     call(200, "PATCH", club, changes)
     call(400, "PATCH", club, {"kind": "direct"})
     endings(call)
@@ -548,7 +549,8 @@ def moderate(owner, said):
     owner.request("unban", **about)
     owner.request("topic", room="hall", title="Cats")
     owner.request("pin", room="hall", target=said)
-    owner.request("room", room="hall", title="The large hall", kind="public", history_days=8, history_events=1000, slow_ms=0)
+    owner.request("room", room="hall", title="The large hall", kind="public", history_days=8, history_events=1000, slow_ms=0,
+                  limits={"members": 1000, "text_bytes": 10_000, "sends_per_s": 100})
     owner.request("unpin", room="hall", target=said)
     owner.event("unpinned", room="hall")  # after all the others
 

@@ -1,0 +1,59 @@
+// Namespaces that separate tenants: a token opens the rooms of some, whoever the user is elsewhere.
+#include "tests/actors/scene.hpp"
+
+using namespace greenroom;
+using greenroom::testing::person;
+using greenroom::testing::scene;
+using lines = std::vector<std::string>;
+
+TEST_CASE("a token opens the rooms of its namespaces and no others, on whatever way", "[tenancy]") {
+  scene s;
+  auto root = s.enter("root");
+  root.hello();
+  for (const auto* room : {"lobby", "acme/lobby", "beta/lobby"})
+    root.create(room);
+  auto ada = s.enter("ada", 1);
+  ada.hello("ada#acme").heard();
+  ada.join("acme/lobby").join("beta/lobby").join("lobby");
+  CHECK(ada.heard() == lines{"2 joined #2 2/2", "3 forbidden", "4 forbidden"});
+  ada.ask(5, op::history{s.room("beta/lobby")}).create("beta/mine").create("acme/mine");
+  ada.say("beta/lobby", "hi").say("to:bob", "hi");
+  CHECK(ada.heard() == lines{"5 forbidden", "6 forbidden", "7 created acme/mine#1", "8 forbidden",
+                             "subscribed @ada+bob#0", "@ada+bob#1 ada: hi", "9 sent @ada+bob#1"});
+  // REST is no other way round.
+  auto by_rest = s.perform("ada", op::any{op::join{s.room("lobby"), std::nullopt}});
+  CHECK(by_rest.has_value()); // without a claim all are open
+  ada.heard();
+}
+
+TEST_CASE("what a user is in elsewhere is not shown to a token that does not open it", "[tenancy]") {
+  scene s;
+  auto ada = s.enter("ada");
+  ada.hello();
+  for (const auto* room : {"acme/a", "beta/b", "c"})
+    ada.create(room);
+  ada.hang_up();
+  auto again = s.enter("ada");
+  op::hello x;
+  x.subscribe = op::hello::scope::all;
+  x.resume = {{s.room("acme/a"), {s.epoch_of("acme/a"), 1}}, {s.room("beta/b"), {s.epoch_of("beta/b"), 1}}};
+  again.hello("ada/x#acme,", x);
+  CHECK(again.heard() == lines{"1 hello ada acme/a#1 c#1 acme/a=recovered beta/b=forbidden"});
+  again.ask(2, op::rooms{});
+  CHECK(again.heard() == lines{"2 rooms acme/a#1:0 c#1:0"});
+  SECTION("nor when it comes onto the list meanwhile") {
+    auto bob = s.enter("bob");
+    bob.hello().create("beta/new").create("acme/new");
+    bob.ask(8, op::moderate{s.room("beta/new"), op::moderate::act::invite, user_id::trusted("ada"), 0, {}, {}});
+    bob.ask(9, op::moderate{s.room("acme/new"), op::moderate::act::invite, user_id::trusted("ada"), 0, {}, {}});
+    CHECK(again.heard() == lines{"subscribed acme/new#1", "acme/new#2 ada invited"});
+  }
+  SECTION("nor any more when the next token opens less") {
+    auto bob = s.enter("bob");
+    bob.hello().join("acme/a").join("c");
+    again.heard();
+    again.ask(3, op::refresh{"ada/x#"}).heard();
+    bob.say("acme/a", "hi").say("c", "hi");
+    CHECK(again.heard() == lines{"c#3 bob: hi"});
+  }
+}
