@@ -44,6 +44,37 @@ private:
   event_page page_;
 };
 
+/// The same page as by going back, read forward, which costs RocksDB a fraction: in memory each step back is a search of
+/// its own. nullopt: not all of it is there, or it has too many bytes, so that its beginning has to be found.
+outcome<std::optional<event_page>> read_forward(range& log, const room_id& room, uint64_t before, size_t limit,
+                                                size_t bytes) {
+  const auto oldest = before > limit ? before - limit : 1;
+  page_builder page(limit, bytes);
+  bool more = false;
+  uint64_t last = 0;
+  log->Seek(keys::event(room, std::max<uint64_t>(oldest, 2) - 1));
+  if (log->Valid() && keys::seq_of(log.rest()) < oldest) {
+    more = true;
+    log->Next();
+  }
+  for (; log->Valid() && (last = keys::seq_of(log.rest())) < before; log->Next()) {
+    auto added = page.add(log);
+    if (!added)
+      return added.error();
+    if (!*added)
+      return std::optional<event_page>{};
+    if (last == before - 1)
+      break; // what follows is not even looked at
+  }
+  if (auto good = log.status(); !good)
+    return good.error();
+  if (last != before - 1)
+    return std::optional<event_page>{};
+  auto found = std::move(page).take();
+  found.more = more;
+  return std::optional<event_page>{std::move(found)};
+}
+
 } // namespace
 
 outcome<open_database> store::impl::read() const {
@@ -189,9 +220,14 @@ outcome<event_page> store::events_before(const room_id& room, uint64_t before, s
   auto db = impl_->read();
   if (!db)
     return db.error();
-  if (before == 0)
+  if (before <= 1 || limit == 0)
     return event_page{};
   range log(**db, keys::family::events, keys::prefix(room, keys::tag::event));
+  auto found = read_forward(log, room, before, limit, bytes);
+  if (!found)
+    return found.error();
+  if (*found)
+    return std::move(**found);
   page_builder page(limit, bytes);
   for (log->SeekForPrev(keys::event(room, before - 1)); log->Valid(); log->Prev()) {
     auto added = page.add(log);

@@ -112,6 +112,10 @@ TEST_CASE_METHOD(store_fixture, "pages before a seq are oldest first, too", "[st
   CHECK(seqs(page.events) == numbers{1, 2, 3, 4});
   CHECK_FALSE(page.more);
   CHECK(seqs(db->events_before(lobby, 2, 4, 10'000).value().events) == numbers{1});
+  page = db->events_before(lobby, 9, 4, 10'000).value();
+  CHECK(seqs(page.events) == numbers{5, 6, 7, 8});
+  CHECK(page.more);
+  CHECK(db->events_before(lobby, 9, 0, 10'000).value().events.empty());
   CHECK(db->events_before(lobby, 1, 4, 10'000).value().events.empty());
   CHECK(db->events_before(lobby, 0, 4, 10'000).value().events.empty());
 }
@@ -130,6 +134,9 @@ TEST_CASE_METHOD(store_fixture, "a page is bounded in bytes, but holds one event
   CHECK(page.more);
   page = db->events_before(lobby, 100, 100, 2 * size).value();
   CHECK(seqs(page.events) == numbers{8, 9});
+  page = db->events_before(lobby, 8, 5, 2 * size).value(); // the newest of those that were asked for
+  CHECK(seqs(page.events) == numbers{6, 7});
+  CHECK(page.more);
 }
 
 TEST_CASE_METHOD(store_fixture, "a hole in the log is an error, not a short page", "[store]") {
