@@ -105,10 +105,12 @@ using shard_letter =
     std::variant<forward, answered_letter, news, turned_away, quiet, watching, seen, listed_there, ended_there>;
 
 // -- between surveys -------------------------------------------------------------------------------------------------
-/// Whose connections are on that node? Empty: all.
+/// Whose connections are on that node? Empty: all. One page of them.
 struct list_there {
   uint64_t ticket = 0;
   user_id user;
+  std::string after = {};
+  uint32_t limit = UINT32_MAX;
 };
 /// Some of them, in several letters if there are many.
 struct sessions_there {
