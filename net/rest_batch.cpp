@@ -1,5 +1,5 @@
-// Many operations in one request. They are the ones that frames are made of, in the same words, and each gets the answer
-// that it would get alone.
+// Many operations in one request. They are the ones that frames are made of, in the same words, and each gets the
+// answer that it would get alone.
 //
 // - One begins when the one before it has been answered: what it finds is what that has left, durably.
 // - There is no transaction around them: each is done or refused by itself. Whoever wants the rest left undone after a

@@ -9,12 +9,15 @@
 namespace greenroom::storage {
 namespace {
 
-/// A page of messages from here and there in one room, each as it stands.
+/// A page of messages from here and there in one room, each as it stands; all of one moment, as messages and how they
+/// stand must agree.
 class message_picker {
 public:
-  message_picker(const database& db, const rocksdb::ReadOptions& at, const room_id& room, const user_id& reader, size_t limit,
-                 size_t bytes)
-      : db_(db), at_(at), room_(room), reader_(reader), limit_(limit), bytes_(bytes) {}
+  message_picker(const database& db, const room_id& room, const user_id& reader, size_t limit, size_t bytes)
+      : db_(db), moment_(&*db), room_(room), reader_(reader), limit_(limit), bytes_(bytes) {
+    at_.snapshot = moment_.snapshot();
+  }
+  const rocksdb::Snapshot* moment() const { return at_.snapshot; }
 
   /// False: the page is full, and there is more. What is not kept any more is passed over.
   outcome<bool> add(uint64_t seq) {
@@ -50,7 +53,8 @@ public:
 
 private:
   const database& db_;
-  const rocksdb::ReadOptions& at_;
+  rocksdb::ManagedSnapshot moment_;
+  rocksdb::ReadOptions at_;
   const room_id& room_;
   const user_id& reader_;
   const size_t limit_;
@@ -66,12 +70,9 @@ outcome<event_page> store::thread_after(const room_id& room, uint64_t target, ui
   auto db = impl_->read();
   if (!db)
     return db.error();
-  rocksdb::ManagedSnapshot moment(&***db); // messages and how they stand must agree
-  rocksdb::ReadOptions options;
-  options.snapshot = moment.snapshot();
+  message_picker page(**db, room, reader, limit, bytes);
   const auto thread = keys::reply(room, target, 0);
-  range replies(**db, keys::family::state, thread.substr(0, thread.size() - keys::seq_bytes), moment.snapshot());
-  message_picker page(**db, options, room, reader, limit, bytes);
+  range replies(**db, keys::family::state, thread.substr(0, thread.size() - keys::seq_bytes), page.moment());
   for (replies->Seek(keys::reply(room, target, after + 1)); replies->Valid(); replies->Next()) {
     const auto seq = keys::seq_of(replies.rest());
     if (seq > head)
@@ -92,10 +93,7 @@ outcome<event_page> store::pick(const room_id& room, const std::vector<uint64_t>
   auto db = impl_->read();
   if (!db)
     return db.error();
-  rocksdb::ManagedSnapshot moment(&***db); // messages and how they stand must agree
-  rocksdb::ReadOptions options;
-  options.snapshot = moment.snapshot();
-  message_picker page(**db, options, room, reader, limit, bytes);
+  message_picker page(**db, room, reader, limit, bytes);
   for (auto seq : seqs) {
     auto added = seq <= head ? page.add(seq) : outcome<bool>{true};
     if (!added)

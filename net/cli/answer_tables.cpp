@@ -6,24 +6,14 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <ctime>
 
 namespace greenroom::cli {
 namespace {
 
 using nlohmann::json;
 
-constexpr std::string_view times[] = {"at",    "banned_until", "changed", "created", "edited_ts", "expires_at",
-                                      "since", "muted_until",  "ts",      "until"};
-
-std::string clock_of(int64_t ms) {
-  const auto seconds = static_cast<time_t>(ms / 1000);
-  std::tm parts{};
-  char text[32] = "?";
-  if (::gmtime_r(&seconds, &parts) != nullptr)
-    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
+constexpr std::string_view times[] = {"at",         "banned_until", "changed",     "created", "edited_ts",
+                                      "expires_at", "since",        "muted_until", "ts",      "until"};
 
 } // namespace
 
@@ -35,7 +25,7 @@ std::string cell_of(std::string_view field, const json& value) {
   if (value.is_boolean())
     return value.get<bool>() ? "yes" : "no";
   if (value.is_number_integer() && std::find(std::begin(times), std::end(times), field) != std::end(times))
-    return clock_of(value.get<int64_t>());
+    return clock_of(value.get<uint64_t>());
   if (value.is_object() && value.contains("ev"))
     return line_of(value);
   return value.dump();

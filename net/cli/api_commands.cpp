@@ -90,6 +90,8 @@ void add_parameter(CLI::App& command, typed& into, const parameter& p) {
   option->required(p.required);
   if (p.how == form::json)
     option->type_name("JSON");
+  else if (!p.name.starts_with("--"))
+    option->type_name(""); // its name says enough
   else if (p.how == form::number)
     option->type_name("NUMBER");
   else if (p.how == form::time)

@@ -125,9 +125,7 @@ void add_batch_commands(CLI::App& program, context& shared) {
   batch->add_option("FILE", many->file, "one JSON object per line, as frames of the protocol; -: the input")
       ->capture_default_str();
   batch->add_flag("--stop", many->stop, "leave the rest undone when one is refused");
-  batch->add_option("--size", many->size, "operations per request")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
+  batch->add_option("--size", many->size, "operations per request")->check(CLI::Range(1, 1000))->capture_default_str();
   many->client = add_client_flags(*batch);
   batch->callback([&shared, many] { shared.run = [&shared, many] { return run_batch(*many, shared.from); }; });
 

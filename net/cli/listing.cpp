@@ -79,9 +79,10 @@ int list_all(node_client& node, const api_command& row, const api_request& first
       print_entries(columns, entries, as_json);
     else
       table.insert(table.end(), entries.begin(), entries.end());
-    after = row.paged == pages::cursor                                       ? text_of(answer, "next")
-            : answer.value("more", json()) == true && !entries.empty() ? std::to_string(number_of(entries.back(), "seq"))
-                                                                             : "";
+    after = row.paged == pages::cursor ? text_of(answer, "next")
+            : answer.value("more", json()) == true && !entries.empty()
+                ? std::to_string(number_of(entries.back(), "seq"))
+                : "";
     left -= std::min<uint64_t>(left, entries.size());
     if (after.empty() || !(wanted.all || left > 0))
       break;

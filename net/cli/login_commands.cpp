@@ -137,8 +137,7 @@ void add_login_commands(CLI::App& program, context& shared) {
   login->add_option("--token", flags->token, "a token from elsewhere; it can't be renewed")
       ->excludes(name)
       ->excludes(guest);
-  login->add_option("--device", flags->device, "how this device is listed among your sessions")
-      ->capture_default_str();
+  login->add_option("--device", flags->device, "how this device is listed among your sessions")->capture_default_str();
   add_session_flags(*login, flags->client);
   login->callback([&shared, flags] { shared.run = [&shared, flags] { return log_in(*flags, shared.from); }; });
 

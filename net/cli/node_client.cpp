@@ -91,13 +91,12 @@ outcome<node_client> node_client::open(const client_flags& flags, const config::
   const bool by_flag = !token.empty() || !flags.node->user.empty();
   if (!by_flag)
     token = variable("GREENROOM_CLI_TOKEN");
-  std::optional<saved_session> saved;
-  if (!by_flag && token.empty()) {
-    auto found = file.load();
-    if (!found)
-      return found.error();
+  const bool by_session = !by_flag && token.empty();
+  std::optional<saved_session> saved; // also says where the node is, whoever asks
+  if (auto found = file.load())
     saved = std::move(*found);
-  }
+  else if (by_session)
+    return found.error();
   std::string url;
   auto to = server_of(flags, from, saved, url);
   if (!to)
@@ -169,8 +168,7 @@ http_reply node_client::renew() {
   token_ = saved_->token;
   if (renewed_by_another || saved_->refresh_token.empty())
     return {200, {}};
-  auto reply =
-      exchange(to_, "POST", "/api/v1/auth/refresh", json{{"refresh_token", saved_->refresh_token}}.dump(), {});
+  auto reply = exchange(to_, "POST", "/api/v1/auth/refresh", json{{"refresh_token", saved_->refresh_token}}.dump(), {});
   if (reply.status == 401) {
     // It has ended, or somebody else has used the token: it will never be good again.
     std::ignore = file_.remove();

@@ -48,7 +48,8 @@ public:
   const std::string& token() const noexcept { return token_; }
 
 private:
-  node_client(endpoint to, std::string url, session_file file) : to_(std::move(to)), url_(std::move(url)), file_(std::move(file)) {}
+  node_client(endpoint to, std::string url, session_file file)
+      : to_(std::move(to)), url_(std::move(url)), file_(std::move(file)) {}
   /// Gets the next token, or takes the one that another command has got meanwhile. The reply is good, or says why not.
   http_reply renew();
 

@@ -13,8 +13,8 @@ namespace greenroom::cli {
 
 /// What came of one request.
 struct http_reply {
-  unsigned status = 0; // 0: the node could not be reached, or did not answer as it should
-  std::string body;    // or why there was no answer
+  unsigned status = 0;             // 0: the node could not be reached, or did not answer as it should
+  std::string body;                // or why there was no answer
   std::optional<failure> own = {}; // what went wrong on this side, before anybody was asked
   bool good() const noexcept { return status / 100 == 2; }
 };

@@ -27,9 +27,7 @@ std::string variable(const char* name) {
   return value == nullptr ? std::string{} : std::string(value);
 }
 
-failure trouble(const std::string& path) {
-  return fail(errc::internal, path + ": " + std::strerror(errno));
-}
+failure trouble(const std::string& path) { return fail(errc::internal, path + ": " + std::strerror(errno)); }
 
 /// Closes what is not handed on.
 struct descriptor {

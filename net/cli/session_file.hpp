@@ -22,8 +22,8 @@ struct saved_session {
   std::string user;
   std::string session;
   std::string token;
-  std::string refresh_token;  // empty: the token is from elsewhere and can't be renewed
-  int64_t expires_at_ms = 0;  // by the clock of this machine; 0: not known
+  std::string refresh_token; // empty: the token is from elsewhere and can't be renewed
+  int64_t expires_at_ms = 0; // by the clock of this machine; 0: not known
   friend bool operator==(const saved_session&, const saved_session&) = default;
 };
 

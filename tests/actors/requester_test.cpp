@@ -196,9 +196,8 @@ TEST_CASE("a direct message goes to the room of both, and to nobody when it is f
 
 TEST_CASE("what needs a connection is refused", "[requester]") {
   office w;
-  for (const op::any& what :
-       {op::any{op::hello{}}, op::any{op::refresh{}}, op::any{op::ping{}}, op::any{op::subscribe{lobby, {}}},
-        op::any{op::unsubscribe{lobby}}}) {
+  for (const op::any& what : {op::any{op::hello{}}, op::any{op::refresh{}}, op::any{op::ping{}},
+                              op::any{op::subscribe{lobby, {}}}, op::any{op::unsubscribe{lobby}}}) {
     auto n = w.call("ada", what);
     w.vouch();
     CHECK(w.refused(n) == errc::unsupported);

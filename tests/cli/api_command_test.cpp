@@ -66,8 +66,12 @@ TEST_CASE("every row can be typed and asked for", "[commands]") {
 
 TEST_CASE("what is typed goes where the row says", "[commands]") {
   auto r = built("message", "send",
-                 {{"ROOM", "team/general"}, {"TEXT", "hi \"you\""}, {"--reply-to", "7"}, {"--data", R"({"x":1})"},
-                  {"--at", "+15m"}, {"--key", "k-1"}});
+                 {{"ROOM", "team/general"},
+                  {"TEXT", "hi \"you\""},
+                  {"--reply-to", "7"},
+                  {"--data", R"({"x":1})"},
+                  {"--at", "+15m"},
+                  {"--key", "k-1"}});
   CHECK(r.method == "POST");
   CHECK(r.path == "/api/v1/rooms/team%2Fgeneral/messages");
   CHECK(r.key == "k-1");

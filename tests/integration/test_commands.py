@@ -103,7 +103,7 @@ def test_a_session_with_every_command(make_server, people):
     assert bob.one("room", "read", "lobby", "4", "--private")["seq"] == 4
     assert bob.one("room", "delivered", "lobby", "5")["seq"] == 5
     assert bob.one("room", "typing", "lobby", "on") == {}
-    assert {r["room"]: r["unread"] for r in bob("room", "list")} == {"lobby": 0, "@ann+bob": 0}
+    assert {r["room"]: r["unread"] for r in bob("room", "list")} == {"lobby": 0, "@ann+bob": 1}
     ann.one("room", "set", "lobby", "--title", "The lobby", "--slow-ms", "0", "--history-events", "500", "--history-days", "9")
     ann.one("room", "topic", "lobby", "Cats")
     assert ann.one("room", "show", "lobby")["topic"] == "Cats"

@@ -48,8 +48,8 @@ TEST_CASE_METHOD(rest_fixture, "each operation of a batch begins when the one be
 }
 
 TEST_CASE_METHOD(rest_fixture, "a refusal in a batch is an answer like any other, or the end of it", "[rest]") {
-  const auto bad = {R"({"op":"rooms"})",          R"({"op":"dance"})", R"({"room":"r"})",  "7", R"({"op":"rooms","id":0})",
-                    R"({"op":"join","room":"R"})", R"({"op":"rooms"})"};
+  const auto bad = {R"({"op":"rooms"})",        R"({"op":"dance"})",           R"({"room":"r"})",  "7",
+                    R"({"op":"rooms","id":0})", R"({"op":"join","room":"R"})", R"({"op":"rooms"})"};
   auto answers = answers_in(call("POST", "/api/v1/batch", batch_of(bad)));
   REQUIRE(answers.size() == 7);
   const char* codes[] = {nullptr, "unsupported", "bad_request", "bad_request", "bad_request", "bad_request", nullptr};
@@ -75,7 +75,8 @@ TEST_CASE_METHOD(rest_fixture, "a batch that is none is refused as a whole", "[r
                     R"({"operations":[{}],"on_error":"perhaps"})"})
     CHECK(call("POST", "/api/v1/batch", body).status == 400);
   bounds.batch_operations = 1;
-  check_error(call("POST", "/api/v1/batch", batch_of({rooms, rooms})), 413, errc::too_large, "operations: 2, at most 1");
+  check_error(call("POST", "/api/v1/batch", batch_of({rooms, rooms})), 413, errc::too_large,
+              "operations: 2, at most 1");
   CHECK(times_asked == 0);
   CHECK(answers_in(call("POST", "/api/v1/batch", batch_of({rooms}))).size() == 1);
 }
