@@ -185,6 +185,8 @@ outcome<snapshot_read::piece> reader_actor::next_piece(const read_snapshot& x) {
 }
 
 outcome<storage::event_page> reader_actor::folded_page(const read_page& x) const {
+  if (x.where == read_page::how::picked)
+    return house_.store.pick(x.room, x.picks, x.head, x.limit, x.bytes, x.fold_for);
   if (x.where == read_page::how::thread)
     return house_.store.thread_after(x.room, x.target, x.seq, x.head, x.limit, x.bytes, x.fold_for);
   auto found = page(x);
@@ -237,7 +239,8 @@ outcome<storage::event_page> reader_actor::page(const read_page& x) const {
     from.seq = *seq - 1;
     return page(from);
   }
-  case read_page::how::thread: // is folded while it is read
+  case read_page::how::thread: // are folded while they are read
+  case read_page::how::picked:
     break;
   }
   return fail(errc::internal, "history: unknown direction");

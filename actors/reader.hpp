@@ -159,11 +159,12 @@ struct load_effects {
 /// Which events of a room; the room gives its bounds, so that nothing uncommitted or dropped is read.
 struct read_page {
   using local = message_tag;
-  enum class how : uint8_t { after, before, around, at, thread };
+  enum class how : uint8_t { after, before, around, at, thread, picked };
   room_id room;
   how where = how::before;
   uint64_t seq = 0;
   uint64_t target = 0; // thread: whose
+  std::vector<uint64_t> picks; // picked: which messages, in order
   int64_t ts = 0;
   uint64_t first = 1; // lowest seq kept
   uint64_t head = 0;  // highest seq committed

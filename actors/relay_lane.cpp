@@ -1,8 +1,10 @@
 #include "actors/relay_lane.hpp"
 
 #include "actors/house.hpp"
+#include "actors/session_page.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 namespace greenroom::relay_lane {
 
@@ -163,6 +165,7 @@ void relay_lane_actor::receive(const list& x) {
     found.list.push_back(*p.session);
     found.list.back().queued_bytes = p.socket->queued_bytes();
   }
+  std::ignore = keep_page(found, x.after, x.limit); // whoever asks has looked at the cursor
   x.from.answer(ok::any{std::move(found)});
 }
 

@@ -158,11 +158,13 @@ struct unlisten {
   user_id user;
   uint64_t relay = 0;
 };
-/// Answers with ok::sessions: the lane's connections, of one user or (empty) of all.
+/// Answers with ok::sessions: a page of the lane's connections, of one user or (empty) of all.
 struct list {
   using local = message_tag;
   caller from;
   user_id user;
+  std::string after = {};
+  uint32_t limit = UINT32_MAX;
 };
 
 // -- from relays -----------------------------------------------------------------------------------------------------

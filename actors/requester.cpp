@@ -1,6 +1,7 @@
 #include "actors/requester.hpp"
 
 #include "actors/house.hpp"
+#include "actors/session_page.hpp"
 #include "actors/tenancy.hpp"
 
 namespace greenroom::requester {
@@ -94,6 +95,8 @@ void requester_actor::go(uint64_t ticket, open_call& c, const op::any& what) {
                  [&](const op::cancel& x) { ask_room(x.room, x); },
                  [&](const op::read& x) { ask_room(x.room, x); },
                  [&](const op::members& x) { ask_room(x.room, x); },
+                 [&](const op::pins& x) { ask_room(x.room, x); },
+                 [&](const op::typing& x) { ask_room(x.room, x); },
                  [&](const op::send& x) {
                    if (x.room)
                      ask_room(*x.room, x);
@@ -142,12 +145,18 @@ void requester_actor::list(uint64_t ticket, open_call& c, const account::list_se
     finish(ticket, fail(errc::forbidden, "all: for admins"));
     return;
   }
+  if (auto good = keep_page(c.sessions, x.after, x.limit); !good) {
+    finish(ticket, good.error());
+    return;
+  }
+  const auto whose = x.all ? user_id{} : who.user;
+  const auto enough = x.limit + 1; // one more says that there is more
   c.missing = house_.relay_lanes.size();
   for (const auto& l : house_.relay_lanes)
-    tell(l, relay_lane::list{as_caller(ticket, who.user), x.all ? user_id{} : who.user});
+    tell(l, relay_lane::list{as_caller(ticket, who.user), whose, x.after, enough});
   if (house_.cluster) {
     ++c.missing;
-    tell(house_.cluster->survey, cluster::survey_ask{as_caller(ticket, who.user), x.all ? user_id{} : who.user});
+    tell(house_.cluster->survey, cluster::survey_ask{as_caller(ticket, who.user), whose, x.after, enough});
   }
 }
 
@@ -182,8 +191,11 @@ void requester_actor::receive(const reply& x) {
     return;
   }
   c.sessions.list.insert(c.sessions.list.end(), s->list.begin(), s->list.end());
-  if (--c.missing == 0)
-    finish(x.ticket, ok::any{std::move(c.sessions)});
+  if (--c.missing > 0)
+    return;
+  const auto& asked = std::get<account::list_sessions>(std::get<account::any>(c.what->what));
+  std::ignore = keep_page(c.sessions, {}, asked.limit);
+  finish(x.ticket, ok::any{std::move(c.sessions)});
 }
 
 void requester_actor::finish(uint64_t ticket, answer what) {

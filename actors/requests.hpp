@@ -198,6 +198,14 @@ struct thread {
 /// The caller's own sends that have not been made yet.
 struct scheduled {
   room_id room;
+  std::string after = {}; // where the last page ended, or empty
+  uint32_t limit = 100;   // at most limits.scheduled_per_room
+};
+/// The messages that are pinned in the room, by seq.
+struct pins {
+  room_id room;
+  uint64_t after = 0;
+  uint32_t limit = 50; // as of history
 };
 struct cancel {
   room_id room;
@@ -212,6 +220,7 @@ struct members {
   std::string after; // a user id, or empty
   uint32_t limit = 100;
   bool banned = false; // instead those who may not come in
+  bool muted = false;  // instead those who may not speak
 };
 struct rooms {
   std::string after; // a room id, or empty
@@ -220,7 +229,7 @@ struct rooms {
 
 using any = std::variant<hello, refresh, ping, create, join, leave, subscribe, unsubscribe, send, edit, revoke, react,
                          moderate, topic, pin, configure, history, thread, scheduled, cancel, read, typing, members,
-                         rooms, profile, presence, watch, unwatch, signal>;
+                         rooms, profile, pins, presence, watch, unwatch, signal>;
 
 } // namespace op
 
@@ -245,7 +254,9 @@ struct end_session {
   std::string session; // empty: the caller's own
 };
 struct list_sessions {
-  bool all = false; // of every user; needs identity::admin
+  bool all = false;    // of every user; needs identity::admin
+  std::string after = {}; // where the last page ended, or empty
+  uint32_t limit = 50;   // at most limits.sessions_page
 };
 using any = std::variant<register_user, log_in, guest, refresh, end_session, list_sessions>;
 } // namespace account
@@ -347,8 +358,9 @@ struct kept { // send with a time
 struct scheduled { // the next one first
   room_id room;
   std::vector<storage::scheduled_send> list;
+  std::string next = {}; // pass as `after`; empty: that was all
 };
-struct page { // history
+struct page { // history, pins
   room_id room;
   std::string epoch;
   std::vector<storage::event> events;       // oldest first
@@ -408,8 +420,9 @@ struct live_session {
   int64_t since = 0;
   uint64_t queued_bytes = 0;
 };
-struct sessions {
+struct sessions { // those that have lasted longest first
   std::vector<live_session> list;
+  std::string next = {}; // as above
 };
 
 using any = std::variant<none, hello, refresh, ping, created, joined, left, changed, room, sent, kept, scheduled, page,

@@ -22,7 +22,7 @@ bool waits_for_list(const command& c) {
 bool only_looks(const command& c) {
   return std::holds_alternative<op::history>(c.what) || std::holds_alternative<op::thread>(c.what) ||
          std::holds_alternative<op::scheduled>(c.what) || std::holds_alternative<op::members>(c.what) ||
-         std::holds_alternative<op::subscribe>(c.what) || std::holds_alternative<pull>(c.what) ||
+         std::holds_alternative<op::pins>(c.what) || std::holds_alternative<op::subscribe>(c.what) || std::holds_alternative<pull>(c.what) ||
          std::holds_alternative<peek>(c.what) || std::holds_alternative<watch>(c.what);
 }
 
@@ -251,6 +251,7 @@ void room_actor::perform(const command_ptr& c) {
   // is let in by a decision that may yet turn out never to have been made.
   bool looks_back = std::holds_alternative<op::history>(c->what) || std::holds_alternative<op::thread>(c->what) ||
                     std::holds_alternative<op::scheduled>(c->what) || std::holds_alternative<op::read>(c->what) ||
+                    std::holds_alternative<op::pins>(c->what) ||
                     (std::holds_alternative<op::configure>(c->what) && !changes_room(*c));
   bool comes_in = std::holds_alternative<op::subscribe>(c->what) || std::holds_alternative<peek>(c->what);
   if ((looks_back && !pending_.empty()) || (comes_in && seats_are_unsettled())) {
@@ -313,6 +314,8 @@ void room_actor::carry_out(const command_ptr& c) {
       typing(c, x);
     else if constexpr (std::is_same_v<op_type, op::members>)
       members(c, x);
+    else if constexpr (std::is_same_v<op_type, op::pins>)
+      pins(c, x);
     else
       look(c, x);
   };

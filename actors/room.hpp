@@ -82,7 +82,7 @@ struct command {
   caller from;
   std::variant<op::create, op::join, op::leave, op::subscribe, op::send, op::edit, op::revoke, op::react, op::moderate,
                op::topic, op::pin, op::configure, op::history, op::thread, op::scheduled, op::cancel, op::read,
-               op::typing, op::members, pull, peek, receipt, watch, fall_due>
+               op::typing, op::members, op::pins, pull, peek, receipt, watch, fall_due>
       what;
   std::string once = {}; // where changes_room(): drawn by whoever asks, so that a repetition is known as one
 };
@@ -331,6 +331,7 @@ private:
   void read(const command_ptr& c, const op::read& x);
   void typing(const command_ptr& c, const op::typing& x);
   void members(const command_ptr& c, const op::members& x);
+  void pins(const command_ptr& c, const op::pins& x);
   void look(const command_ptr& c, const pull& x);
   void look(const command_ptr& c, const peek& x);
   void look(const command_ptr& c, const receipt& x);

@@ -8,6 +8,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <charconv>
 
 namespace greenroom::room {
 namespace {
@@ -23,6 +24,19 @@ due_entry entry_of(const room_id& room, const storage::scheduled_place& place) {
 }
 
 storage::scheduled_place place_of(const due_entry& x) { return {x.at, x.user, x.key}; }
+
+/// Time and key: where a page goes on is known also when the send that it ended with has been made meanwhile.
+std::string cursor_of(const storage::scheduled_send& x) { return std::to_string(x.at) + "." + x.key; }
+
+/// nullopt: from the beginning, also behind what was never a cursor.
+std::optional<storage::scheduled_place> place_behind(std::string_view cursor, const user_id& user) {
+  int64_t at = 0;
+  const auto* end = cursor.data() + cursor.size();
+  auto [dot, failed] = std::from_chars(cursor.data(), end, at);
+  if (failed != std::errc{} || dot == end || *dot != '.')
+    return std::nullopt;
+  return storage::scheduled_place{at, user, storage::hash_of(user, std::string_view(dot + 1, end))};
+}
 
 failure unreadable() { return fail(errc::unavailable, "the store can't be read at present"); }
 
@@ -51,8 +65,17 @@ void room_actor::receive(const scheduled_found& x) {
     reading_.erase(i);
     ok::scheduled mine{room_, {}};
     if (*x.what) {
-      for (const auto& [place, send] : **x.what)
+      const auto& asked = std::get<op::scheduled>(c->what);
+      const auto from = place_behind(asked.after, c->from.user);
+      for (const auto& [place, send] : **x.what) {
+        if (from && place <= *from)
+          continue;
+        if (mine.list.size() == asked.limit) {
+          mine.next = cursor_of(mine.list.back());
+          break;
+        }
         mine.list.push_back(send);
+      }
       c->from.answer(ok::any{std::move(mine)});
     } else {
       c->from.answer(unreadable());

@@ -4,6 +4,7 @@
 #include "actors/room.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 namespace greenroom::room {
 namespace {
@@ -306,6 +307,27 @@ void room_actor::answer_held_pages() {
   }
 }
 
+/// By seq, not by when they were pinned: so a page goes on where the last one ended whatever is pinned meanwhile.
+void room_actor::pins(const command_ptr& c, const op::pins& x) {
+  if (auto why = refusal(c->from.user, action::see)) {
+    c->from.answer(std::move(*why));
+    return;
+  }
+  if (!present()) {
+    c->from.refuse(errc::not_found, "room: nothing has been said in it");
+    return;
+  }
+  reader::read_page page;
+  page.where = reader::read_page::how::picked;
+  std::copy_if(record_->pins.begin(), record_->pins.end(), std::back_inserter(page.picks),
+               [&](uint64_t seq) { return seq > x.after && seq >= record_->first; });
+  std::sort(page.picks.begin(), page.picks.end());
+  page.limit = x.limit;
+  page.bytes = house_.limits_now()->page_bytes;
+  page.fold_for = c->from.user;
+  read_from_store(c, std::move(page));
+}
+
 void room_actor::read(const command_ptr& c, const op::read& x) {
   if (auto why = refusal(c->from.user, action::see)) {
     c->from.answer(std::move(*why));
@@ -366,12 +388,14 @@ void room_actor::members(const command_ptr& c, const op::members& x) {
     c->from.answer(std::move(*why));
     return;
   }
-  if (auto why = x.banned ? refusal(c->from.user, action::moderate) : std::nullopt) {
+  if (auto why = x.banned || x.muted ? refusal(c->from.user, action::moderate) : std::nullopt) {
     c->from.answer(std::move(*why));
     return;
   }
   const auto now = house_.now_ms();
   auto listed = [&](const storage::member_record& m) {
+    if (x.muted)
+      return m.more->muted_until > now;
     return x.banned ? m.more->banned_until > now : m.role != member_role::none;
   };
   ok::members page;

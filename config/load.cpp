@@ -10,6 +10,8 @@ namespace greenroom::config {
 namespace {
 
 constexpr std::string_view variable_prefix = "GREENROOM_";
+// What the command line reads for itself: no settings, and no mistake in a shell that starts a node, too.
+constexpr std::string_view not_settings = "GREENROOM_CLI_";
 
 void read_environment(const std::vector<std::string>& environment, gathering& into) {
   std::map<std::string, const field*, std::less<>> known;
@@ -117,8 +119,8 @@ load_result load(const sources& from) {
 std::vector<std::string> environment_of(const char* const* envp) {
   std::vector<std::string> out;
   for (; envp && *envp; ++envp)
-    if (std::string_view(*envp).starts_with(variable_prefix))
-      out.emplace_back(*envp);
+    if (const std::string_view one(*envp); one.starts_with(variable_prefix) && !one.starts_with(not_settings))
+      out.emplace_back(one);
   return out;
 }
 

@@ -103,6 +103,12 @@ const field table[] = {
      "Too low: more requests. Too high: memory per request."},
     {LIMIT(members_page), "members", 1, 1'000, "Most members in one page.", "Too high: memory per request."},
     {LIMIT(rooms_page), "rooms", 1, 1'000, "Most rooms in one page of the inbox.", "Too high: memory per request."},
+    {LIMIT(sessions_page), "sessions", 1, 1'000, "Most live connections in one page.", "Too high: memory per request."},
+    {LIMIT(batch_operations), "operations", 0, 1'000, "Most operations in one request to `/api/v1/batch`. 0: none.",
+     "Too low: more requests. Too high: one request keeps a place for long."},
+    {LIMIT(batch_bytes), "bytes", 64 * kib, 256 * mib,
+     "Over it, in answers of one batch, its further operations are not begun and answered too_large.",
+     "Too low: batches of pages break off. Too high: memory per request."},
 
     {LIMIT(handshake_ms), "ms", 100, 600'000,
      "Time for the TLS handshake and the header of the first request; then the connection is closed.",

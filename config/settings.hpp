@@ -51,6 +51,9 @@ struct limits {
   uint32_t page_bytes = 262'144;
   uint32_t members_page = 200;
   uint32_t rooms_page = 100;
+  uint32_t sessions_page = 200;
+  uint32_t batch_operations = 50;
+  uint32_t batch_bytes = 4'194'304;
   // Time, in milliseconds.
   uint32_t handshake_ms = 10'000;
   uint32_t hello_ms = 10'000;

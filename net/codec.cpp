@@ -160,6 +160,12 @@ void append_sentence(object& o, std::string_view what, std::string_view until, i
     o.integer(until, ms);
 }
 
+/// Where the next page begins; a last page has no `next`.
+void append_next(object& o, const std::string& next) {
+  if (!next.empty())
+    o.text("next", next);
+}
+
 void append(std::string& out, const ok::resumption& x) {
   object o(out);
   if (x.error) {
@@ -179,7 +185,6 @@ struct ok_writer {
   const std::function<const limits*()>& limits_in_force;
 
   void operator()(const ok::none&) const { object{out}; }
-
   void operator()(const ok::hello& x) const {
     const auto bounds = limits_in_force();
     object o(out);
@@ -242,7 +247,6 @@ struct ok_writer {
   }
 
   void operator()(const ok::left& x) const { object(out).integer("seq", x.seq); }
-
   void operator()(const ok::changed& x) const { object(out).integer("seq", x.seq); }
 
   void operator()(const ok::room& x) const {
@@ -305,6 +309,7 @@ struct ok_writer {
       if (send.reply_to != 0)
         s.integer("reply_to", send.reply_to);
     });
+    append_next(o, x.next);
   }
 
   void operator()(const ok::thread& x) const {
@@ -328,7 +333,8 @@ struct ok_writer {
     object o(out);
     append_events(o, x);
     o.flag("more", x.more);
-    o.text("epoch", x.epoch);
+    if (!x.epoch.empty()) // a direct room that nobody has used has none
+      o.text("epoch", x.epoch);
     o.integer("first", x.first);
     o.integer("as_of", x.as_of);
   }
@@ -370,8 +376,7 @@ struct ok_writer {
       append_sentence(m, "muted", "muted_until", member.muted_until);
       append_sentence(m, "banned", "banned_until", member.banned_until);
     });
-    if (!x.next.empty())
-      o.text("next", x.next);
+    append_next(o, x.next);
   }
 
   void operator()(const ok::rooms& x) const {
@@ -384,8 +389,7 @@ struct ok_writer {
       if (room.last)
         append(r.key("last"), room.summary.room, *room.last);
     });
-    if (!x.next.empty())
-      o.text("next", x.next);
+    append_next(o, x.next);
   }
 
   // The refresh token is for REST alone, which makes its answer with the signed token itself.
@@ -407,6 +411,7 @@ struct ok_writer {
       s.integer("since", session.since);
       s.integer("queued_bytes", session.queued_bytes);
     });
+    append_next(o, x.next);
   }
 };
 
@@ -439,7 +444,7 @@ std::variant<request, bad_frame> decode(std::string_view text, const limits& bou
     return bad_frame{id, fail(errc::unsupported, unknown(*op))};
   if (!id && !answered_without_id(*op))
     return bad_frame{std::nullopt, fail(errc::bad_request, "id: required for " + std::string(*op))};
-  auto what = read_op(*op, fields, bounds);
+  auto what = read_op(*op, fields.root(), bounds);
   if (!what)
     return bad_frame{id, std::move(what).error()};
   return request{id, std::move(*what)};

@@ -28,6 +28,7 @@ namespace {
 // How long a refused connection may take over its request, and any connection over its goodbye.
 constexpr uint32_t refusal_ms = 2'000;
 constexpr uint32_t goodbye_ms = 2'000;
+constexpr uint32_t again_ms = 5'000; // when another node, or this one anew, will be there
 // Read from the socket at once. A common header fits. The parser refuses a header over its limit as soon as it sees
 // more bytes than that, so what waits here is bounded by limits.header_bytes and one read.
 constexpr size_t header_read_bytes = 2'048;
@@ -58,6 +59,7 @@ private:
   void upgrade(const http_request& r);
   http_request take_request();
   void refuse(unsigned status, errc code, std::string_view message);
+  void refuse(const failure& why);
   void refuse_parse(error_code ec);
   void respond(const http_response& r);
   void answered();
@@ -209,7 +211,7 @@ void http_session::on_request() {
   if (r.path.empty())
     return refuse(400, errc::bad_request, "the request target must be a path");
   if (home_.closing())
-    return refuse(503, errc::unavailable, "the server is shutting down");
+    return refuse(failure{errc::unavailable, "the server is shutting down", again_ms});
   if (asks_for_websocket(r) || r.path == "/ws")
     return upgrade(r);
   if (head_)
@@ -234,11 +236,8 @@ void http_session::upgrade(const http_request& r) {
     answer.headers.emplace_back("Upgrade", "websocket");
     return refused(answer);
   }
-  if (hooks_.turns_away && hooks_.turns_away()) {
-    auto answer = error_response(503, errc::unavailable, "the node drains: connect to another one");
-    answer.headers.emplace_back("Retry-After", "5");
-    return refused(answer);
-  }
+  if (hooks_.turns_away && hooks_.turns_away())
+    return refused(error_response(failure{errc::unavailable, "the node drains: connect to another one", again_ms}));
   if (auto why = hooks_.floods->banned(from_.network, steady_ms()))
     return refused(error_response(*why));
   websocket_start start;
@@ -286,6 +285,11 @@ void http_session::refuse_parse(error_code ec) {
 void http_session::refuse(unsigned status, errc code, std::string_view message) {
   keep_alive_ = false;
   respond(error_response(status, code, message));
+}
+
+void http_session::refuse(const failure& why) {
+  keep_alive_ = false;
+  respond(error_response(why));
 }
 
 void http_session::respond(const http_response& r) {

@@ -15,6 +15,7 @@ constexpr uint32_t slow_ms_max = 86'400'000;
 constexpr size_t reason_bytes_max = 256;
 constexpr size_t profile_name_bytes_max = 256;
 constexpr size_t profile_avatar_bytes_max = 1'024;
+constexpr size_t cursor_bytes_max = 512;
 
 // -- one reader per op ------------------------------------------------------------------------------------------------
 
@@ -340,7 +341,14 @@ op::any read_thread(field_reader& in) {
   return x;
 }
 
-op::any read_scheduled(field_reader& in) { return op::scheduled{in.room()}; }
+op::any read_scheduled(field_reader& in) {
+  op::scheduled x;
+  x.room = in.room();
+  x.after = in.string(in.find("after"), "after", cursor_bytes_max);
+  x.limit = in.page(x.limit, std::max(1U, in.bounds.scheduled_per_room), "limits.scheduled_per_room");
+  return x;
+}
+
 op::any read_cancel(field_reader& in) { return op::cancel{in.room(), in.key()}; }
 
 op::any read_typing(field_reader& in) { return op::typing{in.room(), in.flag(in.required("on"), "on")}; }
@@ -351,6 +359,17 @@ op::any read_members(field_reader& in) {
   x.after = in.id<user_id>(in.find("after"), "after").str();
   x.limit = in.page(x.limit, in.bounds.members_page, "limits.members_page");
   x.banned = in.flag(in.find("banned"), "banned");
+  x.muted = in.flag(in.find("muted"), "muted");
+  if (x.banned && x.muted)
+    in.refuse(errc::bad_request, "muted", "not with banned");
+  return x;
+}
+
+op::any read_pins(field_reader& in) {
+  op::pins x;
+  x.room = in.room();
+  x.after = in.integer(in.find("after"), "after", 0);
+  x.limit = in.page(x.limit, in.bounds.history_page, "limits.history_page");
   return x;
 }
 
@@ -361,7 +380,7 @@ op::any read_rooms(field_reader& in) {
   return x;
 }
 
-constexpr std::array<std::pair<std::string_view, op::any (*)(field_reader&)>, 37> readers{{
+constexpr std::array<std::pair<std::string_view, op::any (*)(field_reader&)>, 38> readers{{
     {"send", read_send},
     {"react", read_react},
     {"edit", read_edit},
@@ -392,6 +411,7 @@ constexpr std::array<std::pair<std::string_view, op::any (*)(field_reader&)>, 37
     {"topic", read_topic},
     {"pin", read_pin<true>},
     {"unpin", read_pin<false>},
+    {"pins", read_pins},
     {"invite", read_moderate<op::moderate::act::invite>},
     {"kick", read_moderate<op::moderate::act::kick>},
     {"ban", read_moderate<op::moderate::act::ban>},
@@ -409,22 +429,22 @@ auto find_reader(std::string_view op) noexcept {
 
 bool knows_op(std::string_view op) noexcept { return find_reader(op) != readers.end(); }
 
-outcome<op::any> read_op(std::string_view op, const json::document& fields, const limits& bounds) {
+outcome<op::any> read_op(std::string_view op, json::value fields, const limits& bounds) {
   auto reader = find_reader(op);
   if (reader == readers.end())
     return fail(errc::unsupported, "op: not served by this server");
-  field_reader in(fields.root(), bounds);
+  field_reader in(fields, bounds);
   auto result = reader->second(in);
   if (in.why())
     return *in.why();
   return result;
 }
 
-// What REST reads outside of any op: fields whose bounds no limit changes.
+// What REST reads outside of any op.
 template <class Read>
-auto read_one(const json::document& fields, Read read) -> outcome<decltype(read(std::declval<field_reader&>()))> {
-  const limits unused;
-  field_reader in(fields.root(), unused);
+auto read_one(const json::document& fields, Read read, const limits& bounds = {})
+    -> outcome<decltype(read(std::declval<field_reader&>()))> {
+  field_reader in(fields.root(), bounds);
   auto result = read(in);
   if (in.why())
     return *in.why();
@@ -433,6 +453,18 @@ auto read_one(const json::document& fields, Read read) -> outcome<decltype(read(
 
 outcome<std::string> read_device(const json::document& fields) {
   return read_one(fields, [](field_reader& in) { return in.device(); });
+}
+
+outcome<account::list_sessions> read_session_page(const json::document& fields, const limits& bounds) {
+  return read_one(
+      fields,
+      [&](field_reader& in) {
+        account::list_sessions x;
+        x.after = in.string(in.find("after"), "after", cursor_bytes_max);
+        x.limit = in.page(x.limit, bounds.sessions_page, "limits.sessions_page");
+        return x;
+      },
+      bounds);
 }
 
 outcome<user_id> read_user(const json::document& fields) {

@@ -27,7 +27,10 @@ bool knows_op(std::string_view op) noexcept;
 
 /// Reads the fields of `op` out of `fields`. Fails with bad_request, too_large or unsupported; the message begins with
 /// the field and names the limit.
-outcome<op::any> read_op(std::string_view op, const json::document& fields, const limits& bounds);
+outcome<op::any> read_op(std::string_view op, json::value fields, const limits& bounds);
+
+/// Which page of the live connections is wanted.
+outcome<account::list_sessions> read_session_page(const json::document& fields, const limits& bounds);
 
 /// A device name of up to device_characters_max characters without control characters; absent: empty.
 outcome<std::string> read_device(const json::document& fields);

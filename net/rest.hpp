@@ -26,6 +26,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -78,9 +79,19 @@ private:
 
   // -- asking the node -----------------------------------------------------------------------------------------------
   void ask(const call_ptr& c, std::string_view op, const outcome<json::document>& fields, unsigned status = 200);
+  std::optional<failure> held_back(const call_ptr& c, const op::any& what);
   void ask_keyed(const call_ptr& c, std::string_view op, outcome<json::document> fields, unsigned status);
+  void ask_passing(const call_ptr& c, std::string_view op, outcome<json::document> fields);
   void ask_account(const call_ptr& c, account::any what, unsigned status);
   void sign_in(const call_ptr& c, outcome<account::any> what, unsigned status);
+
+  // -- many operations in one request: rest_batch.cpp ------------------------------------------------------------------
+  struct batch_work;
+  using batch_ptr = std::shared_ptr<batch_work>;
+  void batch(const call_ptr& c);
+  void go_on(const batch_ptr& b);
+  void begin(const batch_ptr& b, json::value operation);
+  void settle(const batch_ptr& b, const answer& a);
 
   // -- one per route -------------------------------------------------------------------------------------------------
   void front_page(const call_ptr& c);
@@ -103,7 +114,12 @@ private:
   void list_members(const call_ptr& c);
   void join(const call_ptr& c);
   void leave(const call_ptr& c);
+  void mark_read(const call_ptr& c);
+  void mark_delivered(const call_ptr& c);
+  void show_typing(const call_ptr& c);
   void send(const call_ptr& c);
+  void send_to_user(const call_ptr& c);
+  void show_message(const call_ptr& c);
   void edit(const call_ptr& c);
   void revoke(const call_ptr& c);
   void react(const call_ptr& c);
@@ -126,6 +142,8 @@ private:
   void set_role(const call_ptr& c);
   void kick(const call_ptr& c);
   void list_bans(const call_ptr& c);
+  void list_mutes(const call_ptr& c);
+  void list_pins(const call_ptr& c);
   void ban(const call_ptr& c);
   void unban(const call_ptr& c);
   void mute(const call_ptr& c);

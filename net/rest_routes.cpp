@@ -39,6 +39,14 @@ unsigned status_of(const ok::any& what, unsigned usual) {
   return usual;
 }
 
+std::optional<uint64_t> number_in(std::string_view text) {
+  uint64_t number = 0;
+  const auto* end = text.data() + text.size();
+  if (std::from_chars(text.data(), end, number) != std::from_chars_result{end, std::errc{}})
+    return std::nullopt;
+  return number;
+}
+
 /// The fields of a body with the room of the path among them.
 outcome<json::document> with_room(outcome<json::document> fields, const call_ptr& c) {
   if (fields)
@@ -59,15 +67,21 @@ outcome<json::document> with_target(outcome<json::document> fields, const call_p
   fields = with_room(std::move(fields), c);
   if (!fields)
     return fields;
-  const auto& text = c->parts.at(1);
-  uint64_t seq = 0;
-  const auto* end = text.data() + text.size();
-  if (std::from_chars(text.data(), end, seq) == std::from_chars_result{end, std::errc{}})
-    fields->set("target", seq);
+  if (auto seq = number_in(c->parts.at(1)))
+    fields->set("target", *seq);
   else
-    fields->set("target", text);
+    fields->set("target", c->parts.at(1));
   return fields;
 }
+
+outcome<json::document> with_flag(std::string_view name, outcome<json::document> fields) {
+  if (fields)
+    fields->set_flag(name, true);
+  return fields;
+}
+
+/// Members, or those who are banned or muted.
+outcome<json::document> members_page(const call_ptr& c) { return with_room(c->query({{"after"}, {"limit", true}}), c); }
 
 template <class Login>
 outcome<account::any> read_login(const outcome<json::document>& fields) {
@@ -119,21 +133,30 @@ std::chrono::seconds lifetime(const identity& who, std::chrono::seconds usual) {
 void rest::ask(const call_ptr& c, std::string_view op, const outcome<json::document>& fields, unsigned status) {
   if (!fields)
     return c->refuse(fields.error(), status_of(fields.error()));
-  auto what = read_op(op, *fields, *c->bounds);
+  auto what = read_op(op, fields->root(), *c->bounds);
   if (!what)
     return c->refuse(what.error());
-  auto& floods = *hooks_.floods;
-  const auto cell = floods.cell_of(c->who.user);
-  const auto kind = kind_of(*what);
-  if (kind == flood::sends && turned_down(c, kind, floods.send(cell, *c->bounds, steady_ms())))
-    return;
-  if (kind == flood::joins && turned_down(c, kind, floods.join(cell, *c->bounds, steady_ms())))
-    return;
+  if (auto why = held_back(c, *what))
+    return c->refuse(*why);
   hooks_.perform(c->on, c->who, std::move(*what), [this, c, status](answer a) {
     if (!a)
       return c->pass_on(a.error());
     c->respond(status_of(*a, status), encode_.body(*a));
   });
+}
+
+/// Why the user may not do this now: it would be too often. Then that is counted.
+std::optional<failure> rest::held_back(const call_ptr& c, const op::any& what) {
+  auto& floods = *hooks_.floods;
+  const auto cell = floods.cell_of(c->who.user);
+  const auto kind = kind_of(what);
+  const auto now = steady_ms();
+  auto why = kind == flood::sends   ? floods.send(cell, *c->bounds, now)
+             : kind == flood::joins ? floods.join(cell, *c->bounds, now)
+                                    : std::nullopt;
+  if (why)
+    floods.refused(kind, c->who.user, c->request.from.network, *c->bounds, now);
+  return why;
 }
 
 void rest::ask_keyed(const call_ptr& c, std::string_view op, outcome<json::document> fields, unsigned status) {
@@ -143,6 +166,14 @@ void rest::ask_keyed(const call_ptr& c, std::string_view op, outcome<json::docum
   if (fields)
     fields->set("key", key);
   ask(c, op, fields, status);
+}
+
+/// What is ephemeral is not kept, so it needs no key.
+void rest::ask_passing(const call_ptr& c, std::string_view op, outcome<json::document> fields) {
+  if (fields && fields->find("ephemeral").flag().value_or(false))
+    ask(c, op, fields);
+  else
+    ask_keyed(c, op, std::move(fields), 201);
 }
 
 void rest::ask_account(const call_ptr& c, account::any what, unsigned status) {
@@ -246,7 +277,7 @@ void rest::refresh(const call_ptr& c) {
 void rest::log_out(const call_ptr& c) { ask_account(c, account::end_session{}, 204); }
 
 void rest::list_sessions(const call_ptr& c) {
-  auto fields = c->query({{"all"}});
+  auto fields = c->query({{"all"}, {"after"}, {"limit", true}});
   if (!fields)
     return c->refuse(fields.error());
   const auto all = fields->find("all").text().value_or("false");
@@ -254,7 +285,11 @@ void rest::list_sessions(const call_ptr& c) {
     return c->refuse(fail(errc::bad_request, "all: must be true or false"));
   if (all == "true" && !c->who.admin)
     return c->refuse(fail(errc::forbidden, "all: only an admin sees the sessions of others"));
-  ask_account(c, account::list_sessions{all == "true"}, 200);
+  auto page = read_session_page(*fields, *c->bounds);
+  if (!page)
+    return c->refuse(page.error());
+  page->all = all == "true";
+  ask_account(c, std::move(*page), 200);
 }
 
 void rest::end_session(const call_ptr& c) { ask_account(c, account::end_session{c->parts.at(0)}, 204); }
@@ -272,7 +307,7 @@ void rest::list_events(const call_ptr& c) {
       with_room(c->query({{"before", true}, {"after", true}, {"around", true}, {"at", true}, {"limit", true}}), c));
 }
 
-void rest::list_members(const call_ptr& c) { ask(c, "members", with_room(c->query({{"after"}, {"limit", true}}), c)); }
+void rest::list_members(const call_ptr& c) { ask(c, "members", members_page(c)); }
 
 void rest::join(const call_ptr& c) { ask(c, "join", with_room(c->query({}), c)); }
 
@@ -280,16 +315,19 @@ void rest::leave(const call_ptr& c) { ask(c, "leave", with_room(c->query({}), c)
 
 void rest::show_room(const call_ptr& c) { ask(c, "room", with_room(c->query({}), c)); }
 
-void rest::configure_room(const call_ptr& c) { ask(c, "room", with_room(c->body(presence::required), c)); }
-
-void rest::delete_room(const call_ptr& c) {
-  auto fields = with_room(c->query({}), c);
-  if (fields)
-    fields->set_flag("delete", true);
+void rest::configure_room(const call_ptr& c) {
+  auto fields = with_room(c->body(presence::required), c);
+  // In a body it is easily overlooked, and there is no way back.
+  if (auto gone = fields ? fields->find("delete") : json::value{}; gone && !gone.is_null())
+    return c->refuse(fail(errc::bad_request, "delete: a room is deleted by the method DELETE"));
   ask(c, "room", fields);
 }
 
+void rest::delete_room(const call_ptr& c) { ask(c, "room", with_flag("delete", with_room(c->query({}), c))); }
+
 void rest::set_topic(const call_ptr& c) { ask(c, "topic", with_room(c->body(presence::required), c)); }
+
+void rest::list_pins(const call_ptr& c) { ask(c, "pins", with_room(c->query({{"after", true}, {"limit", true}}), c)); }
 
 void rest::pin(const call_ptr& c) { ask(c, "pin", with_target(c->query({}), c)); }
 
@@ -327,16 +365,13 @@ void rest::set_role(const call_ptr& c) { ask(c, "role", with_user(c->body(presen
 
 void rest::kick(const call_ptr& c) { ask(c, "kick", with_user(c->query({{"reason"}}), c)); }
 
-void rest::list_bans(const call_ptr& c) {
-  auto fields = with_room(c->query({{"after"}, {"limit", true}}), c);
-  if (fields)
-    fields->set_flag("banned", true);
-  ask(c, "members", fields);
-}
+void rest::list_bans(const call_ptr& c) { ask(c, "members", with_flag("banned", members_page(c))); }
 
 void rest::ban(const call_ptr& c) { ask(c, "ban", with_user(c->body(presence::optional), c)); }
 
 void rest::unban(const call_ptr& c) { ask(c, "unban", with_user(c->query({{"reason"}}), c)); }
+
+void rest::list_mutes(const call_ptr& c) { ask(c, "members", with_flag("muted", members_page(c))); }
 
 void rest::mute(const call_ptr& c) { ask(c, "mute", with_user(c->body(presence::optional), c)); }
 
@@ -344,19 +379,48 @@ void rest::unmute(const call_ptr& c) { ask(c, "unmute", with_user(c->query({{"re
 
 // -- messages ---------------------------------------------------------------------------------------------------------
 
-void rest::send(const call_ptr& c) {
-  auto fields = with_room(c->body(presence::required), c);
-  if (fields && fields->find("ephemeral").flag().value_or(false))
-    ask(c, "send", fields); // it is not kept, so it needs no key
-  else
-    ask_keyed(c, "send", std::move(fields), 201);
+void rest::send(const call_ptr& c) { ask_passing(c, "send", with_room(c->body(presence::required), c)); }
+
+void rest::send_to_user(const call_ptr& c) {
+  auto fields = c->body(presence::required);
+  if (fields)
+    fields->set("to", c->parts.at(0));
+  ask_passing(c, "send", std::move(fields));
 }
+
+/// The page of history that holds this event and no other.
+void rest::show_message(const call_ptr& c) {
+  const auto seq = number_in(c->parts.at(1));
+  if (!seq || *seq == 0 || *seq > json::integer_max)
+    return c->refuse(fail(errc::bad_request, "target: must be an integer from 1 to 9007199254740991"));
+  auto room = room_id::parse(c->parts.at(0), "room");
+  if (!room)
+    return c->refuse(room.error());
+  op::history what{std::move(*room), op::history::from::after, *seq - 1, 0, 1};
+  hooks_.perform(c->on, c->who, std::move(what), [this, c, seq = *seq](answer a) {
+    if (!a)
+      return c->pass_on(a.error());
+    auto* page = std::get_if<ok::page>(&*a);
+    if (page == nullptr || page->events.size() != 1 || page->events.front().seq != seq)
+      return c->refuse(fail(errc::not_found, "target: no such event"));
+    page->more = false; // there is nothing to go on to
+    c->respond(200, encode_.body(*a));
+  });
+}
+
+void rest::mark_read(const call_ptr& c) { ask(c, "read", with_room(c->body(presence::required), c)); }
+
+void rest::mark_delivered(const call_ptr& c) { ask(c, "delivered", with_room(c->body(presence::required), c)); }
+
+void rest::show_typing(const call_ptr& c) { ask(c, "typing", with_room(c->body(presence::required), c)); }
 
 void rest::list_replies(const call_ptr& c) {
   ask(c, "thread", with_target(c->query({{"after", true}, {"limit", true}}), c));
 }
 
-void rest::list_scheduled(const call_ptr& c) { ask(c, "scheduled", with_room(c->query({}), c)); }
+void rest::list_scheduled(const call_ptr& c) {
+  ask(c, "scheduled", with_room(c->query({{"after"}, {"limit", true}}), c));
+}
 
 void rest::cancel(const call_ptr& c) {
   auto fields = with_room(c->query({}), c);

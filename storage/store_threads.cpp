@@ -7,53 +7,101 @@
 #include <set>
 
 namespace greenroom::storage {
+namespace {
+
+/// A page of messages from here and there in one room, each as it stands; all of one moment, as messages and how they
+/// stand must agree.
+class message_picker {
+public:
+  message_picker(const database& db, const room_id& room, const user_id& reader, size_t limit, size_t bytes)
+      : db_(db), moment_(&*db), room_(room), reader_(reader), limit_(limit), bytes_(bytes) {
+    at_.snapshot = moment_.snapshot();
+  }
+  const rocksdb::Snapshot* moment() const { return at_.snapshot; }
+
+  /// False: the page is full, and there is more. What is not kept any more is passed over.
+  outcome<bool> add(uint64_t seq) {
+    auto e = get<event>(db_, keys::family::events, keys::event(room_, seq), at_);
+    if (!e)
+      return e.error();
+    if (!*e)
+      return true;
+    auto state = get<message_state>(db_, keys::family::state, keys::state(room_, seq), at_);
+    if (!state)
+      return state.error();
+    used_ += size_of(**e) + (*state ? (*state)->text.size() : 0);
+    if (page_.events.size() == limit_ || (used_ > bytes_ && !page_.events.empty())) {
+      page_.more = true;
+      return false;
+    }
+    page_.events.push_back(std::move(**e));
+    if (!*state)
+      return true;
+    page_.folded = std::max(page_.folded, (*state)->changed);
+    auto f = fold_of(seq, std::move(**state));
+    if (!f.reactions.empty()) {
+      auto own = get<own_reactions>(db_, keys::family::state, keys::reaction(room_, reader_, seq), at_);
+      if (!own)
+        return own.error();
+      if (*own)
+        mark_own(f, **own);
+    }
+    page_.folds.push_back(std::move(f));
+    return true;
+  }
+  event_page take() && { return std::move(page_); }
+
+private:
+  const database& db_;
+  rocksdb::ManagedSnapshot moment_;
+  rocksdb::ReadOptions at_;
+  const room_id& room_;
+  const user_id& reader_;
+  const size_t limit_;
+  const size_t bytes_;
+  event_page page_;
+  size_t used_ = 0;
+};
+
+} // namespace
 
 outcome<event_page> store::thread_after(const room_id& room, uint64_t target, uint64_t after, uint64_t head,
                                         size_t limit, size_t bytes, const user_id& reader) const {
   auto db = impl_->read();
   if (!db)
     return db.error();
-  rocksdb::ManagedSnapshot moment(&***db); // messages and how they stand must agree
-  rocksdb::ReadOptions options;
-  options.snapshot = moment.snapshot();
+  message_picker page(**db, room, reader, limit, bytes);
   const auto thread = keys::reply(room, target, 0);
-  range replies(**db, keys::family::state, thread.substr(0, thread.size() - keys::seq_bytes), moment.snapshot());
-  event_page page;
-  size_t used = 0;
+  range replies(**db, keys::family::state, thread.substr(0, thread.size() - keys::seq_bytes), page.moment());
   for (replies->Seek(keys::reply(room, target, after + 1)); replies->Valid(); replies->Next()) {
     const auto seq = keys::seq_of(replies.rest());
     if (seq > head)
       break;
-    auto e = get<event>(**db, keys::family::events, keys::event(room, seq), options);
-    if (!e)
-      return e.error();
-    if (!*e)
-      continue; // retention has dropped it
-    auto state = get<message_state>(**db, keys::family::state, keys::state(room, seq), options);
-    if (!state)
-      return state.error();
-    used += size_of(**e) + (*state ? (*state)->text.size() : 0);
-    if (page.events.size() == limit || (used > bytes && !page.events.empty())) {
-      page.more = true;
+    auto added = page.add(seq);
+    if (!added)
+      return added.error();
+    if (!*added)
       break;
-    }
-    page.events.push_back(std::move(**e));
-    if (!*state)
-      continue;
-    page.folded = std::max(page.folded, (*state)->changed);
-    auto f = fold_of(seq, std::move(**state));
-    if (!f.reactions.empty()) {
-      auto own = get<own_reactions>(**db, keys::family::state, keys::reaction(room, reader, seq), options);
-      if (!own)
-        return own.error();
-      if (*own)
-        mark_own(f, **own);
-    }
-    page.folds.push_back(std::move(f));
   }
   if (auto good = replies.status(); !good)
     return good.error();
-  return page;
+  return std::move(page).take();
+}
+
+outcome<event_page> store::pick(const room_id& room, const std::vector<uint64_t>& seqs, uint64_t head, size_t limit,
+                                size_t bytes, const user_id& reader) const {
+  auto db = impl_->read();
+  if (!db)
+    return db.error();
+  message_picker page(**db, room, reader, limit, bytes);
+  for (auto seq : seqs) {
+    auto added = seq <= head ? page.add(seq) : outcome<bool>{true};
+    if (!added)
+      return added.error();
+    if (!*added)
+      break;
+  }
+  return std::move(page).take();
 }
 
 outcome<room_counts> store::count(const room_id& room, const user_id& user, uint64_t read, uint64_t first,

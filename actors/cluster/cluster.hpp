@@ -127,11 +127,14 @@ using member_handle = caf::typed_actor<caf::reacts_to<propose>, caf::reacts_to<e
                                        caf::reacts_to<member_stop>>;
 
 // -- to the survey ---------------------------------------------------------------------------------------------------
-/// The connections on other nodes, of one user or (empty) of all. Answered by ok::sessions, or the reason why not.
+/// A page of the connections on other nodes, of one user or (empty) of all. Answered by ok::sessions (as many of each
+/// node as the page could hold), or the reason why not.
 struct survey_ask {
   using local = message_tag;
   caller from;
   user_id user;
+  std::string after = {};
+  uint32_t limit = UINT32_MAX;
 };
 /// The nodes that etcd lists.
 struct survey_know {

@@ -126,10 +126,12 @@ using shard_letter = std::variant<forward, answered_letter, news, turned_away, q
                                   ended_there, shown_there, signalled_there, watching_users, appearances>;
 
 // -- between surveys -------------------------------------------------------------------------------------------------
-/// Whose connections are on that node? Empty: all.
+/// Whose connections are on that node? Empty: all. One page of them.
 struct list_there {
   uint64_t ticket = 0;
   user_id user;
+  std::string after = {};
+  uint32_t limit = UINT32_MAX;
 };
 /// Some of them, in several letters if there are many.
 struct sessions_there {

@@ -1,11 +1,13 @@
 #include "actors/cluster/survey.hpp"
 
 #include "actors/house.hpp"
+#include "actors/session_page.hpp"
 
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <iterator>
+#include <tuple>
 
 namespace greenroom::cluster::survey {
 namespace {
@@ -45,7 +47,7 @@ void survey_actor::receive(const survey_ask& x) {
   auto ticket = ++next_ticket_;
   for (const auto& node : known_) {
     auto p = peers_.find(node);
-    if (p == peers_.end() || !post(p->second, list_there{ticket, x.user})) {
+    if (p == peers_.end() || !post(p->second, list_there{ticket, x.user, x.after, x.limit})) {
       x.from.answer(unreachable(node));
       return;
     }
@@ -90,12 +92,12 @@ void survey_actor::take(const peer_ptr& from, const list_there& x) {
   if (guests_.size() >= house_.config.cluster.surveys)
     return; // answered by the limit of time
   auto ticket = ++next_ticket_;
-  guests_.emplace(ticket, guest{from, x.ticket, house_.relay_lanes.size(), {}, house_.steady_ms()});
+  guests_.emplace(ticket, guest{from, x.ticket, house_.relay_lanes.size(), {}, house_.steady_ms(), x.after, x.limit});
   caller here;
   here.to = caf::actor_cast<asker>(self());
   here.ticket = ticket;
   for (const auto& l : house_.relay_lanes)
-    tell(l, relay_lane::list{here, x.user});
+    tell(l, relay_lane::list{here, x.user, x.after, x.limit});
 }
 
 void survey_actor::receive(const reply& x) {
@@ -107,6 +109,7 @@ void survey_actor::receive(const reply& x) {
   g.found.list.insert(g.found.list.end(), found->list.begin(), found->list.end());
   if (--g.missing > 0)
     return;
+  std::ignore = keep_page(g.found, g.after, g.limit); // whoever asks has looked at the cursor
   send(g);
   guests_.erase(i);
 }

@@ -59,6 +59,8 @@ private:
     size_t missing = 0;  // lanes
     ok::sessions found;
     int64_t since = 0;
+    std::string after;
+    uint32_t limit = 0;
   };
   void take(const peer_ptr& from, const list_there& x);
   void take(const peer_ptr& from, const sessions_there& x);

@@ -1,7 +1,7 @@
 // cli: the command line `greenroom`. One file per group of commands; each adds its subcommands to the program and
 // leaves in `run` what the chosen one does.
 //
-// Exit codes: 0 done; 1 the answer is no (mistakes found, refused, not reachable); 2 used wrongly.
+// Exit codes stand below. `chat` and the commands that are older than them answer 1 also when no node is reached.
 #pragma once
 
 #include "config/load.hpp"
@@ -19,6 +19,11 @@ class App;
 
 namespace greenroom::cli {
 
+inline constexpr int exit_done = 0;
+inline constexpr int exit_refused = 1;     // the answer is no
+inline constexpr int exit_usage = 2;       // used wrongly; nobody was asked
+inline constexpr int exit_unreachable = 3; // whether it was done is not known
+
 /// What all commands share. Settings of a node are read as the node reads them.
 struct context {
   config::sources from;
@@ -31,6 +36,10 @@ void add_config_commands(CLI::App& program, context& shared);
 void add_token_command(CLI::App& program, context& shared);
 void add_user_commands(CLI::App& program, context& shared);
 void add_chat_command(CLI::App& program, context& shared);
+void add_login_commands(CLI::App& program, context& shared);
+void add_api_commands(CLI::App& program, context& shared);
+void add_history_command(CLI::App& message, context& shared);
+void add_batch_commands(CLI::App& program, context& shared);
 void add_cluster_commands(CLI::App& program, context& shared);
 void add_certs_command(CLI::App& cluster, context& shared);
 void add_drain_command(CLI::App& cluster, context& shared);

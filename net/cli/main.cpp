@@ -1,8 +1,10 @@
 // main: the front door of `greenroom`. It lists the groups of commands and runs the one that was chosen.
 #include "net/cli/cli.hpp"
+#include "net/cli/node_client.hpp"
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <exception>
 #include <iostream>
 
@@ -28,6 +30,9 @@ int main(int argc, char** argv, char** envp) {
   cli::add_config_commands(program, shared);
   cli::add_token_command(program, shared);
   cli::add_user_commands(program, shared);
+  cli::add_login_commands(program, shared);
+  cli::add_api_commands(program, shared);
+  cli::add_batch_commands(program, shared);
   cli::add_chat_command(program, shared);
   cli::add_cluster_commands(program, shared);
 
@@ -35,7 +40,9 @@ int main(int argc, char** argv, char** envp) {
   try {
     program.parse(reversed);
   } catch (const CLI::ParseError& e) {
-    return program.exit(e) == 0 ? 0 : 2;
+    if (e.get_exit_code() != 0 && std::find(arguments.begin(), arguments.end(), "--json") != arguments.end())
+      return cli::tell_failure(fail(errc::bad_request, e.what()), true);
+    return program.exit(e) == 0 ? cli::exit_done : cli::exit_usage;
   }
   try {
     return shared.run();

@@ -60,7 +60,8 @@ std::string local_url(const settings& s, bool wants_tls) {
 std::shared_ptr<node_flags> add_node_flags(CLI::App& command, identity_flags who) {
   auto flags = std::make_shared<node_flags>();
   flags->identity = who;
-  command.add_option("--url", flags->url, "http(s):// or ws(s)://host:port (default: the configured node, here)");
+  command.add_option("--server,--url", flags->url,
+                     "http(s):// or ws(s)://host:port (default: the configured node, here)");
   auto* ca = command.add_option("--ca", flags->ca_file, "PEM file with the certificates to trust");
   command.add_flag("--insecure", flags->insecure, "trust any certificate: for trying things out only")->excludes(ca);
   if (who == identity_flags::none)

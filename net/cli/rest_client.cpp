@@ -51,20 +51,26 @@ errc code_of(std::string_view word) {
   return errc::internal;
 }
 
-/// The node's own error, or what can be said about an answer that is not one.
-failure failure_of(const http_response& response) {
-  auto body = json::parse(response.body(), nullptr, false);
-  if (body.is_object() && body.contains("error"))
-    body = body["error"];
-  if (body.is_object() && body.value("code", json()).is_string() && body.value("message", json()).is_string())
-    return fail(code_of(body["code"].get<std::string>()), body["message"].get<std::string>());
-  return fail(errc::unavailable, "HTTP status " + std::to_string(response.result_int()));
-}
-
 } // namespace
 
-outcome<std::string> call(const endpoint& to, std::string_view method, std::string_view path, const std::string& body,
-                          const std::string& token) {
+failure failure_of(const http_reply& reply) {
+  if (reply.own)
+    return *reply.own;
+  if (reply.status == 0)
+    return fail(errc::unavailable, reply.body);
+  auto body = json::parse(reply.body, nullptr, false);
+  if (body.is_object() && body.contains("error"))
+    body = body["error"];
+  if (!body.is_object() || !body.value("code", json()).is_string() || !body.value("message", json()).is_string())
+    return fail(errc::unavailable, "HTTP status " + std::to_string(reply.status));
+  failure out = fail(code_of(body["code"].get<std::string>()), body["message"].get<std::string>());
+  if (auto wait = body.value("retry_after_ms", json()); wait.is_number_unsigned())
+    out.retry_after_ms = wait.get<uint32_t>();
+  return out;
+}
+
+http_reply exchange(const endpoint& to, std::string_view method, std::string_view path, const std::string& body,
+                    const std::string& token, const std::string& key) {
   http_request request;
   request.version(11);
   request.method_string(beast::string_view(method.data(), method.size()));
@@ -74,6 +80,8 @@ outcome<std::string> call(const endpoint& to, std::string_view method, std::stri
   request.set(http::field::connection, "close");
   if (!token.empty())
     request.set(http::field::authorization, "Bearer " + token);
+  if (!key.empty())
+    request.set("Idempotency-Key", key);
   if (!body.empty()) {
     request.set(http::field::content_type, "application/json");
     request.body() = body;
@@ -82,25 +90,29 @@ outcome<std::string> call(const endpoint& to, std::string_view method, std::stri
 
   try {
     asio::io_context io(1);
-    outcome<http_response> got = fail(errc::unavailable, "no answer");
+    http_reply got{0, "no answer"};
     std::exception_ptr thrown;
     asio::co_spawn(io, perform(to, request), [&](std::exception_ptr e, http_response response) {
       thrown = e;
       if (!e)
-        got = std::move(response);
+        got = {response.result_int(), std::move(response.body())};
     });
     io.run();
     if (thrown)
       std::rethrow_exception(thrown);
-    if (!got)
-      return std::move(got).error();
-    if (got->result_int() / 100 != 2)
-      return failure_of(*got);
-    return std::move(got->body());
+    return got;
   } catch (const boost::system::system_error& e) {
     // Not what(): it tells where in the library it came from.
-    return fail(errc::unavailable, "cannot reach " + to.authority() + ": " + explain(e.code(), to));
+    return {0, "cannot reach " + to.authority() + ": " + explain(e.code(), to)};
   }
+}
+
+outcome<std::string> call(const endpoint& to, std::string_view method, std::string_view path, const std::string& body,
+                          const std::string& token) {
+  auto reply = exchange(to, method, path, body, token);
+  if (!reply.good())
+    return failure_of(reply);
+  return std::move(reply.body);
 }
 
 credentials credentials::with_token(std::string token) {

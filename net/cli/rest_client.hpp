@@ -5,10 +5,25 @@
 #include "net/cli/endpoint.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 namespace greenroom::cli {
+
+/// What came of one request.
+struct http_reply {
+  unsigned status = 0;             // 0: the node could not be reached, or did not answer as it should
+  std::string body;                // or why there was no answer
+  std::optional<failure> own = {}; // what went wrong on this side, before anybody was asked
+  bool good() const noexcept { return status / 100 == 2; }
+};
+/// With `key` as Idempotency-Key where it is not empty. Throws as call() does.
+http_reply exchange(const endpoint& to, std::string_view method, std::string_view path, const std::string& body,
+                    const std::string& token, const std::string& key = {});
+
+/// The node's own error in an answer that is not good, or what can be said about one that holds none.
+failure failure_of(const http_reply& reply);
 
 /// Answers the body of a 2xx. Fails with the code and message of the node's error, or `unavailable` when the node
 /// cannot be reached, or does not answer as it should, or with more than 16 MiB. Throws std::runtime_error when the

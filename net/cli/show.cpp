@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <ctime>
+
 namespace greenroom::cli {
 
 using nlohmann::json;
@@ -36,6 +38,15 @@ uint64_t number_of(const json& object, std::string_view field) {
     return 0;
   const auto found = object.find(field);
   return found != object.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
+}
+
+std::string clock_of(uint64_t ms) {
+  const auto seconds = static_cast<time_t>(ms / 1000);
+  std::tm parts{};
+  char text[32] = "?";
+  if (::gmtime_r(&seconds, &parts) != nullptr)
+    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
 }
 
 std::string error_code(const json& frame) { return text_of(frame.value("error", json::object()), "code"); }

@@ -18,6 +18,9 @@ std::string text_of(const nlohmann::json& object, std::string_view field);
 /// The field as a number; 0 if it is absent or something else.
 uint64_t number_of(const nlohmann::json& object, std::string_view field);
 
+/// ms since 1970 UTC as 2026-11-23T10:00:00Z.
+std::string clock_of(uint64_t ms);
+
 /// The word of a refusal; empty if the frame is none.
 std::string error_code(const nlohmann::json& frame);
 

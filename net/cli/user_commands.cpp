@@ -1,11 +1,11 @@
 // user register | login | sessions: accounts, by the REST API of a running node.
+#include "net/cli/api_command.hpp"
 #include "net/cli/cli.hpp"
 #include "net/cli/show.hpp"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
-#include <ctime>
 #include <iostream>
 
 namespace greenroom::cli {
@@ -58,15 +58,6 @@ int log_in(const node_flags& flags, const config::sources& from) {
   return print_grant(sign_in(flags, *to));
 }
 
-std::string clock_of(uint64_t ms) {
-  const auto seconds = static_cast<time_t>(ms / 1000);
-  std::tm parts{};
-  char text[32] = "?";
-  if (::gmtime_r(&seconds, &parts) != nullptr)
-    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
-
 int list_sessions(const node_flags& flags, bool all, const config::sources& from) {
   auto to = endpoint_of(flags, from);
   if (!to)
@@ -74,18 +65,25 @@ int list_sessions(const node_flags& flags, bool all, const config::sources& from
   auto who = sign_in(flags, *to);
   if (!who)
     return complain(who.error());
-  auto body = call(*to, "GET", all ? "/api/v1/sessions?all=true" : "/api/v1/sessions", "", who->token());
-  if (!body)
-    return complain(body.error());
-  const auto answer = json::parse(*body, nullptr, false);
-  if (!answer.is_object() || !answer.value("sessions", json()).is_array())
-    return complain(fail(errc::unavailable, to->authority() + " answers without a list of sessions"));
-  for (const auto& session : answer["sessions"])
-    std::cout << printable(text_of(session, "session")) << "  " << printable(text_of(session, "user")) << "  "
-              << printable(text_of(session, "device")) << "  on " << printable(text_of(session, "node")) << " since "
-              << clock_of(number_of(session, "since")) << ", " << number_of(session, "queued_bytes")
-              << " bytes queued\n";
-  std::cout << answer["sessions"].size() << " live\n";
+  size_t live = 0;
+  const std::string first = all ? "/api/v1/sessions?all=true" : "/api/v1/sessions";
+  for (auto path = first; !path.empty();) {
+    auto body = call(*to, "GET", path, "", who->token());
+    if (!body)
+      return complain(body.error());
+    const auto answer = json::parse(*body, nullptr, false);
+    if (!answer.is_object() || !answer.value("sessions", json()).is_array())
+      return complain(fail(errc::unavailable, to->authority() + " answers without a list of sessions"));
+    for (const auto& session : answer["sessions"])
+      std::cout << printable(text_of(session, "session")) << "  " << printable(text_of(session, "user")) << "  "
+                << printable(text_of(session, "device")) << "  on " << printable(text_of(session, "node")) << " since "
+                << clock_of(number_of(session, "since")) << ", " << number_of(session, "queued_bytes")
+                << " bytes queued\n";
+    live += answer["sessions"].size();
+    const auto next = text_of(answer, "next");
+    path = next.empty() ? "" : with_query(first, "after", next);
+  }
+  std::cout << live << " live\n";
   return 0;
 }
 

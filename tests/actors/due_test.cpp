@@ -222,3 +222,33 @@ TEST_CASE("scheduled sends are bounded in bytes and reply to what is there", "[d
     kept += line.find("kept") != std::string::npos ? 1 : 0;
   CHECK(kept == 6);
 }
+
+TEST_CASE("what is scheduled is listed page by page, whatever is made or cancelled between two of them", "[due]") {
+  lobby s;
+  for (const auto* key : {"d", "a", "c", "b"})
+    s.ada.ask(10, later(s, key, key, std::chrono::seconds(100 + 10 * (key[0] - 'a'))));
+  s.ada.heard();
+  std::string after;
+  const auto page = [&](uint32_t limit) {
+    auto x = mine(s);
+    x.after = after;
+    x.limit = limit;
+    auto found = s.perform("ada", op::any{x});
+    REQUIRE(found.has_value());
+    const auto& got = std::get<ok::scheduled>(*found);
+    after = got.next;
+    lines keys;
+    for (const auto& send : got.list)
+      keys.push_back(send.key);
+    return keys;
+  };
+  CHECK(page(2) == lines{"a", "b"});
+  REQUIRE_FALSE(after.empty());
+  SECTION("nothing") { CHECK(page(1) == lines{"c"}); }
+  SECTION("the last one that was shown is cancelled") {
+    s.ada.ask(20, cancel(s, "b"));
+    CHECK(page(1) == lines{"c"});
+  }
+  CHECK(page(5) == lines{"d"});
+  CHECK(after.empty());
+}

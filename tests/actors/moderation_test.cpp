@@ -243,3 +243,57 @@ TEST_CASE("who only listened hears no room that is not public any more; members 
   CHECK(eve.heard() == lines{"lobby#3 ada calls it "});
   CHECK(s.bob.heard() == lines{"lobby#3 ada calls it ", "lobby#4 ada: among us"});
 }
+
+TEST_CASE("mutes are listed to those who may lift them", "[moderation]") {
+  lobby s;
+  auto muted = [&](std::string after = {}, uint32_t limit = 10) {
+    return op::members{s.room("lobby"), std::move(after), limit, false, true};
+  };
+  auto eve = s.enter("eve");
+  eve.hello().join("lobby");
+  s.ada.ask(10, doing(s, act::mute, "bob")).ask(11, doing(s, act::mute, "eve"));
+  s.ada.heard(), s.bob.heard();
+  s.bob.ask(20, muted());
+  CHECK(s.bob.heard() == lines{"20 forbidden"});
+  s.ada.ask(20, muted({}, 1)).ask(21, muted("bob"));
+  CHECK(s.ada.heard() == lines{"20 members bob* muted next=bob", "21 members eve* muted"});
+  s.ada.ask(22, doing(s, act::unmute, "bob"));
+  s.ada.heard();
+  s.ada.ask(23, muted());
+  CHECK(s.ada.heard() == lines{"23 members eve* muted"});
+}
+
+TEST_CASE("pinned messages are listed by seq, each as it stands, page by page", "[moderation]") {
+  lobby s;
+  s.ada.say("lobby", "one").say("lobby", "two").say("lobby", "three");
+  for (uint64_t target : {5, 3, 4})
+    s.ada.ask(20 + target, op::pin{s.room("lobby"), target, true});
+  s.ada.ask(30, op::edit{s.room("lobby"), 3, "e", "better", {}});
+  s.ada.heard(), s.bob.heard();
+  auto page = [&](uint64_t after, uint32_t limit) {
+    auto found = s.perform("bob", op::any{op::pins{s.room("lobby"), after, limit}});
+    REQUIRE(found.has_value());
+    return std::get<ok::page>(*found);
+  };
+  const auto first = page(0, 2);
+  REQUIRE(first.events.size() == 2);
+  CHECK(first.events[0].seq == 3);
+  REQUIRE(first.folds.size() == 1);
+  CHECK(first.folds[0].text == "better");
+  CHECK(first.more);
+  CHECK(first.as_of == 9);
+  const auto last = page(first.events[1].seq, 2);
+  REQUIRE(last.events.size() == 1);
+  CHECK(last.events[0].text == "three");
+  CHECK_FALSE(last.more);
+  SECTION("what is revoked is not pinned any more") {
+    s.ada.ask(31, op::revoke{s.room("lobby"), 3, "r"});
+    CHECK(page(0, 9).events.size() == 2);
+  }
+  SECTION("strangers are told nothing of a private room, nor of one that is not there") {
+    s.ada.ask(31, op::configure{s.room("lobby"), {}, storage::room_kind::private_, {}, {}, {}, false});
+    CHECK(s.perform("eve", op::any{op::pins{s.room("lobby"), 0, 9}}).error().code == errc::not_member);
+    CHECK(s.perform("eve", op::any{op::pins{s.room("nowhere"), 0, 9}}).error().code == errc::not_found);
+    CHECK(s.perform("ada", op::any{op::pins{room_id::trusted("@ada+bob"), 0, 9}}).error().code == errc::not_found);
+  }
+}

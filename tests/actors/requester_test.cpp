@@ -2,6 +2,7 @@
 // when nobody answers.
 #include "actors/requester.hpp"
 #include "actors/room.hpp"
+#include "actors/session_page.hpp"
 #include "actors/user.hpp"
 #include "tests/actors/lone_house.hpp"
 
@@ -195,9 +196,8 @@ TEST_CASE("a direct message goes to the room of both, and to nobody when it is f
 
 TEST_CASE("what needs a connection is refused", "[requester]") {
   office w;
-  for (const op::any& what :
-       {op::any{op::hello{}}, op::any{op::refresh{}}, op::any{op::ping{}}, op::any{op::subscribe{lobby, {}}},
-        op::any{op::unsubscribe{lobby}}, op::any{op::typing{lobby, true}}}) {
+  for (const op::any& what : {op::any{op::hello{}}, op::any{op::refresh{}}, op::any{op::ping{}},
+                              op::any{op::subscribe{lobby, {}}}, op::any{op::unsubscribe{lobby}}}) {
     auto n = w.call("ada", what);
     w.vouch();
     CHECK(w.refused(n) == errc::unsupported);
@@ -333,6 +333,58 @@ TEST_CASE("when the server goes down all calls are told so", "[requester]") {
   w.pass(static_cast<int64_t>(w.config.limits.request_ms) + 3'000);
   CHECK(w.ended[one].size() == 1);
   w.shards.heard().clear();
+}
+
+TEST_CASE("a list of sessions comes page by page, oldest first, and each place is asked for no more", "[requester]") {
+  office w;
+  const auto since = [](std::initializer_list<int64_t> times) {
+    ok::sessions x;
+    for (auto t : times)
+      x.list.push_back({ada, "s", "phone", "n1", t, 0});
+    return answer{ok::any{x}};
+  };
+  std::vector<int64_t> seen;
+  std::string after;
+  for (int pages = 0; pages < 3; ++pages) {
+    auto n = w.call("ada", account::any{account::list_sessions{false, after, 2}});
+    w.vouch();
+    auto first = w.lanes[0].only<relay_lane::list>(), second = w.lanes[1].only<relay_lane::list>();
+    CHECK(first.limit == 3);
+    CHECK(second.after == after);
+    ok::sessions here = std::get<ok::sessions>(*since({9, 3, 5}));
+    REQUIRE(keep_page(here, second.after, second.limit).has_value());
+    ok::sessions there = std::get<ok::sessions>(*since({7, 1}));
+    REQUIRE(keep_page(there, first.after, first.limit).has_value());
+    w.reply_to(second.from, ok::any{here});
+    w.reply_to(first.from, ok::any{there});
+    REQUIRE(w.answer_to(n).has_value());
+    const auto& page = std::get<ok::sessions>(*w.answer_to(n));
+    for (const auto& x : page.list)
+      seen.push_back(x.since);
+    after = page.next;
+  }
+  CHECK(seen == std::vector<int64_t>{1, 3, 5, 7, 9});
+  CHECK(after.empty());
+  auto n = w.call("ada", account::any{account::list_sessions{false, "page 2", 2}});
+  w.vouch();
+  CHECK(w.refused(n) == errc::bad_request);
+  CHECK(w.lanes[0].heard().empty());
+}
+
+TEST_CASE("connections that no cursor tells apart stay on one page", "[requester]") {
+  ok::sessions all;
+  for (int i = 0; i < 3; ++i)
+    all.list.push_back({ada, "s", "phone", "n1", 5, 0});
+  all.list.push_back({ada, "t", "phone", "n1", 5, 0});
+  auto first = all;
+  REQUIRE(keep_page(first, "", 1).has_value());
+  CHECK(first.list.size() == 3);
+  REQUIRE_FALSE(first.next.empty());
+  REQUIRE(keep_page(all, first.next, 1).has_value());
+  REQUIRE(all.list.size() == 1);
+  CHECK(all.list[0].session == "t");
+  CHECK(all.next.empty());
+  CHECK(keep_page(all, "5,ada", 1).has_error());
 }
 
 TEST_CASE("a list of sessions is whole when all lanes have said theirs", "[requester]") {

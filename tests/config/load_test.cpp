@@ -290,7 +290,7 @@ TEST_CASE_METHOD(load_fixture, "all mistakes of all sources are found in one go,
 namespace {
 command_line read_arguments(std::vector<const char*> arguments) {
   arguments.insert(arguments.begin(), "greenroomd");
-  const char* environment[] = {"HOME=/", "GREENROOM_LISTEN_PORT=9", nullptr};
+  const char* environment[] = {"HOME=/", "GREENROOM_CLI_TOKEN=x", "GREENROOM_LISTEN_PORT=9", nullptr};
   return read_command_line(static_cast<int>(arguments.size()), arguments.data(), environment);
 }
 } // namespace

@@ -10,6 +10,7 @@ import random
 import signal
 import threading
 import time
+from urllib.parse import quote
 
 import pytest
 from support.checker import Record, check
@@ -70,6 +71,18 @@ def test_three_nodes_are_one_server(cluster):
         assert sorted(s["node"] for s in mine) == ["n1", "n3"]
         everybody = n.rest("GET", "/api/v1/sessions?all=true", token=cluster.token("root", admin=True)).json["sessions"]
         assert sorted((s["user"], s["node"]) for s in everybody) == [("ann", "n1"), ("ann", "n3"), ("bob", "n2")]
+        pages, after = [], ""
+        while after is not None and len(pages) < 4:
+            page = n.rest("GET", f"/api/v1/sessions?all=true&limit=1{after and '&after='}{quote(after)}", token=cluster.token("root", admin=True)).json
+            pages.append(page["sessions"])
+            after = page.get("next")
+        assert [len(p) for p in pages] == [1, 1, 1] and [s["session"] for p in pages for s in p] == [s["session"] for s in everybody]
+        # A batch crosses nodes, and its operations find what those before them have left.
+        room = f"batched-{cluster.nodes.index(n)}"
+        operations = [{"op": "create", "room": room}, {"op": "send", "room": room, "key": "k", "text": "x"}, {"op": "pin", "room": room, "target": 2},
+                      {"op": "pins", "room": room}, {"op": "members", "room": room, "muted": True}]
+        answers = n.rest("POST", "/api/v1/batch", {"operations": operations}, token=cluster.token("ann")).json["answers"]
+        assert [set(a) for a in answers] == [{"ok"}] * 5 and [e["seq"] for e in answers[3]["ok"]["events"]] == [2]
     # Resuming on another node.
     back = cluster.sign_in("eve", on=n1, resume=eve.positions)
     assert all(r["recovered"] for r in back.hello["resumed"].values())

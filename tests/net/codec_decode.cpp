@@ -253,7 +253,16 @@ TEST_CASE("what is said in passing, later, and in a thread", "[codec]") {
   CHECK(thread.limit == 2);
   refused(with("thread", R"("room":"r")"), errc::bad_request, "target:");
   CHECK(good<op::cancel>(with("cancel", R"("room":"r","key":"k")")).key == "k");
-  CHECK(good<op::scheduled>(with("scheduled", R"("room":"r")")).room.str() == "r");
+  CHECK(good<op::scheduled>(with("scheduled", R"("room":"r")")).limit == 100);
+  auto kept = good<op::scheduled>(with("scheduled", R"("room":"r","after":"5.k","limit":2)"));
+  CHECK(kept.after == "5.k");
+  CHECK(kept.limit == 2);
+  auto pins = good<op::pins>(with("pins", R"("room":"r","after":5,"limit":2)"));
+  CHECK(pins.after == 5);
+  CHECK(pins.limit == 2);
+  refused(with("pins", R"("room":"r","limit":201)"), errc::too_large, "limit:");
+  CHECK(good<op::members>(with("members", R"("room":"r","muted":true)")).muted);
+  refused(with("members", R"("room":"r","muted":true,"banned":true)"), errc::bad_request, "muted:");
   CHECK(good<op::configure>(with("room", R"("room":"r","history_events":9)")).history_events == 9);
   auto limited = good<op::configure>(with("room", R"("room":"r","limits":{"members":5,"x":1})"));
   CHECK(*limited.limits == storage::room_limits{5, 0, 0});

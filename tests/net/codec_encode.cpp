@@ -94,6 +94,11 @@ TEST_CASE("golden answers", "[codec]") {
         R"("text":"hi"}],"more":true,"epoch":"e","first":4,"as_of":58}})");
   CHECK(ok_of(ok::page{room("r"), "e", {}, {}, false, 1, 0}) ==
         R"({"re":3,"ok":{"events":[],"more":false,"epoch":"e","first":1,"as_of":0}})");
+  CHECK(ok_of(ok::page{room("r"), "", {}, {}, false, 1, 0}) ==
+        R"({"re":3,"ok":{"events":[],"more":false,"first":1,"as_of":0}})");
+  CHECK(ok_of(ok::scheduled{room("r"), {{5, "k", "x", {}, 0}}, "5.k"}) ==
+        R"({"re":3,"ok":{"sends":[{"room":"r","key":"k","at":5,"text":"x"}],"next":"5.k"}})");
+  CHECK(ok_of(ok::sessions{{}, "5,a,n,s"}) == R"({"re":3,"ok":{"sessions":[],"next":"5,a,n,s"}})");
   CHECK(ok_of(ok::read{8}) == R"({"re":3,"ok":{"seq":8}})");
   CHECK(
       ok_of(ok::members{

@@ -101,7 +101,9 @@ TEST_CASE("closing all ends every connection in good order", "[transport]") {
   REQUIRE(house.accepted() == 3);
   house.server->stop_accepting();
   CHECK_THROWS(peer{house.port});
-  CHECK(late.upgrade().status == 503);
+  const auto too_late = late.upgrade();
+  CHECK(too_late.status == 503);
+  CHECK(too_late.head.find("Retry-After: 5\r\n") != std::string::npos);
   std::thread polite{[&] {
     for (auto* p : {&a, &b}) {
       const auto m = p->data();

@@ -36,11 +36,17 @@ GOOD = {
     "show_own_presence": ("GET", "/api/v1/users/me/presence", None, None),
     "change_presence": ("PUT", "/api/v1/users/me/presence", {"status": "away"}, None),
     "show_presence": ("GET", "/api/v1/users/alice/presence", None, None),
+    "send_to_user": ("POST", "/api/v1/users/bob/messages", {"text": "x"}, "good"),
+    "batch": ("POST", "/api/v1/batch", {"operations": [{"op": "rooms"}]}, None),
     "chat": ("POST", "/api/v1/chat", {"room": "general"}, None),
     "list_rooms": ("GET", "/api/v1/rooms", None, None),
     "create_room": ("POST", "/api/v1/rooms", {"room": "general"}, None),
     "list_events": ("GET", "/api/v1/rooms/general/events", None, None),
     "send": ("POST", "/api/v1/rooms/general/messages", {"text": "x"}, "good"),
+    "show_message": ("GET", "/api/v1/rooms/general/messages/2", None, None),
+    "mark_read": ("PUT", "/api/v1/rooms/general/read", {"seq": 1}, None),
+    "mark_delivered": ("PUT", "/api/v1/rooms/general/delivered", {"seq": 1}, None),
+    "show_typing": ("PUT", "/api/v1/rooms/general/typing", {"on": True}, None),
     "edit": ("PATCH", "/api/v1/rooms/general/messages/2", {"text": "y"}, "good"),
     "revoke": ("DELETE", "/api/v1/rooms/general/messages/2", None, "good"),
     "react": ("PUT", f"/api/v1/rooms/general/messages/2/reactions/{quote(EMOJI)}", None, "good"),
@@ -55,6 +61,7 @@ GOOD = {
     "configure_room": ("PATCH", "/api/v1/rooms/general", {"title": "General"}, None),
     "delete_room": ("DELETE", "/api/v1/rooms/hall", None, None),
     "set_topic": ("PUT", "/api/v1/rooms/general/topic", {"title": "Cats"}, None),
+    "list_pins": ("GET", "/api/v1/rooms/general/pins", None, None),
     "pin": ("PUT", "/api/v1/rooms/general/pins/2", None, None),
     "unpin": ("DELETE", "/api/v1/rooms/general/pins/2", None, None),
     "invite": ("PUT", "/api/v1/rooms/general/members/zoe", None, None),
@@ -63,6 +70,7 @@ GOOD = {
     "list_bans": ("GET", "/api/v1/rooms/general/bans", None, None),
     "ban": ("PUT", "/api/v1/rooms/general/bans/zoe", None, None),
     "unban": ("DELETE", "/api/v1/rooms/general/bans/zoe", None, None),
+    "list_mutes": ("GET", "/api/v1/rooms/general/mutes", None, None),
     "mute": ("PUT", "/api/v1/rooms/general/mutes/zoe", None, None),
     "unmute": ("DELETE", "/api/v1/rooms/general/mutes/zoe", None, None),
 }
@@ -123,6 +131,8 @@ def accounts(call):
     call(200, "GET", "/api/v1/sessions?all=true", token=call.server.token("root", admin=True))
     call(403, "GET", "/api/v1/sessions?all=true")
     call(400, "GET", "/api/v1/sessions?all=perhaps")
+    call(200, "GET", "/api/v1/sessions?limit=1&after=5,alice,n1,s")
+    call(413, "GET", "/api/v1/sessions?limit=1000000")
     other = call(200, "POST", AUTH, new, None)
     call(204, "DELETE", f"/api/v1/sessions/{other['session']}", token=grant["token"])
     call(404, "DELETE", "/api/v1/sessions/nobodys", token=grant["token"])
@@ -206,9 +216,16 @@ def rooms(call):
         call(200, "GET", f"{general}/events?{place}")
         name, number = place.split("=")
         call(200, "POST", "/api/v1/chat", {"room": "general", name: int(number)})
+    call(200, "GET", message)
+    call(400, "GET", f"{send}/first")
+    call(403, "GET", f"{cellar}/messages/1", who="eve")
+    call(404, "GET", f"{send}/4000")
     call(200, "DELETE", message, key="v1")
     call(200, "GET", f"{general}/events")
-    assert call(200, "GET", f"{rooms}/{quote('@alice+zoe', safe='')}/events")["epoch"] == ""
+    marks(call, general, cellar, nowhere)
+    assert "epoch" not in call(200, "GET", f"{rooms}/{quote('@alice+zoe', safe='')}/events")
+    to_somebody(call)
+    batches(call)
     call(200, "GET", f"{rooms}?limit=1&after=cellar")
     call(200, "GET", f"{general}/members?limit=1&after=alice")
     for path in (f"{rooms}?", f"{general}/events?", f"{general}/members?"):
@@ -231,6 +248,52 @@ def rooms(call):
     call(200, "DELETE", f"{general}/members/me", who="bob")
 
 
+def marks(call, general, cellar, nowhere):
+    """What says how far somebody is. REQUIRES: a message 2 of alice's in general, and a reply to it."""
+    call(200, "PUT", f"{general}/read", {"seq": 2, "private": True})
+    call(200, "PUT", f"{general}/read", {"seq": 3, "thread": 2})
+    call(200, "PUT", f"{general}/delivered", {"seq": 2, "private": True})
+    call(200, "PUT", f"{general}/typing", {"on": True})
+    for name, good in (("read", {"seq": 1}), ("delivered", {"seq": 1}), ("typing", {"on": False})):
+        call(400, "PUT", f"{general}/{name}", {})
+        call(403, "PUT", f"{cellar}/{name}", good, "eve")
+        call(404, "PUT", f"{nowhere}/{name}", good)
+        call(415, "PUT", f"{general}/{name}", b"1", Content_Type="text/plain")
+
+
+def to_somebody(call):
+    """What is said to one."""
+    send = "/api/v1/users/zoe/messages"
+    plan = {"text": "later", "at": now_ms() + DAY_MS}
+    call(201, "POST", send, {"text": "psst"}, key="t1")
+    call(200, "POST", send, {"text": "psst"}, key="t1")
+    call(202, "POST", send, plan, key="t2")
+    call(200, "POST", send, {"text": "look!", "data": {"n": 1}, "ephemeral": True})
+    call(400, "POST", "/api/v1/users/alice/messages", {"text": "oneself"}, key="t3")
+    call(409, "POST", send, {"text": "another", "reply_to": 1}, key="t1")
+    call(413, "POST", send, {"text": LONG}, key="t3")
+    call(415, "POST", send, b"psst", key="t3", Content_Type="text/plain")
+    call(501, "POST", send, {"text": "x", "attachments": ["x"]}, key="t3")
+
+
+def batches(call):
+    """Many operations at once: every answer that one of them can have."""
+    path = "/api/v1/batch"
+    room = {"room": "lounge"}
+    operations = [{"op": "create", **room, "id": 7}, {"op": "send", **room, "key": "b1", "text": "one"}, {"op": "join", **room},
+                  {"op": "send", **room, "key": "b2", "text": "two", "at": now_ms() + DAY_MS}, {"op": "scheduled", **room},
+                  {"op": "history", **room}, {"op": "thread", **room, "target": 2}, {"op": "members", **room}, {"op": "rooms"},
+                  {"op": "profile"}, {"op": "room", **room}, {"op": "pin", **room, "target": 2}, {"op": "pins", **room},
+                  {"op": "read", **room, "seq": 2}, {"op": "typing", **room, "on": True}, {"op": "room", **room, "delete": True}]
+    answers = call(200, "POST", path, {"operations": operations})["answers"]
+    assert [set(a) for a in answers] == [{"re", "ok"}] + [{"ok"}] * 15, answers
+    stopped = {"operations": [{"op": "dance"}, {"op": "rooms"}], "on_error": "stop"}
+    assert [a["error"]["code"] for a in call(200, "POST", path, stopped)["answers"]] == ["unsupported"]
+    call(400, "POST", path, {"operations": 7})
+    call(413, "POST", path, {"operations": [{"op": "rooms"}] * 51})
+    call(415, "POST", path, b"rooms", Content_Type="text/plain")
+
+
 def later(call, general, cellar, nowhere):
     """What is sent later, or is gone at once. REQUIRES: a message of alice's in general, under the key k1."""
     send, kept = f"{general}/messages", f"{general}/scheduled"
@@ -241,8 +304,9 @@ def later(call, general, cellar, nowhere):
     call(200, "POST", send, plan, key="later")
     call(400, "POST", send, {**plan, "at": 1}, key="too-late")
     call(413, "POST", send, {**plan, "at": FAR}, key="too-far")
-    call(200, "GET", kept)
+    call(200, "GET", f"{kept}?limit=1&after=1.k")
     call(400, "GET", "/api/v1/rooms/Not%20A%20Room/scheduled")
+    call(413, "GET", f"{kept}?limit=1000000")
     call(403, "GET", f"{cellar}/scheduled", who="eve")
     call(404, "GET", f"{nowhere}/scheduled")
     call(200, "DELETE", f"{kept}/later")
@@ -283,14 +347,19 @@ def settings(call):
         call(400, method, f"{club}/pins/first")
         call(403, method, f"{club}/pins/{sent}", None, "bob")
         call(404, method, f"{club}/pins/40")
+        call(200, "GET", f"{club}/pins?after=0&limit=1")
+    for status, query in ((400, "limit=some"), (413, "limit=1000000")):
+        call(status, "GET", f"{club}/pins?{query}")
+    call(403, "GET", f"{vault}/pins", who="eve")
+    call(404, "GET", f"{nowhere}/pins")
 
 
 def endings(call):
     """The end of rooms."""
     for room in ("one", "two"):
         call(201, "POST", "/api/v1/rooms", {"room": room})
-    call(200, "PATCH", "/api/v1/rooms/one", {"delete": True})
-    call(400, "PATCH", "/api/v1/rooms/two", {"delete": True, "title": "Two"})
+    call(400, "PATCH", "/api/v1/rooms/one", {"delete": True})
+    call(200, "DELETE", "/api/v1/rooms/one")
     call(403, "DELETE", "/api/v1/rooms/two", who="eve")
     call(200, "DELETE", "/api/v1/rooms/two")
     call(404, "DELETE", "/api/v1/rooms/two")
@@ -308,6 +377,7 @@ def moderation(call):
     call(200, "PUT", f"{club}/mutes/zoe", {"until": FAR, **zoe})
     call(200, "GET", f"{club}/members")
     call(403, "PUT", f"{club}/messages/2/reactions/x", None, "zoe", "z1")
+    call(200, "GET", f"{club}/mutes?limit=1&after=bob")
     call(200, "DELETE", f"{club}/mutes/zoe{reason}")
     call(200, "DELETE", f"{club}/members/zoe{reason}")
     call(200, "PUT", f"{club}/bans/zoe", {"until": FAR, **zoe})
@@ -329,10 +399,11 @@ def moderation(call):
     for method, path in (("DELETE", "members"), ("PUT", "bans"), ("DELETE", "bans"), ("PUT", "mutes"), ("DELETE", "mutes")):
         call(400, method, f"{club}/{path}/alice")  # oneself
     call(400, "PUT", f"{club}/bans/zoe", {"until": 5})
-    for status, query in ((400, "limit=some"), (413, "limit=1000000")):
-        call(status, "GET", f"{club}/bans?{query}")
-    call(403, "GET", f"{club}/bans", who="bob")
-    call(404, "GET", f"{nowhere}/bans")
+    for who in ("bans", "mutes"):
+        for status, query in ((400, "limit=some"), (413, "limit=1000000")):
+            call(status, "GET", f"{club}/{who}?{query}")
+        call(403, "GET", f"{club}/{who}", who="bob")
+        call(404, "GET", f"{nowhere}/{who}")
 
 
 def upgrades(call):
@@ -478,7 +549,7 @@ def conversation(server):
     alice.event("ephemeral", room="hall")
     plan = {"room": "hall", "key": "b6", "text": "soon", "data": {"x": 1}, "reply_to": said, "at": now_ms() + DAY_MS}
     bob.request("send", **plan)
-    bob.request("scheduled", room="hall")
+    bob.request("scheduled", room="hall", after="1.k", limit=1)
     bob.request("cancel", room="hall", key="b6")
     bob.request("edit", room="hall", target=said, key="b2", text="hello all", base=0)
     bob.request("react", room="hall", target=said, key="b3", emoji=EMOJI, on=True)
@@ -490,6 +561,7 @@ def conversation(server):
 
     eve = server.sign_in("eve", token=server.token("eve"))
     inside = ("subscribe", "send", "edit", "revoke", "react", "history", "thread", "scheduled", "read", "delivered", "typing", "members",
+              "pins",
               *MODERATION, *SETTINGS)
     for name in ("join", "leave", *inside):
         eve.refused(name, "not_found", **{**fields_for(name), "room": "nowhere"})
@@ -542,6 +614,7 @@ def moderate(owner, said):
     owner.request("role", role="guest", **about)
     owner.request("mute", until=FAR, **about)
     owner.request("members", room="hall")
+    owner.request("members", room="hall", muted=True)
     owner.request("unmute", **about)
     owner.request("kick", **about)
     owner.request("ban", until=FAR, **about)
@@ -549,6 +622,7 @@ def moderate(owner, said):
     owner.request("unban", **about)
     owner.request("topic", room="hall", title="Cats")
     owner.request("pin", room="hall", target=said)
+    assert [e["seq"] for e in owner.request("pins", room="hall", after=0, limit=1)["events"]] == [said]
     owner.request("room", room="hall", title="The large hall", kind="public", history_days=8, history_events=1000, slow_ms=0,
                   limits={"members": 1000, "text_bytes": 10_000, "sends_per_s": 100})
     owner.request("unpin", room="hall", target=said)
