@@ -47,6 +47,7 @@ void user_actor::receive(const user_loaded& x) {
   profile_ = image.profile ? std::make_unique<storage::profile_record>(*image.profile) : nullptr;
   sessions_ = {image.sessions.begin(), image.sessions.end()};
   rooms_ = {image.rooms.begin(), image.rooms.end()};
+  blocks_ = {image.blocks.begin(), image.blocks.end()};
   room_count_ = static_cast<size_t>(
       std::count_if(rooms_.begin(), rooms_.end(), [](const auto& entry) { return !entry.second.left; }));
   phase_ = phase::serving;

@@ -167,6 +167,11 @@ public:
   void receive(const activity_loaded& x);
   void receive(const thread_loaded& x);
 
+  /// Whether this user has blocked the other one: whom nothing is to be shown of the user's presence, and of whom the
+  /// user wants to see nothing. As admitted, that is, maybe a moment before `block` is answered. REQUIRES: what is
+  /// stored has been read, as it has in every perform().
+  bool blocked(const user_id& other) const;
+
 private:
   enum class phase : uint8_t { cold, loading, serving };
   struct connection {
@@ -247,6 +252,7 @@ private:
   std::map<std::string, storage::session_record> sessions_;
   std::map<room_id, storage::listed_room> rooms_; // tombstones included
   size_t room_count_ = 0;                         // without them
+  std::map<user_id, storage::block_record> blocks_; // those taken back included, until their rooms know
 
   // Most users have one connection and nothing under way: containers that are small when empty.
   std::vector<connection> connections_;
