@@ -120,6 +120,8 @@ void connection_actor::perform(const client_request& r) {
                  [&](const op::typing& x) { ask_room(r, x.room, x); },
                  [&](const op::members& x) { ask_room(r, x.room, x); },
                  [&](const op::rooms& x) { ask_user(r, x); },
+                 [&](const op::block& x) { ask_user(r, x); },
+                 [&](const op::blocks& x) { ask_user(r, x); },
                  [&](const op::profile& x) { ask_user(r, x, x.user ? &*x.user : nullptr); },
              },
              r.what);

@@ -48,6 +48,7 @@ flood kind_of(const op::any& what) noexcept {
                         [](const op::pin&) { return flood::sends; },
                         [](const op::configure& x) { return x.changes() ? flood::sends : flood::requests; },
                         [](const op::profile& x) { return x.changes() ? flood::sends : flood::requests; },
+                        [](const op::block&) { return flood::sends; },
                         [](const op::join&) { return flood::joins; },
                         [](const op::create&) { return flood::joins; },
                         [](const auto&) { return flood::requests; },

@@ -60,6 +60,8 @@ void room_actor::moderate(const command_ptr& c, const op::moderate& x) {
       return refuse_it(errc::conflict, "user: banned; unban comes first");
     if (auto bound = house_.limits_now()->members_per_room; member_count_ >= bound)
       return c->from.refuse(errc::too_large, "limits.members_per_room: " + std::to_string(bound));
+    if (std::find(agreed_to_.begin(), agreed_to_.end(), c) == agreed_to_.end())
+      return ask_invitee(c, x.user);
     seat.role = member_role::member;
     return change_member(c, x.user, member_change::invited, seat, {x.reason, 0});
   }

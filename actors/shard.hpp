@@ -49,11 +49,11 @@ using handle =
                      caf::reacts_to<room::retired>, caf::reacts_to<room::effects>, caf::reacts_to<room::remind>,
                      caf::reacts_to<room::due_later>, caf::reacts_to<room::due_done>, caf::reacts_to<due_loaded>,
                      caf::reacts_to<user::busy>, caf::reacts_to<user::retired>, caf::reacts_to<user::stays>,
-                     caf::reacts_to<user::effect_applied>, caf::reacts_to<relay::idle>, caf::reacts_to<effects_loaded>,
-                     caf::reacts_to<committed>, caf::reacts_to<tick>, caf::reacts_to<stop>, caf::reacts_to<reply>,
-                     caf::reacts_to<stands>, caf::reacts_to<room::pulled>, caf::reacts_to<user::welcome>,
-                     caf::reacts_to<user::listed>, caf::reacts_to<user::ended>, caf::reacts_to<relay::seen>,
-                     caf::reacts_to<cluster::arrived>, caf::reacts_to<cluster::peer_up>,
+                     caf::reacts_to<user::errand>, caf::reacts_to<user::effect_applied>, caf::reacts_to<relay::idle>,
+                     caf::reacts_to<effects_loaded>, caf::reacts_to<committed>, caf::reacts_to<tick>,
+                     caf::reacts_to<stop>, caf::reacts_to<reply>, caf::reacts_to<stands>, caf::reacts_to<room::pulled>,
+                     caf::reacts_to<user::welcome>, caf::reacts_to<user::listed>, caf::reacts_to<user::ended>,
+                     caf::reacts_to<relay::seen>, caf::reacts_to<cluster::arrived>, caf::reacts_to<cluster::peer_up>,
                      caf::reacts_to<cluster::peer_down>, caf::reacts_to<cluster::primary_is>,
                      caf::reacts_to<cluster::serve>, caf::reacts_to<cluster::yield>, caf::reacts_to<route_tick>>;
 
@@ -71,6 +71,7 @@ public:
   void receive(const room::due_later& x);
   void receive(const room::due_done& x);
   void receive(const due_loaded& x);
+  void receive(const user::errand& x);
   void receive(const user::busy& x) { users_.set_busy(x.user, x.on); }
   void receive(const user::retired& x);
   void receive(const user::stays& x) { users_.stays(x.user, x.actor); }
@@ -131,6 +132,8 @@ private:
   bool has_room_for_effects() const;
   void send_effect(const storage::effect_record& e);
   void see_to_due();
+  void ask_for(const storage::due_entry& what, uint32_t& age);
+  void ask_for_due(int64_t now);
   void forget_due();
   void note(const user_id& user, const user::activity& x);
   void write_activity();

@@ -20,13 +20,16 @@ bool reads(const room::command& c) {
     return !room::changes_room(c);
   return std::holds_alternative<op::history>(c.what) || std::holds_alternative<op::thread>(c.what) ||
          std::holds_alternative<op::scheduled>(c.what) || std::holds_alternative<op::members>(c.what) ||
-         std::holds_alternative<room::pull>(c.what) || std::holds_alternative<room::peek>(c.what);
+         std::holds_alternative<room::pull>(c.what) || std::holds_alternative<room::peek>(c.what) ||
+         std::holds_alternative<room::gather>(c.what);
 }
 bool reads(const user::command& c) {
   if (const auto* p = std::get_if<op::profile>(&c.what))
     return !p->changes();
   return std::holds_alternative<op::rooms>(c.what) || std::holds_alternative<op::thread>(c.what) ||
-         std::holds_alternative<user::vouch>(c.what);
+         std::holds_alternative<op::blocks>(c.what) || std::holds_alternative<user::vouch>(c.what) ||
+         std::holds_alternative<user::invitation>(c.what) || std::holds_alternative<account::show_erasure>(c.what) ||
+         std::holds_alternative<account::look_into>(c.what);
 }
 
 /// Whether somebody waits for what becomes of it.

@@ -2,6 +2,7 @@
 
 #include "net/cli/connect.hpp"
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -44,6 +45,41 @@ asio::awaitable<http_response> perform(const endpoint& to, const http_request& r
   co_return parser.release();
 }
 
+constexpr size_t piece_bytes = 64 * 1024;
+
+/// A body goes to `take` as it comes; that of a refusal is kept.
+asio::awaitable<http_response> perform_streamed(const endpoint& to, const http_request& request,
+                                                const std::function<void(std::string_view)>& take) {
+  std::optional<asio::ssl::context> tls;
+  if (to.tls)
+    tls.emplace(tls_context_of(to));
+  net::byte_stream stream(co_await asio::this_coro::executor, tls ? &*tls : nullptr);
+  co_await connect(stream, to);
+  co_await http::async_write(stream, request, asio::use_awaitable);
+  beast::flat_buffer buffer;
+  http::response_parser<http::buffer_body> parser;
+  parser.body_limit(boost::none);
+  co_await http::async_read_header(stream, buffer, parser, asio::use_awaitable);
+  http_response answer;
+  answer.result(parser.get().result());
+  const bool good = answer.result_int() / 100 == 2;
+  std::string piece(piece_bytes, '\0');
+  while (!parser.is_done()) {
+    parser.get().body().data = piece.data();
+    parser.get().body().size = piece.size();
+    stream.socket().expires_after(connect_time);
+    auto [failed, bytes] = co_await http::async_read(stream, buffer, parser, asio::as_tuple(asio::use_awaitable));
+    if (failed && failed != http::error::need_buffer)
+      throw boost::system::system_error(failed);
+    const std::string_view got(piece.data(), piece.size() - parser.get().body().size);
+    if (good)
+      take(got);
+    else if (answer.body().size() + got.size() <= body_bytes_max)
+      answer.body().append(got);
+  }
+  co_return answer;
+}
+
 errc code_of(std::string_view word) {
   for (uint8_t i = 1; i <= errc_count; ++i)
     if (to_string(static_cast<errc>(i)) == word)
@@ -63,7 +99,9 @@ failure failure_of(const http_response& response) {
 
 } // namespace
 
-outcome<std::string> call(const endpoint& to, std::string_view method, std::string_view path, const std::string& body,
+namespace {
+
+http_request make_request(const endpoint& to, std::string_view method, std::string_view path, const std::string& body,
                           const std::string& token) {
   http_request request;
   request.version(11);
@@ -79,12 +117,16 @@ outcome<std::string> call(const endpoint& to, std::string_view method, std::stri
     request.body() = body;
   }
   request.prepare_payload();
+  return request;
+}
 
+/// Runs to the answer, which is a 2xx.
+outcome<http_response> run(const endpoint& to, asio::awaitable<http_response> how) {
   try {
     asio::io_context io(1);
     outcome<http_response> got = fail(errc::unavailable, "no answer");
     std::exception_ptr thrown;
-    asio::co_spawn(io, perform(to, request), [&](std::exception_ptr e, http_response response) {
+    asio::co_spawn(io, std::move(how), [&](std::exception_ptr e, http_response response) {
       thrown = e;
       if (!e)
         got = std::move(response);
@@ -96,11 +138,30 @@ outcome<std::string> call(const endpoint& to, std::string_view method, std::stri
       return std::move(got).error();
     if (got->result_int() / 100 != 2)
       return failure_of(*got);
-    return std::move(got->body());
+    return got;
   } catch (const boost::system::system_error& e) {
     // Not what(): it tells where in the library it came from.
     return fail(errc::unavailable, "cannot reach " + to.authority() + ": " + explain(e.code(), to));
   }
+}
+
+} // namespace
+
+outcome<std::string> call(const endpoint& to, std::string_view method, std::string_view path, const std::string& body,
+                          const std::string& token) {
+  const auto request = make_request(to, method, path, body, token);
+  auto got = run(to, perform(to, request));
+  if (!got)
+    return std::move(got).error();
+  return std::move(got->body());
+}
+
+outcome<void> download(const endpoint& to, const std::string& path, const std::string& token,
+                       const std::function<void(std::string_view)>& take) {
+  const auto request = make_request(to, "GET", path, {}, token);
+  if (auto got = run(to, perform_streamed(to, request, take)); !got)
+    return std::move(got).error();
+  return boost::system::in_place_value;
 }
 
 credentials credentials::with_token(std::string token) {

@@ -63,7 +63,8 @@ def test_the_document_shows_everything():
         pytest.skip("not all examples were played in this run")
     ops = {"hello", "refresh", "ping", "create", "join", "leave", "subscribe", "unsubscribe", "send", "history", "read",
            "typing", "rooms", "members", "edit", "revoke", "react", "invite", "role", "ban", "mute", "kick", "room", "topic",
-           "pin", "unpin", "thread", "delivered", "profile", "scheduled", "cancel"}
+           "pin", "unpin", "thread", "delivered", "profile", "scheduled", "cancel", "block",
+           "unblock", "blocks"}
     assert ops <= {name for kind, name in SEEN if kind == "op"}
     events = {"message", "edited", "revoked", "reaction", "member", "topic", "pinned", "unpinned", "room", "subscribed", "typing", "read",
               "ephemeral", "expiring", "goaway"}
