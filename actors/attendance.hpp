@@ -48,6 +48,10 @@ public:
   uint64_t count_with(const user_id& user, bool member) const {
     return members_ + (member && status(user) == seen_as::offline ? 1 : 0);
   }
+  /// The same; `apart`: as if nobody else was there.
+  uint64_t count_for(const user_id& user, bool member, bool apart) const {
+    return apart ? uint64_t{member} : count_with(user, member);
+  }
   /// Members online on this node, to report them anew.
   std::vector<std::pair<user_id, seen_as>> here() const;
 

@@ -50,7 +50,7 @@ struct audience {
       greenroom::tell(relay, relay::admit{from, std::move(where)});
       return;
     }
-    where.online_count = present->count_with(from.user, where.role != storage::member_role::none);
+    where.online_count = present->count_for(from.user, where.role != storage::member_role::none, where.apart);
     far->admit(room, from, where);
     enter(from.node);
   }

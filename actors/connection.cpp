@@ -124,6 +124,8 @@ void connection_actor::perform(const client_request& r) {
                  [&](const op::members& x) { ask_room(r, x.room, x); },
                  [&](const op::pins& x) { ask_room(r, x.room, x); },
                  [&](const op::rooms& x) { ask_user(r, x); },
+                 [&](const op::block& x) { ask_user(r, x); },
+                 [&](const op::blocks& x) { ask_user(r, x); },
                  [&](const op::profile& x) { ask_user(r, x, x.user ? &*x.user : nullptr); },
                  [&](const op::presence& x) { ask_user(r, x, x.user ? &*x.user : nullptr); },
                  [&](const op::watch& x) { watch(r, x); },

@@ -59,7 +59,8 @@ using handle = caf::typed_actor<caf::reacts_to<incoming>, caf::reacts_to<deliver
                                 caf::reacts_to<garbled>, caf::reacts_to<drained>, caf::reacts_to<gone>,
                                 caf::reacts_to<stands>, caf::reacts_to<room::pulled>, caf::reacts_to<user::welcome>,
                                 caf::reacts_to<user::listed>, caf::reacts_to<user::ended>, caf::reacts_to<user::shown>,
-                                caf::reacts_to<user::signalled>, caf::reacts_to<go_away>, caf::reacts_to<look_again>>;
+                                caf::reacts_to<user::signalled>, caf::reacts_to<user::vanished>,
+                                caf::reacts_to<go_away>, caf::reacts_to<look_again>>;
 
 class connection_actor : public lane_actor<connection_actor, handle> {
 public:
@@ -81,6 +82,7 @@ public:
   void receive(const user::ended& x) { close(x.code, x.reason); }
   void receive(const user::shown& x);
   void receive(const user::signalled& x);
+  void receive(const user::vanished& x);
   void receive(const go_away&);
   void receive(const look_again&);
 
@@ -206,6 +208,7 @@ private:
   void unwatch(const client_request& r, const op::unwatch& x);
   void look_at(int64_t id, const ok::watched& allowed);
   void looked(uint64_t ticket, const answer& what);
+  bool look_away(const user_id& user);
   void forget_watches(const std::vector<int64_t>& overdue);
   bool be_seen(const appearance& own);
   void show(const publication& p);

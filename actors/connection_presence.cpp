@@ -48,17 +48,26 @@ void connection_actor::unwatch(const client_request& r, const op::unwatch& x) {
 
 void connection_actor::look_at(int64_t id, const ok::watched& allowed) {
   auto& p = presence();
-  watch_request w{id, p.next_look, allowed, allowed.users.size()};
+  watch_request w{id, p.next_look, allowed, 0};
   relay_lane::watch begin{this->id(), {}};
+  const auto is_hidden = [&](const user_id& user) {
+    return std::find(allowed.hidden.begin(), allowed.hidden.end(), user) != allowed.hidden.end();
+  };
   for (const auto& a : allowed.users) {
+    if (is_hidden(a.user))
+      continue;
+    ++w.missing;
     begin.users.push_back(a.user);
     if (auto at = std::lower_bound(p.watched.begin(), p.watched.end(), a.user); at == p.watched.end() || *at != a.user)
       p.watched.insert(at, a.user);
   }
   tell(house_.relay_lanes[here().index()], std::move(begin));
   for (const auto& a : allowed.users) {
+    const auto ticket = p.next_look++;
+    if (is_hidden(a.user))
+      continue;
     auto look = std::make_shared<const user::command>(
-        user::command{a.user, as_caller(p.next_look++), op::presence{a.user, std::nullopt, std::nullopt}});
+        user::command{a.user, as_caller(ticket), op::presence{a.user, std::nullopt, std::nullopt}});
     tell(house_.shard_of(a.user), user::ask{std::move(look)});
   }
   if (w.missing == 0) {
@@ -81,6 +90,8 @@ void connection_actor::looked(uint64_t ticket, const answer& what) {
   if (const auto* found = what ? std::get_if<ok::presence>(&*what) : nullptr) {
     auto& a = w->found.users[ticket - w->first];
     a = found->what;
+    if (found->hidden)
+      look_away(a.user);
     if (--w->missing > 0)
       return;
   }
@@ -100,6 +111,20 @@ void connection_actor::forget_watches(const std::vector<int64_t>& overdue) {
     std::erase_if(presence_->requests, [&](const watch_request& w) {
       return std::find(overdue.begin(), overdue.end(), w.id) != overdue.end();
     });
+}
+
+bool connection_actor::look_away(const user_id& user) {
+  if (!presence_ || std::erase(presence_->watched, user) == 0)
+    return false;
+  presence_->backlog.forget(user);
+  tell(house_.relay_lanes[here().index()], relay_lane::unwatch{this->id(), {user}});
+  return true;
+}
+
+/// Told as if they had gone.
+void connection_actor::receive(const user::vanished& x) {
+  if (look_away(x.whom) && phase_ == phase::live)
+    write(house_.encode.presence({{}, {{x.whom, seen_as::offline, {}}}}), delivery::ephemeral);
 }
 
 // -- what the client is told -----------------------------------------------------------------------------------------

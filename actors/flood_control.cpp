@@ -50,6 +50,7 @@ flood kind_of(const op::any& what) noexcept {
                         [](const op::profile& x) { return x.changes() ? flood::sends : flood::requests; },
                         [](const op::presence& x) { return x.changes() ? flood::sends : flood::requests; },
                         [](const op::signal&) { return flood::sends; },
+                        [](const op::block&) { return flood::sends; },
                         [](const op::join&) { return flood::joins; },
                         [](const op::create&) { return flood::joins; },
                         [](const auto&) { return flood::requests; },

@@ -74,6 +74,7 @@ struct metrics {
   counter logins_refused;
   counter sessions_revoked;
   counter refresh_reuses;
+  counter erasures;                              // of accounts, begun
   counter denied;                                // connections from limits.deny_addresses
   std::array<counter, flood_count> rate_limited; // refusals by a limit that somebody ran into, by kind
   std::array<counter, flood_count> abuses;       // times that somebody went on regardless, by kind

@@ -103,6 +103,9 @@ reader_actor::behavior_type reader_actor::make_behavior() {
         tell(x.to,
              thread_loaded{x.token, found ? record{found->value_or(storage::thread_record{})} : record{found.error()}});
       },
+      [this](const load_threads& x) {
+        tell(x.to, threads_loaded{x.token, share(discreet(house_.store.threads(x.user, x.room, x.after, x.limit)))});
+      },
       [this](const stop&) { this->quit(); },
   };
 }

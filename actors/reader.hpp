@@ -101,6 +101,13 @@ struct thread_loaded {
   outcome<storage::thread_record> what;
 };
 
+/// By message, how far the user has read their threads.
+struct threads_loaded {
+  using local = message_tag;
+  uint64_t token = 0;
+  std::shared_ptr<const outcome<std::vector<std::pair<uint64_t, storage::thread_record>>>> what;
+};
+
 /// A shard's positions, and its entries that are not applied.
 struct shard_loaded {
   using local = message_tag;
@@ -240,6 +247,16 @@ struct load_thread {
   uint64_t token = 0;
   caf::typed_actor<caf::reacts_to<thread_loaded>> to;
 };
+/// Of those behind `after`, at most `limit`.
+struct load_threads {
+  using local = message_tag;
+  user_id user;
+  room_id room;
+  uint64_t after = 0;
+  size_t limit = 0;
+  uint64_t token = 0;
+  caf::typed_actor<caf::reacts_to<threads_loaded>> to;
+};
 /// REQUIRES: no write of that shard is under way, or what is read may not fit together.
 struct load_shard {
   using local = message_tag;
@@ -273,13 +290,13 @@ struct stop {
   using local = message_tag;
 };
 
-using handle =
-    caf::typed_actor<caf::reacts_to<load_room>, caf::reacts_to<load_user>, caf::reacts_to<load_effects>,
-                     caf::reacts_to<read_page>, caf::reacts_to<find_key>, caf::reacts_to<find_target>,
-                     caf::reacts_to<load_shard>, caf::reacts_to<read_log>, caf::reacts_to<read_snapshot>,
-                     caf::reacts_to<drop_snapshot>, caf::reacts_to<load_activity>, caf::reacts_to<find_scheduled>,
-                     caf::reacts_to<count_unread>, caf::reacts_to<find_first>, caf::reacts_to<any_effects>,
-                     caf::reacts_to<load_due>, caf::reacts_to<load_thread>, caf::reacts_to<stop>>;
+using handle = caf::typed_actor<caf::reacts_to<load_room>, caf::reacts_to<load_user>, caf::reacts_to<load_effects>,
+                                caf::reacts_to<read_page>, caf::reacts_to<find_key>, caf::reacts_to<find_target>,
+                                caf::reacts_to<load_shard>, caf::reacts_to<read_log>, caf::reacts_to<read_snapshot>,
+                                caf::reacts_to<drop_snapshot>, caf::reacts_to<load_activity>,
+                                caf::reacts_to<find_scheduled>, caf::reacts_to<count_unread>,
+                                caf::reacts_to<find_first>, caf::reacts_to<any_effects>, caf::reacts_to<load_due>,
+                                caf::reacts_to<load_thread>, caf::reacts_to<load_threads>, caf::reacts_to<stop>>;
 
 class reader_actor : public detached_actor<handle> {
 public:

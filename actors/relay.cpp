@@ -31,7 +31,7 @@ void relay_actor::receive(const admit& x) {
   ++attaches_;
   auto where = x.where;
   if (!house_.cluster) // else the room's home has counted, on all nodes
-    where.online_count = present_->count_with(x.from.user, where.role != storage::member_role::none);
+    where.online_count = present_->count_for(x.from.user, where.role != storage::member_role::none, where.apart);
   if (!face_ || face_->epoch != where.epoch)
     face_ = std::make_shared<const room_face>(room_face{room_, where.epoch, this->id()});
   flush(); // what was published before must not reach the new listener, nor come after its answer

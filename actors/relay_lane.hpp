@@ -42,6 +42,7 @@ struct standing {
   uint64_t first = 1;
   uint64_t member_count = 0;
   uint64_t online_count = 0;     // filled in by the relay
+  bool apart = false;            // a block lies between the two of a direct room: neither sees the other
   uint64_t cursor = 0;           // events after it follow; below head: to be pulled
   std::optional<bool> recovered; // when a resume position was given
   uint64_t unread = 0;           // messages, and mentions of the user, where a peek asked for them

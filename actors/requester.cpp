@@ -106,6 +106,8 @@ void requester_actor::go(uint64_t ticket, open_call& c, const op::any& what) {
                      ask_room(room_id::direct(who, *x.to), x);
                  },
                  [&](const op::rooms& x) { ask_user(ticket, who, x); },
+                 [&](const op::block& x) { ask_user(ticket, who, x); },
+                 [&](const op::blocks& x) { ask_user(ticket, who, x); },
                  [&](const op::profile& x) { ask_about(x.user.value_or(who), x); },
                  [&](const op::presence& x) { ask_about(x.user.value_or(who), x); },
                  [&](const auto&) { finish(ticket, fail(errc::unsupported, "op: needs a WebSocket connection")); },
@@ -134,8 +136,51 @@ void requester_actor::go(uint64_t ticket, open_call& c, const account::any& what
                    tell_ahead(house_.shard_of(who.user), user_command(ticket, who.user, std::move(end)));
                  },
                  [&](const account::list_sessions& x) { list(ticket, c, x); },
+                 [&](const account::erase& x) { erase(ticket, c, x); },
+                 [&](const account::show_erasure& x) {
+                   if (c.what->who.admin)
+                     ask_user(ticket, x.user, x);
+                   else
+                     finish(ticket, fail(errc::forbidden, "user: only an admin sees what was erased"));
+                 },
+                 [&](const account::look_into& x) { look_into(ticket, c, x); },
              },
              what);
+}
+
+/// Oneself, or for admins anybody. Who asks stands in the record of it.
+void requester_actor::erase(uint64_t ticket, open_call& c, const account::erase& x) {
+  const auto& who = c.what->who;
+  const bool own = x.user == who.user;
+  if (!own && !who.admin) {
+    finish(ticket, fail(errc::forbidden, "user: only an admin erases others"));
+    return;
+  }
+  const auto age = house_.now_ms() - who.issued_at;
+  const bool fresh = !own || (who.issued_at != 0 && age < int64_t{house_.config.auth.fresh_s} * 1'000);
+  auto asked =
+      std::make_shared<const user::command>(user::command{x.user, as_caller(ticket, who.user), user::erase{x, fresh}});
+  tell(house_.shard_of(x.user), user::ask{std::move(asked)});
+}
+
+/// The user's own shard has most of it; what is in a room, the room says.
+void requester_actor::look_into(uint64_t ticket, open_call& c, const account::look_into& x) {
+  using part = account::look_into::part;
+  if (x.user != c.what->who.user && !c.what->who.admin) {
+    finish(ticket, fail(errc::forbidden, "user: only an admin sees all that there is about others"));
+    return;
+  }
+  auto ask_room = [&](auto what) {
+    auto asked =
+        std::make_shared<const room::command>(room::command{x.room, as_caller(ticket, x.user), std::move(what)});
+    tell(house_.shard_of(x.room), room::ask{std::move(asked)});
+  };
+  if (x.what == part::events)
+    ask_room(room::gather{x.seq});
+  else if (x.what == part::scheduled)
+    ask_room(op::scheduled{x.room, true});
+  else
+    ask_user(ticket, x.user, x);
 }
 
 /// Each lane knows its connections; other nodes are asked by the survey.

@@ -60,6 +60,8 @@ private:
   void go(uint64_t ticket, open_call& c);
   void go(uint64_t ticket, open_call& c, const op::any& what);
   void go(uint64_t ticket, open_call& c, const account::any& what);
+  void erase(uint64_t ticket, open_call& c, const account::erase& x);
+  void look_into(uint64_t ticket, open_call& c, const account::look_into& x);
   void list(uint64_t ticket, open_call& c, const account::list_sessions& x);
   template <class Command>
   user::ask user_command(uint64_t ticket, const user_id& user, Command what);

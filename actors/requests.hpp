@@ -34,6 +34,7 @@ struct identity {
   int64_t expires_at = 0;
   bool admin = false;
   std::shared_ptr<const std::vector<std::string>> namespaces; // whose rooms are open; null: all (tenancy.hpp)
+  int64_t issued_at = 0; // 0: the token does not say
 };
 
 /// Checks tokens. Implemented in net/; called on I/O threads, so it must be safe to call from several at once.
@@ -71,6 +72,7 @@ struct join {
 };
 struct leave {
   room_id room;
+  bool erased = false; // not from a client: the account is being erased; also where one can't leave
 };
 struct subscribe {
   room_id room;
@@ -103,6 +105,7 @@ struct revoke {
   room_id room;
   uint64_t target = 0;
   std::string key;
+  bool erased = false; // not from a client: as of leave; then without a key, and whatever the role
 };
 struct react {
   room_id room;
@@ -206,6 +209,7 @@ struct pins {
   room_id room;
   uint64_t after = 0;
   uint32_t limit = 50; // as of history
+  bool anyway = false; // not from a client: also of a room that may not be seen
 };
 struct cancel {
   room_id room;
@@ -227,9 +231,19 @@ struct rooms {
   uint32_t limit = 50;
 };
 
+/// Whom one wants to hear nothing of.
+struct block {
+  user_id user;
+  bool on = true; // else unblock
+};
+struct blocks {
+  std::string after; // a user id, or empty
+  uint32_t limit = 100;
+};
+
 using any = std::variant<hello, refresh, ping, create, join, leave, subscribe, unsubscribe, send, edit, revoke, react,
                          moderate, topic, pin, configure, history, thread, scheduled, cancel, read, typing, members,
-                         rooms, profile, pins, presence, watch, unwatch, signal>;
+                         rooms, profile, pins, presence, watch, unwatch, signal, block, blocks>;
 
 } // namespace op
 
@@ -258,7 +272,27 @@ struct list_sessions {
   std::string after = {}; // where the last page ended, or empty
   uint32_t limit = 50;   // at most limits.sessions_page
 };
-using any = std::variant<register_user, log_in, guest, refresh, end_session, list_sessions>;
+/// Everything about a user goes, for good: one's own account, or for admins any. Answered with ok::erasure.
+struct erase {
+  user_id user;
+  std::string password; // one's own; empty: the token has to be young enough
+  std::string reason;
+  bool keep_messages = false;
+};
+struct show_erasure { // needs identity::admin
+  user_id user;
+};
+/// One page of all that there is about a user: oneself, or for admins anybody.
+struct look_into {
+  enum class part : uint8_t { self, rooms, threads, scheduled, events };
+  user_id user;
+  part what = part::self;
+  room_id room;      // threads, scheduled, events
+  std::string after; // rooms: a room id, or empty
+  uint64_t seq = 0;  // threads, events: what comes after it
+};
+using any =
+    std::variant<register_user, log_in, guest, refresh, end_session, list_sessions, erase, show_erasure, look_into>;
 } // namespace account
 
 /// One frame of a client that could be read.
@@ -383,10 +417,56 @@ struct profile {
 /// One's own, as chosen; or of somebody else, as they are seen.
 struct presence {
   appearance what;
+  bool hidden = false; // not on the wire: the caller is never to see more of them
 };
 struct watched { // in the order in which they were asked for
   std::vector<appearance> users;
+  std::vector<user_id> hidden = {}; // not on the wire: those of them whom the caller has blocked
 };
+struct blocks {
+  std::vector<std::pair<user_id, int64_t>> list; // and since when
+  std::string next;                              // as of members
+};
+struct erasure {
+  user_id user;
+  storage::erasure_record what;
+  uint64_t rooms_left = 0; // that are still to be seen to
+};
+
+// Parts of all that there is about a user.
+struct about_user {
+  user_id user;
+  std::optional<storage::account_record> account; // without the password
+  std::optional<storage::profile_record> profile;
+  std::optional<storage::presence_record> presence;
+  std::vector<std::pair<std::string, storage::session_record>> sessions; // without what is secret
+  std::vector<std::pair<user_id, int64_t>> blocks;
+  std::optional<storage::erasure_record> erasure;
+};
+struct about_rooms {
+  std::vector<std::pair<room_id, storage::listed_room>> list; // those that were left included
+  std::string next;
+};
+struct about_threads {
+  room_id room;
+  std::vector<std::pair<uint64_t, uint64_t>> list; // by message, how far its thread was read
+  bool more = false;
+};
+/// Of one page of a room's log, what the user has done, what was done to the user, and where the user was meant.
+struct about_events {
+  struct mention {
+    uint64_t seq = 0;
+    int64_t ts = 0;
+    user_id from;
+  };
+  page what; // only these events
+  storage::member_role role = storage::member_role::none;
+  int64_t muted_until = 0;
+  int64_t banned_until = 0;
+  std::vector<mention> mentions;
+  uint64_t next = 0; // go on after it; 0: that was all
+};
+
 struct member {
   user_id user;
   storage::member_role role = storage::member_role::none;
@@ -426,7 +506,8 @@ struct sessions { // those that have lasted longest first
 };
 
 using any = std::variant<none, hello, refresh, ping, created, joined, left, changed, room, sent, kept, scheduled, page,
-                         thread, read, members, rooms, profile, presence, watched, grant, sessions>;
+                         thread, read, members, rooms, profile, presence, watched, blocks, grant, sessions, erasure,
+                         about_user, about_rooms, about_threads, about_events>;
 
 } // namespace ok
 

@@ -22,8 +22,9 @@ bool waits_for_list(const command& c) {
 bool only_looks(const command& c) {
   return std::holds_alternative<op::history>(c.what) || std::holds_alternative<op::thread>(c.what) ||
          std::holds_alternative<op::scheduled>(c.what) || std::holds_alternative<op::members>(c.what) ||
-         std::holds_alternative<op::pins>(c.what) || std::holds_alternative<op::subscribe>(c.what) || std::holds_alternative<pull>(c.what) ||
-         std::holds_alternative<peek>(c.what) || std::holds_alternative<watch>(c.what);
+         std::holds_alternative<op::pins>(c.what) || std::holds_alternative<op::subscribe>(c.what) ||
+         std::holds_alternative<pull>(c.what) || std::holds_alternative<peek>(c.what) ||
+         std::holds_alternative<watch>(c.what) || std::holds_alternative<gather>(c.what);
 }
 
 } // namespace
@@ -122,6 +123,8 @@ void room_actor::go_on() {
     waiting_.pop_front();
     perform(c);
   }
+  if (waiting_.empty() && phase_ == phase::serving)
+    agreed_to_.clear();
   if (!waiting_.empty() && phase_ == phase::cold)
     load();
   if (phase_ == phase::serving && !present() && pending_.empty())
@@ -168,6 +171,7 @@ void room_actor::receive(const retire& x) {
   retiring_ = true;
   if (x.stopping)
     finish_awaiting();
+  end_questions(INT64_MAX);
   try_to_end();
 }
 
@@ -207,6 +211,7 @@ void room_actor::receive(const tick&) {
     audience_->tell(relay::announce{announced_ = head_});
   if (!typing_.empty())
     ask_for_tick();
+  end_questions(now);
   tell_activity();
 }
 
@@ -241,8 +246,10 @@ void room_actor::tell_activity() {
 // -- commands --------------------------------------------------------------------------------------------------------
 
 void room_actor::perform(const command_ptr& c) {
+  if (!questions_.empty() && is_behind_question(c))
+    return;
   bool writes = has_key(*c) || waits_for_list(*c) || changes_room(*c) || std::holds_alternative<op::cancel>(c->what) ||
-                std::holds_alternative<fall_due>(c->what);
+                std::holds_alternative<fall_due>(c->what) || std::holds_alternative<shun>(c->what);
   if (writes && house_.storage_is_full()) { // before a seq is drawn: what is admitted is never skipped
     refuse(*c, fail(errc::unavailable, "storage.queue: too many writes wait for the disk"));
     return;
@@ -251,7 +258,7 @@ void room_actor::perform(const command_ptr& c) {
   // is let in by a decision that may yet turn out never to have been made.
   bool looks_back = std::holds_alternative<op::history>(c->what) || std::holds_alternative<op::thread>(c->what) ||
                     std::holds_alternative<op::scheduled>(c->what) || std::holds_alternative<op::read>(c->what) ||
-                    std::holds_alternative<op::pins>(c->what) ||
+                     std::holds_alternative<op::pins>(c->what) || std::holds_alternative<gather>(c->what) ||
                     (std::holds_alternative<op::configure>(c->what) && !changes_room(*c));
   bool comes_in = std::holds_alternative<op::subscribe>(c->what) || std::holds_alternative<peek>(c->what);
   if ((looks_back && !pending_.empty()) || (comes_in && seats_are_unsettled())) {
@@ -316,6 +323,10 @@ void room_actor::carry_out(const command_ptr& c) {
       members(c, x);
     else if constexpr (std::is_same_v<op_type, op::pins>)
       pins(c, x);
+    else if constexpr (std::is_same_v<op_type, shun>)
+      shunned(c, x);
+    else if constexpr (std::is_same_v<op_type, gather>)
+      gather_page(c, x);
     else
       look(c, x);
   };

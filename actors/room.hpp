@@ -17,6 +17,7 @@
 // - A scheduled send that was acknowledged is made once, in the write that strikes it off. Whether it may be said is
 //   judged then.
 // - Commands of one connection take effect in the order in which they came.
+// - From the moment on that `block` is answered nothing is said in the direct room, whoever wants to say it.
 #pragma once
 
 #include "actors/audience.hpp"
@@ -77,12 +78,23 @@ struct fall_due {
   storage::due_entry what;
 };
 
+/// The caller has blocked the other one of this direct room, or has taken that back. Answered with ok::changed, whose
+/// seq is the version that the room knows; a greater one than `version`: it has heard a later word.
+struct shun {
+  bool on = true;
+  uint64_t version = 0;
+};
+/// What there is about the caller in the next page of the log, whatever the room. Answered with ok::about_events.
+struct gather {
+  uint64_t after = 0;
+};
+
 struct command {
   room_id room;
   caller from;
   std::variant<op::create, op::join, op::leave, op::subscribe, op::send, op::edit, op::revoke, op::react, op::moderate,
                op::topic, op::pin, op::configure, op::history, op::thread, op::scheduled, op::cancel, op::read,
-               op::typing, op::members, op::pins, pull, peek, receipt, watch, fall_due>
+               op::typing, op::members, op::pins, pull, peek, receipt, watch, fall_due, shun, gather>
       what;
   std::string once = {}; // where changes_room(): drawn by whoever asks, so that a repetition is known as one
 };
@@ -164,11 +176,11 @@ struct remind {
 using keeper = caf::typed_actor<caf::reacts_to<wants_retire>, caf::reacts_to<retired>, caf::reacts_to<effects>,
                                 caf::reacts_to<due_later>, caf::reacts_to<due_done>, caf::reacts_to<remind>>;
 
-using handle =
-    caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<committed>, caf::reacts_to<effect_done>, caf::reacts_to<tick>,
-                     caf::reacts_to<retire>, caf::reacts_to<room_loaded>, caf::reacts_to<page_read>,
-                     caf::reacts_to<key_found>, caf::reacts_to<target_found>, caf::reacts_to<scheduled_found>,
-                     caf::reacts_to<counted>, caf::reacts_to<first_found>, caf::reacts_to<effects_left>>;
+using handle = caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<committed>, caf::reacts_to<effect_done>,
+                                caf::reacts_to<tick>, caf::reacts_to<retire>, caf::reacts_to<room_loaded>,
+                                caf::reacts_to<page_read>, caf::reacts_to<key_found>, caf::reacts_to<target_found>,
+                                caf::reacts_to<scheduled_found>, caf::reacts_to<counted>, caf::reacts_to<first_found>,
+                                caf::reacts_to<effects_left>, caf::reacts_to<reply>>;
 
 using event_ptr = std::shared_ptr<const storage::event>;
 
@@ -221,6 +233,7 @@ public:
   void receive(const counted& x);
   void receive(const first_found& x);
   void receive(const effects_left& x);
+  void receive(const reply& x);
 
 private:
   enum class phase : uint8_t {
@@ -272,6 +285,13 @@ private:
     uint64_t as_of = 0;
     uint64_t first = 1; // lowest seq kept then
   };
+  /// Whoever is to be invited is asked first. Meanwhile nothing overtakes it that the same caller wants.
+  struct question {
+    uint64_t ticket = 0;
+    command_ptr cause;
+    std::list<command_ptr> behind;
+    int64_t deadline = 0; // of house::steady_ms
+  };
   /// A page that shows what is on the disk and not yet known here to be.
   struct held_page {
     command_ptr cause;
@@ -294,7 +314,7 @@ private:
   // Commands. In room_sends.cpp: sends; in room_changes.cpp: what changes messages; in room_threads.cpp: replies,
   // mentions, what is unread; in room_due.cpp: what is done later; in room_members.cpp: membership; in
   // room_moderation.cpp: what is done to others; in room_settings.cpp: to the room; in room_end.cpp: history and the
-  // room itself go; in room_reads.cpp: those that look.
+  // room itself go; in room_users.cpp: what concerns users' own shards; in room_reads.cpp: those that look.
   void perform(const command_ptr& c);
   void carry_out(const command_ptr& c);
   void create(const command_ptr& c, const op::create& x);
@@ -332,6 +352,15 @@ private:
   void typing(const command_ptr& c, const op::typing& x);
   void members(const command_ptr& c, const op::members& x);
   void pins(const command_ptr& c, const op::pins& x);
+  void shunned(const command_ptr& c, const shun& x);
+  void gather_page(const command_ptr& c, const gather& x);
+  void answer_gathered(const command& c, const gather& x, ok::page page) const;
+  void ask_invitee(const command_ptr& c, const user_id& invitee);
+  bool is_behind_question(const command_ptr& c);
+  void end_question(std::list<question>::iterator q, const answer& what);
+  void end_questions(int64_t due);
+  void part(const command_ptr& c);
+  void pass_on_ownership(const user_id& from);
   void look(const command_ptr& c, const pull& x);
   void look(const command_ptr& c, const peek& x);
   void look(const command_ptr& c, const receipt& x);
@@ -343,6 +372,8 @@ private:
   std::optional<failure> refusal(const user_id& user, action what) const;
   storage::room_kind kind() const { return record_ ? record_->kind : storage::room_kind::direct; }
   bool is_stranger(const user_id& user) const;
+  std::optional<failure> silenced(const user_id& user) const;
+  bool is_apart() const;
   std::vector<std::string> mentioned_in(std::string_view text, const user_id& from) const;
   std::optional<storage::room_counts> counts_in_ring(const user_id& user, uint64_t read) const;
   void count_for(const command_ptr& c, const peek& x);
@@ -428,6 +459,8 @@ private:
   std::multimap<uint64_t, held_page> held_pages_;                 // by the seq that has to be committed
   std::list<command_ptr> waiting_;                                // in every phase but serving
   command_ptr looked_up_;
+  std::list<question> questions_;
+  std::vector<command_ptr> agreed_to_;                 // invitations that have been asked about
   std::optional<storage::scheduled_send> falling_due_; // while the message that it replies to is looked up
   storage::key_record falling_due_key_;                // what stands under its key
   std::map<user_id, int64_t> typing_;                  // until when, ms

@@ -66,7 +66,10 @@ void count(storage::message_state& state, const std::string& emoji, bool on) {
 template <class Operation>
 void room_actor::change(const command_ptr& c, const Operation& x) {
   constexpr bool revokes = std::is_same_v<Operation, op::revoke>;
-  if (is_stranger(c->from.user)) {
+  bool anyway = false;
+  if constexpr (revokes)
+    anyway = x.erased;
+  if (is_stranger(c->from.user) && !anyway) {
     c->from.answer(*refusal(c->from.user, needed(x)));
     return;
   }
@@ -109,7 +112,10 @@ void room_actor::receive(const target_found& x) {
       if constexpr (requires { what.key; })
         if (settle_by_key(c, {kind_of(what), key_of(*c), digest(what)}, x.key))
           return;
-      if (auto why = refusal(c->from.user, needed(what))) {
+      bool anyway = false;
+      if constexpr (requires { what.erased; })
+        anyway = what.erased && present();
+      if (auto why = anyway ? std::nullopt : refusal(c->from.user, needed(what))) {
         c->from.answer(std::move(*why));
         return;
       }

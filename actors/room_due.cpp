@@ -160,13 +160,19 @@ void room_actor::schedule(const command_ptr& c, const op::send& x, const schedul
   batch->put(room_, what.key, key_record{key_record::scheduled, 0, x.at, what.content});
   p.later = entry_of(room_, place);
   batch->put(*p.later);
+  if (room_.is_direct() && drawn_ == 0) {
+    // Nothing has been said, so it is on nobody's list; but its author must be able to find what was left here.
+    p.effects.push_back(
+        {room_, record_->epoch, 0, c->from.user, storage::member_change::none, storage::member_role::none, kind()});
+    batch->put(p.effects.back());
+  }
   p.causes = {c};
   p.key = what;
   commit(std::move(batch), std::move(p));
 }
 
-void room_actor::scheduled(const command_ptr& c, const op::scheduled&) {
-  if (auto why = refusal(c->from.user, action::see)) {
+void room_actor::scheduled(const command_ptr& c, const op::scheduled& x) {
+  if (auto why = x.anyway ? std::nullopt : refusal(c->from.user, action::see)) {
     c->from.answer(std::move(*why));
     return;
   }

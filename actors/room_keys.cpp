@@ -10,7 +10,12 @@ using storage::event_kind;
 storage::key_hash key_of(const command& c) {
   return std::visit(
       [&](const auto& x) {
-        if constexpr (requires { x.key; })
+        if constexpr (requires {
+                        x.key;
+                        x.erased;
+                      }) // of an account that goes: found by what it revokes
+          return storage::hash_of(c.from.user, x.erased ? '\x02' + std::to_string(x.target) : x.key);
+        else if constexpr (requires { x.key; })
           return storage::hash_of(c.from.user, x.key);
         else
           return c.once.empty() ? storage::key_hash{} : storage::hash_of(c.from.user, '\x01' + c.once);

@@ -99,8 +99,10 @@ std::optional<failure> room_actor::is_full() const {
   return std::nullopt;
 }
 
-void room_actor::leave(const command_ptr& c, const op::leave&) {
-  if (room_.is_direct())
+void room_actor::leave(const command_ptr& c, const op::leave& x) {
+  if (room_.is_direct() && x.erased)
+    part(c);
+  else if (room_.is_direct())
     c->from.refuse(errc::forbidden, "room: a direct room can't be left");
   else if (!present())
     c->from.refuse(errc::not_found, "room: no such room");
@@ -108,8 +110,35 @@ void room_actor::leave(const command_ptr& c, const op::leave&) {
     repeat(c, m->second.since); // leaving again makes no event
   else if (role_of(c->from.user) == member_role::none)
     c->from.refuse(errc::not_member, "room: you are not a member");
-  else
+  else {
+    pass_on_ownership(c->from.user);
     change_member(c, c->from.user, member_change::left, without_role(members_.at(c->from.user)));
+  }
+}
+
+/// Before the last owner leaves: to the eldest moderator, else the eldest member, else the eldest guest. It is an event
+/// of its own in front of the departure, so that no crash leaves a room without an owner.
+void room_actor::pass_on_ownership(const user_id& from) {
+  if (role_of(from) != member_role::owner)
+    return;
+  auto heir = members_.end();
+  for (auto i = members_.begin(); i != members_.end(); ++i) {
+    const auto& seat = i->second;
+    if (i->first == from || seat.role == member_role::none)
+      continue;
+    if (seat.role == member_role::owner)
+      return; // there is another one
+    if (heir == members_.end() || seat.role > heir->second.role ||
+        (seat.role == heir->second.role && seat.since < heir->second.since))
+      heir = i;
+  }
+  if (heir == members_.end())
+    return; // nobody is left
+  command made{room_, {}, op::moderate{room_, op::moderate::act::role, heir->first, 0, member_role::owner, {}}};
+  made.from.user = from;
+  auto seat = heir->second;
+  seat.role = member_role::owner;
+  change_member(std::make_shared<const command>(std::move(made)), heir->first, member_change::role, seat);
 }
 
 /// The answer to what `seq` has done already, or is about to: the first one may have got lost, or is still to come.
@@ -190,7 +219,7 @@ void room_actor::finish(const command_ptr& c, uint64_t seq) {
   else if (std::holds_alternative<op::leave>(c->what))
     c->from.answer(ok::any{ok::left{seq}});
   else if (std::holds_alternative<op::moderate>(c->what) || std::holds_alternative<op::topic>(c->what) ||
-           std::holds_alternative<op::pin>(c->what))
+           std::holds_alternative<op::pin>(c->what) || std::holds_alternative<shun>(c->what))
     c->from.answer(ok::any{ok::changed{seq}});
   else if (std::holds_alternative<op::cancel>(c->what))
     c->from.answer(ok::any{ok::none{}});

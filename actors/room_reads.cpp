@@ -50,6 +50,9 @@ std::optional<failure> room_actor::refusal(const user_id& user, action what) con
       return fail(errc::not_member, "room: you are not a member");
     return fail(errc::forbidden, "room: not as " + std::string(to_string(role)));
   }
+  if (room_.is_direct() && what != action::see && what != action::join && what != action::take_back)
+    if (auto why = silenced(user))
+      return why;
   const bool speaks = what == action::send || what == action::react;
   if (speaks && m != members_.end() && m->second.more->muted_until > now)
     return fail(errc::muted, "room: you are muted" + until_text(m->second.more->muted_until));
@@ -63,6 +66,7 @@ standing room_actor::stand(const user_id& user, const std::optional<position>& r
   s.head_ts = head_ts_;
   s.cursor = head_;
   s.member_count = member_count_;
+  s.apart = is_apart();
   if (!ring_.empty())
     s.last = ring_.back();
   if (record_) {
@@ -89,7 +93,9 @@ void room_actor::let_in(const caller& from, const std::optional<position>& resum
   if (from.connection != 0)
     audience_->admit(from, std::move(s));
   else // through REST
-    from.answer(ok::any{ok::joined{s.epoch, s.head, s.role, s.member_count, audience_->present->count(), s.recovered}});
+    from.answer(ok::any{ok::joined{
+        s.epoch, s.head, s.role, s.member_count,
+        s.apart ? uint64_t{audience_->present->online(from.user)} : audience_->present->count(), s.recovered}});
 }
 
 void room_actor::refuse_listener(const caller& from, failure why) {
@@ -302,6 +308,8 @@ void room_actor::answer_held_pages() {
     auto& [cause, page] = i->second;
     if (const auto* t = std::get_if<op::thread>(&cause->what))
       cause->from.answer(ok::any{ok::thread{std::move(page), t->read}});
+    else if (const auto* g = std::get_if<gather>(&cause->what))
+      answer_gathered(*cause, *g, std::move(page));
     else
       cause->from.answer(ok::any{std::move(page)});
   }
@@ -354,7 +362,7 @@ void room_actor::read(const command_ptr& c, const op::read& x) {
 
 /// The user's position has moved forward, durably: others may see it.
 void room_actor::look(const command_ptr& c, const receipt& x) {
-  if (present() && record_->epoch == x.epoch && member_count_ <= house_.config.rooms.receipts_members)
+  if (present() && record_->epoch == x.epoch && !is_apart() && member_count_ <= house_.config.rooms.receipts_members)
     audience_->tell(relay::receipt{c->from.user, x.seq, x.arrived});
 }
 
@@ -407,12 +415,18 @@ void room_actor::members(const command_ptr& c, const op::members& x) {
                            x.banned ? i->second.more->banned_until : 0});
   if (i != members_.end() && !page.list.empty())
     page.next = page.list.back().user.str();
-  if (audience_->relay) { // behind those who have just come
+  if (is_apart()) {
+    for (auto& m : page.list)
+      m.online = m.user == c->from.user && audience_->present->online(m.user);
+    c->from.answer(ok::any{std::move(page)});
+    return;
+  }
+  if (audience_->relay && !is_apart()) { // behind those who have just come
     tell(audience_->relay, relay::who{c->from, std::move(page)});
     return;
   }
   for (auto& m : page.list)
-    m.status = audience_->present->status(m.user);
+    m.status = is_apart() && m.user != c->from.user ? seen_as::offline : audience_->present->status(m.user);
   c->from.answer(ok::any{std::move(page)});
 }
 

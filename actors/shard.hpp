@@ -59,12 +59,13 @@ using handle =
                      caf::reacts_to<room::retired>, caf::reacts_to<room::effects>, caf::reacts_to<room::remind>,
                      caf::reacts_to<room::due_later>, caf::reacts_to<room::due_done>, caf::reacts_to<due_loaded>,
                      caf::reacts_to<user::busy>, caf::reacts_to<user::retired>, caf::reacts_to<user::stays>,
-                     caf::reacts_to<watched>, caf::reacts_to<user::effect_applied>, caf::reacts_to<relay::idle>,
-                     caf::reacts_to<effects_loaded>, caf::reacts_to<committed>, caf::reacts_to<tick>,
-                     caf::reacts_to<stop>, caf::reacts_to<reply>, caf::reacts_to<stands>, caf::reacts_to<room::pulled>,
-                     caf::reacts_to<user::welcome>, caf::reacts_to<user::listed>, caf::reacts_to<user::ended>,
-                     caf::reacts_to<user::shown>, caf::reacts_to<user::signalled>, caf::reacts_to<relay::seen>,
-                     caf::reacts_to<cluster::arrived>, caf::reacts_to<cluster::peer_up>,
+                     caf::reacts_to<watched>, caf::reacts_to<user::errand>, caf::reacts_to<user::effect_applied>,
+                     caf::reacts_to<relay::idle>, caf::reacts_to<effects_loaded>, caf::reacts_to<committed>,
+                     caf::reacts_to<tick>, caf::reacts_to<stop>, caf::reacts_to<reply>, caf::reacts_to<stands>,
+                     caf::reacts_to<room::pulled>, caf::reacts_to<user::welcome>, caf::reacts_to<user::listed>,
+                     caf::reacts_to<user::ended>, caf::reacts_to<user::shown>, caf::reacts_to<user::signalled>,
+                     caf::reacts_to<user::vanished>,
+                     caf::reacts_to<relay::seen>, caf::reacts_to<cluster::arrived>, caf::reacts_to<cluster::peer_up>,
                      caf::reacts_to<cluster::peer_down>, caf::reacts_to<cluster::primary_is>,
                      caf::reacts_to<cluster::serve>, caf::reacts_to<cluster::yield>, caf::reacts_to<route_tick>>;
 
@@ -82,6 +83,7 @@ public:
   void receive(const room::due_later& x);
   void receive(const room::due_done& x);
   void receive(const due_loaded& x);
+  void receive(const user::errand& x);
   void receive(const user::busy& x);
   void receive(const watched& x);
   void receive(const user::retired& x);
@@ -103,6 +105,7 @@ public:
   void receive(const user::ended& x) { router_->tell_connection(x); }
   void receive(const user::shown& x) { router_->tell_connection(x); }
   void receive(const user::signalled& x) { router_->tell_connection(x); }
+  void receive(const user::vanished& x) { router_->tell_connection(x); }
   void receive(const relay::seen& x) { router_->seen(x.room, x.user, x.status); }
   void receive(const cluster::arrived& x) { router_->receive(x); }
   void receive(const cluster::peer_up& x) { router_->receive(x); }
@@ -149,6 +152,8 @@ private:
   bool has_room_for_effects() const;
   void send_effect(const storage::effect_record& e);
   void see_to_due();
+  void ask_for(const storage::due_entry& what, uint32_t& age);
+  void ask_for_due(int64_t now);
   void forget_due();
   // In shard_presence.cpp.
   bool is_home() const noexcept { return !router_ || router_->serves(); }

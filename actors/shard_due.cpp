@@ -1,5 +1,6 @@
-// What a shard has to do later: kept in the order of its time, the first of it in memory. The room is asked when the
-// time has come, and again until it is done. The design has the shard run it; the room is who can do it in one write.
+// What a shard has to do later: kept in the order of its time, the first of it in memory. The room, or the user, is
+// asked when the time has come, and again until it is done. The design has the shard run it; the room is who can do it
+// in one write.
 #include "actors/house.hpp"
 #include "actors/shard.hpp"
 
@@ -9,26 +10,37 @@ namespace {
 constexpr uint32_t ask_again_ticks = 5;
 constexpr size_t asked_at_once = 32; // rooms are woken for it, and clients' rooms make way
 
-/// `age`: how many ticks ago the room was asked, from 1 on; 0: not yet.
-template <class Rooms>
-void ask(Rooms& rooms, const storage::due_entry& what, uint32_t& age) {
+} // namespace
+
+/// `age`: how many ticks ago it was asked for, from 1 on; 0: not yet.
+void shard_actor::ask_for(const storage::due_entry& what, uint32_t& age) {
   age = 1;
   caller nobody;
+  if (what.what == storage::due_entry::kind::errand) {
+    const auto user = user_id::trusted(what.room.str());
+    auto c = std::make_shared<const user::command>(user::command{user, nobody, user::fall_due{what}});
+    users_.take(user, user::ask{std::move(c)});
+    return;
+  }
   nobody.user = what.user;
   auto c = std::make_shared<const room::command>(room::command{what.room, nobody, room::fall_due{what}});
-  rooms.take(what.room, room::ask{std::move(c)});
+  rooms_.take(what.room, room::ask{std::move(c)});
 }
 
 /// The first ones, as many as may be asked at the same time.
-template <class Rooms>
-void go_on(Rooms& rooms, std::map<storage::due_entry, uint32_t>& due, int64_t now) {
+void shard_actor::ask_for_due(int64_t now) {
   size_t asked = 0;
-  for (auto i = due.begin(); i != due.end() && i->first.at <= now && asked < asked_at_once; ++i, ++asked)
+  for (auto i = due_.begin(); i != due_.end() && i->first.at <= now && asked < asked_at_once; ++i, ++asked)
     if (i->second == 0)
-      ask(rooms, i->first, i->second);
+      ask_for(i->first, i->second);
 }
 
-} // namespace
+void shard_actor::receive(const user::errand& x) {
+  if (x.done)
+    receive(room::due_done{x.what});
+  else
+    receive(room::due_later{x.what});
+}
 
 /// After a failed write nobody knows what has become durable: everything is read anew.
 void shard_actor::see_to_due() {
@@ -42,9 +54,9 @@ void shard_actor::see_to_due() {
     if (what.at > now)
       break;
     if (age > 0 && ++age > ask_again_ticks)
-      ask(rooms_, what, age);
+      ask_for(what, age);
   }
-  go_on(rooms_, due_, now);
+  ask_for_due(now);
 }
 
 void shard_actor::forget_due() {
@@ -80,7 +92,7 @@ void shard_actor::receive(const room::due_later& x) {
 
 void shard_actor::receive(const room::due_done& x) {
   if (due_.erase(x.what) > 0 && !stopping_)
-    go_on(rooms_, due_, house_.now_ms());
+    ask_for_due(house_.now_ms());
 }
 
 } // namespace greenroom::shard

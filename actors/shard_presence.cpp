@@ -18,6 +18,8 @@ bool shard_actor::answer_for_absent(const user::command& c) {
     c.from.answer(ok::any{ok::presence{{c.user, seen_as::offline, {}}}});
     return true;
   }
+  if (std::holds_alternative<user::vanish>(c.what))
+    return !users_.find(c.user);
   if (std::holds_alternative<op::signal>(c.what) && !users_.find(c.user)) {
     c.from.answer(ok::any{ok::none{}});
     return true;

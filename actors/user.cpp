@@ -48,6 +48,10 @@ void user_actor::receive(const user_loaded& x) {
   presence_ = image.presence ? std::make_unique<storage::presence_record>(*image.presence) : nullptr;
   sessions_ = {image.sessions.begin(), image.sessions.end()};
   rooms_ = {image.rooms.begin(), image.rooms.end()};
+  blocks_ = {image.blocks.begin(), image.blocks.end()};
+  erasure_ = image.erasure ? std::make_unique<storage::erasure_record>(*image.erasure) : nullptr;
+  errand_ = {};
+  erasing_.reset();
   room_count_ = static_cast<size_t>(
       std::count_if(rooms_.begin(), rooms_.end(), [](const auto& entry) { return !entry.second.left; }));
   phase_ = phase::serving;
@@ -82,6 +86,10 @@ void user_actor::go_on() {
     }
     auto c = std::move(waiting_.front());
     waiting_.pop_front();
+    if (is_erased() && !answers_erased(*c)) {
+      refuse(*c, fail(errc::unauthenticated, "user: the account was erased"));
+      continue;
+    }
     std::visit([&](const auto& op) { perform(c, op); }, c->what);
   }
   if (!waiting_.empty() && phase_ == phase::cold)
@@ -105,6 +113,7 @@ void user_actor::receive(const committed& x) {
     for (const auto& p : std::exchange(pending_, {}))
       refuse(*p.cause, why);
     marking_.clear();
+    drop_tellings(why);
     phase_ = phase::cold;
     go_on();
     return;
@@ -129,12 +138,13 @@ void user_actor::receive(const retire& x) {
     return;
   }
   retiring_ = true;
+  drop_tellings(fail(errc::unavailable, "the user's shard had to put it off; try again"));
   try_to_end();
 }
 
 void user_actor::try_to_end() {
   if (!retiring_ || phase_ == phase::loading || !pending_.empty() || !hashing_.empty() || !waiting_.empty() ||
-      !threads_.empty())
+      !threads_.empty() || !looking_.empty())
     return;
   retiring_ = false;
   tell(shard_, retired{user_, this->id()});
@@ -272,6 +282,10 @@ void user_actor::perform(const command_ptr& c, const mark_read& x) {
 
 void user_actor::perform(const command_ptr& c, const effect& x) {
   const auto& e = x.what;
+  if (e.change == storage::member_change::none || (is_erased() && !rooms_.contains(e.room))) {
+    note_place(c, x);
+    return;
+  }
   auto applied = [e, origin = x.origin, ticket = c->from.ticket] { tell(origin, effect_applied{e, ticket}); };
   auto& entry = rooms_.try_emplace(e.room, not_listed(e.epoch)).first->second;
   if (entry.epoch == e.epoch && entry.since >= e.seq) {
@@ -365,7 +379,9 @@ void user_actor::mark_thread(const command_ptr& c, const mark_read& x, const sto
 
 void user_actor::perform(const command_ptr& c, const op::profile& x) {
   if (!x.changes()) {
-    if (profile_ || account_ || room_count_ > 0 || c->from.user == user_)
+    if (is_erased())
+      c->from.refuse(errc::not_found, "user: no such user");
+    else if (profile_ || account_ || room_count_ > 0 || c->from.user == user_)
       c->from.answer(ok::any{ok::profile{user_, profile_ ? *profile_ : storage::profile_record{}}});
     else
       c->from.refuse(errc::not_found, "user: no such user");

@@ -1,4 +1,5 @@
-// user: owns one active account: its password and sessions, its connections, its list of rooms with the read positions.
+// user: owns one active account: its password and sessions, its connections, its list of rooms with the read positions,
+// whom it has blocked, and its end.
 // Activated on first use; passivated when idle and without connections.
 //
 // In   ask (a command, through the shard), answers of storage actor, readers, hasher and rooms, retire and report from
@@ -13,6 +14,9 @@
 // - A read position only moves forward, and is answered when it is durable.
 // - An effect is applied once, whatever the number of repetitions: (room, epoch, seq) older than what the list says
 //   is void.
+// - A block holds in the direct room before it is answered; what the room has not heard yet, it is told until it has.
+// - An erased account stays so, and nobody else gets its name. What has to go goes, whatever fails in between: the
+//   shard wakes the user until nothing is left.
 // - After a failed write everything durable is read anew; the connections stay.
 #pragma once
 
@@ -27,6 +31,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <unordered_map>
 #include <variant>
 #include <vector>
@@ -74,8 +79,15 @@ struct signalled {
   std::string data;   // a JSON object as compact text
   uint64_t connection = 0;
 };
-using member_connection = caf::typed_actor<caf::reacts_to<welcome>, caf::reacts_to<listed>, caf::reacts_to<ended>,
-                                           caf::reacts_to<shown>, caf::reacts_to<signalled>>;
+/// One of the two has blocked the other: nothing more of `whom` is to be seen.
+struct vanished {
+  using local = message_tag;
+  user_id whom;
+  uint64_t connection = 0;
+};
+using member_connection =
+    caf::typed_actor<caf::reacts_to<welcome>, caf::reacts_to<listed>, caf::reacts_to<ended>, caf::reacts_to<shown>,
+                     caf::reacts_to<signalled>, caf::reacts_to<vanished>>;
 
 // -- commands --------------------------------------------------------------------------------------------------------
 /// A connection has shown a good token. Answered by `welcome`: the user's rooms; or a refusal, with which it closes:
@@ -119,6 +131,24 @@ struct activity {
   room_id room;
   storage::activity_record what;
 };
+/// May the caller invite the user into the room? Asked by the room; ok::none, or why not.
+struct invitation {
+  room_id room;
+};
+/// `fresh`: who asks need not show a password where there is none.
+struct erase {
+  account::erase what;
+  bool fresh = false;
+};
+/// From the shard: the user has something to do. Answered with `errand`, when there is nothing left or it is put off,
+/// and asked again until then.
+struct fall_due {
+  storage::due_entry what;
+};
+/// `whom` has blocked the user, whose connections are to see nothing more of them. May get lost.
+struct vanish {
+  user_id whom;
+};
 /// Revokes it and closes its connections; not_found: the user has no such session.
 struct end_session {
   std::string session;
@@ -130,7 +160,7 @@ struct command {
   caller from;
   std::variant<arrive, depart, vouch, mark_read, effect, op::rooms, op::thread, op::profile, op::presence, op::watch,
                op::signal, account::register_user, account::log_in, account::guest, account::refresh, end_session,
-               activity>
+               activity, vanish, op::block, op::blocks, invitation, fall_due, erase, account::show_erasure, account::look_into>
       what;
 };
 using command_ptr = std::shared_ptr<const command>;
@@ -166,12 +196,20 @@ struct stays {
   user_id user;
   uint64_t actor = 0;
 };
-using keeper = caf::typed_actor<caf::reacts_to<busy>, caf::reacts_to<retired>, caf::reacts_to<stays>>;
+/// Has just become durable: asks for fall_due at its time. Or, `done`: there is nothing to do about it any more.
+struct errand {
+  using local = message_tag;
+  storage::due_entry what;
+  bool done = false;
+};
+using keeper =
+    caf::typed_actor<caf::reacts_to<busy>, caf::reacts_to<retired>, caf::reacts_to<stays>, caf::reacts_to<errand>>;
 
 using handle =
     caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<retire>, caf::reacts_to<report>, caf::reacts_to<user_loaded>,
                      caf::reacts_to<committed>, caf::reacts_to<stands>, caf::reacts_to<hashed>,
-                     caf::reacts_to<verified>, caf::reacts_to<activity_loaded>, caf::reacts_to<thread_loaded>>;
+                     caf::reacts_to<verified>, caf::reacts_to<activity_loaded>, caf::reacts_to<thread_loaded>,
+                     caf::reacts_to<threads_loaded>, caf::reacts_to<reply>>;
 
 class user_actor : public hosted_actor<user_actor, handle> {
 public:
@@ -189,6 +227,13 @@ public:
   void receive(const verified& x);
   void receive(const activity_loaded& x);
   void receive(const thread_loaded& x);
+  void receive(const threads_loaded& x);
+  void receive(const reply& x);
+
+  /// Whether this user has blocked the other one: whom nothing is to be shown of the user's presence, and of whom the
+  /// user wants to see nothing. As admitted, that is, maybe a moment before `block` is answered. REQUIRES: what is
+  /// stored has been read, as it has in every perform().
+  bool blocked(const user_id& other) const;
 
 private:
   enum class phase : uint8_t { cold, loading, serving };
@@ -208,6 +253,26 @@ private:
     command_ptr cause;
     ok::rooms page;
     size_t missing = 0;
+  };
+
+  /// A direct room is being told of a block.
+  struct telling {
+    uint64_t ticket = 0; // of the question that is under way; 0: the word is on its way to the disk
+    int64_t since = 0;   // of house::steady_ms
+    std::vector<command_ptr> waiting;
+  };
+  /// The room that is being seen to, while the account is erased.
+  struct erasing {
+    enum class step : uint8_t { leave, scheduled, cancel, look, revoke };
+    room_id room;
+    step at = step::leave;
+    uint64_t after = 0;           // up to where its log has been looked through
+    bool more = false;            // there is more behind it
+    std::vector<uint64_t> to_do;  // messages to be revoked
+    std::set<uint64_t> in_flight; // tickets
+    uint64_t revoked = 0;
+    bool failed = false;
+    int64_t touched = 0; // when something was last heard, of house::steady_ms
   };
 
   /// Positions in one thread that are on their way to the disk: the furthest, and how many.
@@ -239,8 +304,19 @@ private:
   void perform(const command_ptr& c, const op::presence& x);
   void perform(const command_ptr& c, const op::watch& x);
   void perform(const command_ptr& c, const op::signal& x);
+  void perform(const command_ptr& c, const vanish& x);
+  void tell_vanished(const user_id& whom);
   appearance chosen() const;
   void tell_shard();
+  // In user_blocks.cpp: blocks, and what has to be done whatever happens; in user_erasure.cpp: the end of an account,
+  // and all that there is about it.
+  void perform(const command_ptr& c, const op::block& x);
+  void perform(const command_ptr& c, const op::blocks& x);
+  void perform(const command_ptr& c, const invitation& x);
+  void perform(const command_ptr& c, const fall_due& x);
+  void perform(const command_ptr& c, const erase& x);
+  void perform(const command_ptr& c, const account::show_erasure& x);
+  void perform(const command_ptr& c, const account::look_into& x);
   void mark_thread(const command_ptr& c, const mark_read& x, const storage::thread_record& known);
   void ask_for_thread(const command_ptr& c, const room_id& room, uint64_t target);
   void perform(const command_ptr& c, const account::register_user& x);
@@ -264,6 +340,29 @@ private:
   void close_connections(const std::string& session, const std::string& reason);
   std::optional<failure> throttled();
 
+  // Pieces of blocks and errands.
+  void tell_room_of(const user_id& blocked);
+  void told(const user_id& blocked, const reply& x);
+  void drop_tellings(const failure& why);
+  bool has_errands() const;
+  std::optional<storage::due_entry> begin_errand(storage::batch& batch);
+  std::optional<storage::due_entry> strike_errand(storage::batch& batch);
+  void see_to_errands();
+  command_ptr nobodys() const;
+
+  // Pieces of erasure.
+  bool is_erased() const noexcept { return erasure_ != nullptr; }
+  bool answers_erased(const command& c) const;
+  void note_place(const command_ptr& c, const effect& x);
+  void begin_erasure(const command_ptr& c, const account::erase& x);
+  void continue_erasure();
+  void erase_in_room();
+  void answered_erasing(const reply& x);
+  void leave_behind();
+  void finish_erasure();
+  template <class Operation>
+  void ask_erasing(Operation what);
+
   house& house_;
   const user_id user_;
   keeper shard_;
@@ -277,6 +376,9 @@ private:
   std::map<std::string, storage::session_record> sessions_;
   std::map<room_id, storage::listed_room> rooms_; // tombstones included
   size_t room_count_ = 0;                         // without them
+  // Those taken back included, until their rooms know.
+  std::map<user_id, storage::block_record> blocks_;
+  std::unique_ptr<storage::erasure_record> erasure_; // null: there is an account, or was never one
 
   // Most users have one connection and nothing under way: containers that are small when empty.
   std::vector<connection> connections_;
@@ -287,7 +389,11 @@ private:
   std::map<std::pair<room_id, uint64_t>, marking> marking_;
   std::vector<std::pair<uint64_t, command_ptr>> hashing_; // by token
   uint64_t next_token_ = 0;
-  token_bucket logins_; // so that a password can't be tried out
+  std::map<user_id, telling> tellings_;
+  storage::due_entry errand_; // that the shard is to wake the user for; at 0: none that is known
+  std::unique_ptr<erasing> erasing_;
+  std::vector<std::pair<uint64_t, command_ptr>> looking_; // into threads, by token
+  token_bucket logins_;                                   // so that a password can't be tried out
 };
 
 } // namespace greenroom::user

@@ -62,6 +62,8 @@ std::string successor_of(std::string_view secret, const std::string& salt) {
 } // namespace
 
 bool user_actor::is_revoked(const std::string& session) const {
+  if (is_erased())
+    return true;
   auto i = sessions_.find(session);
   return i != sessions_.end() && (i->second.revoked || i->second.expires < house_.now_ms());
 }
@@ -111,7 +113,7 @@ void user_actor::perform(const command_ptr& c, const account::register_user& x) 
     c->from.refuse(errc::bad_request, "password: at least " + std::to_string(config.password_bytes_min) + " bytes");
   } else if (x.password.size() > password_bytes_max) {
     c->from.refuse(errc::too_large, "password: at most " + std::to_string(password_bytes_max) + " bytes");
-  } else if (account_ && !c->from.retried) {
+  } else if (is_erased() || (account_ && !c->from.retried)) {
     c->from.refuse(errc::exists, "user: the name is taken");
   } else if (auto why = throttled()) {
     c->from.answer(*why);
@@ -133,7 +135,7 @@ void user_actor::receive(const hashed& x) {
     c->from.refuse(errc::unavailable, "no memory for the password's hash");
   } else if (phase_ != phase::serving || stale()) {
     c->from.refuse(errc::unavailable, "the store takes no writes at present");
-  } else if (account_) { // somebody was faster
+  } else if (account_ || is_erased()) { // somebody was faster
     c->from.refuse(errc::exists, "user: the name is taken");
   } else {
     account_ = storage::account_record{x.text, house_.now_ms(), false, false};
@@ -180,6 +182,16 @@ void user_actor::receive(const verified& x) {
   auto c = end_hash(x.token);
   if (!c)
     return;
+  if (const auto* e = std::get_if<erase>(&c->what)) {
+    if (phase_ != phase::serving || stale())
+      c->from.refuse(errc::unavailable, "the store takes no writes at present");
+    else if (!x.match)
+      c->from.refuse(errc::forbidden, "password: wrong");
+    else
+      begin_erasure(c, e->what);
+    go_on();
+    return;
+  }
   const auto* registers = std::get_if<account::register_user>(&c->what);
   if (!x.match && registers) {
     c->from.refuse(errc::exists, "user: the name is taken");
@@ -188,6 +200,8 @@ void user_actor::receive(const verified& x) {
     c->from.refuse(errc::unauthenticated, "user or password is wrong");
   } else if (phase_ != phase::serving || stale()) {
     c->from.refuse(errc::unavailable, "the store takes no writes at present");
+  } else if (is_erased()) {
+    c->from.refuse(errc::unauthenticated, "user or password is wrong");
   } else {
     logins_.fill(); // who knows the password is no attacker
     const auto& device = registers ? registers->device : std::get<account::log_in>(c->what).device;

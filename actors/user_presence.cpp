@@ -21,9 +21,11 @@ void user_actor::tell_shard() {
 
 void user_actor::perform(const command_ptr& c, const op::presence& x) {
   if (!x.changes()) {
-    const bool own = c->from.user == user_;
-    auto seen_now = appearance_of(user_, presence_ ? *presence_ : storage::presence_record{}, !connections_.empty());
-    c->from.answer(ok::any{ok::presence{own ? chosen() : std::move(seen_now)}});
+    const auto record = presence_ ? *presence_ : storage::presence_record{};
+    const bool hidden = blocked(c->from.user);
+    c->from.answer(ok::any{c->from.user == user_
+                               ? ok::presence{chosen()}
+                               : ok::presence{appearance_of(user_, record, !connections_.empty() && !hidden), hidden}});
     return;
   }
   if (house_.storage_is_full()) {
@@ -49,15 +51,27 @@ void user_actor::perform(const command_ptr& c, const op::presence& x) {
 /// Whom the caller may see at all; the connection asks each of them.
 void user_actor::perform(const command_ptr& c, const op::watch& x) {
   ok::watched list;
-  for (const auto& user : x.users)
+  for (const auto& user : x.users) {
     list.users.push_back({user, seen_as::offline, {}});
+    if (blocked(user))
+      list.hidden.push_back(user);
+  }
   c->from.answer(ok::any{std::move(list)});
 }
 
+/// Whoever is blocked is answered as if nobody were there.
 void user_actor::perform(const command_ptr& c, const op::signal& x) {
-  for (const auto& device : connections_)
-    tell(device.to, signalled{c->from.user, x.device, x.data, device.id});
+  if (!blocked(c->from.user))
+    for (const auto& device : connections_)
+      tell(device.to, signalled{c->from.user, x.device, x.data, device.id});
   c->from.answer(ok::any{ok::none{}});
+}
+
+void user_actor::perform(const command_ptr&, const vanish& x) { tell_vanished(x.whom); }
+
+void user_actor::tell_vanished(const user_id& whom) {
+  for (const auto& device : connections_)
+    tell(device.to, vanished{whom, device.id});
 }
 
 } // namespace greenroom::user

@@ -141,6 +141,8 @@ const field table[] = {
      "Too high: signing in gets slow for members of many rooms."},
     {LIMIT(members_per_room), "members", 2, 10'000'000, "Members that one room may have.",
      "Too high: memory per room."},
+    {LIMIT(blocks), "users", 1, 10'000, "Users whom one user may have blocked.",
+     "Too low: who is pestered by many can't help it. Too high: memory per user."},
 
     {LIMIT(rest_requests), "requests", 1, 1'048'576,
      "REST requests under way on one I/O thread; further ones are answered unavailable.",

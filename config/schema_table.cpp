@@ -204,6 +204,9 @@ const field table[] = {
      "Too high: a stolen token is good for as long, unless its session is revoked."},
     {AT(auth, session_days), restart, "days", 1, 3'650, "Life of a session after its last refresh.",
      "Too low: people must sign in again and again."},
+    {AT(auth, fresh_s), restart, "s", 0, 86'400,
+     "Age up to which a token stands for the password where somebody erases the own account. 0: never.",
+     "Too low: who has no password can't erase the own account. Too high: a stolen token can do it."},
     {AT(auth, refresh_grace_s), restart, "s", 0, 300,
      "Time in which a refresh token that has just been used may be shown again, by a client that got no answer. Later "
      "that ends its session.",

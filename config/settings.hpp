@@ -68,6 +68,7 @@ struct limits {
   uint32_t connections_per_user = 50;
   uint32_t rooms_per_user = 1'000;
   uint32_t members_per_room = 100'000;
+  uint32_t blocks = 1'000;         // of one user
   uint32_t rest_requests = 16'384; // per I/O thread
   uint32_t refusals = 256;
   uint32_t refusals_per_address = 32;
@@ -145,6 +146,7 @@ struct settings {
     uint32_t leeway_s = 5;
     uint32_t token_s = 3'600;
     uint32_t session_days = 30;
+    uint32_t fresh_s = 300;        // age of a token that stands for a password
     uint32_t refresh_grace_s = 30; // for which the refresh token before the last may be shown again
     uint32_t sessions_per_user = 100;
     bool registration = true;

@@ -3,6 +3,7 @@
 #include "net/json.hpp"
 #include "net/json_document.hpp"
 #include "net/op_reader.hpp"
+#include "net/user_json.hpp"
 #include "net/ws_frame.hpp"
 
 #include <algorithm>
@@ -227,7 +228,6 @@ struct ok_writer {
 
   void operator()(const ok::refresh& x) const { object(out).integer("expires_at", x.expires_at); }
   void operator()(const ok::ping& x) const { object(out).integer("time", x.time); }
-
   void operator()(const ok::created& x) const {
     object o(out);
     o.text("room", x.room.str());
@@ -248,7 +248,6 @@ struct ok_writer {
 
   void operator()(const ok::left& x) const { object(out).integer("seq", x.seq); }
   void operator()(const ok::changed& x) const { object(out).integer("seq", x.seq); }
-
   void operator()(const ok::room& x) const {
     object o(out);
     o.text("room", x.room.str());
@@ -400,6 +399,13 @@ struct ok_writer {
     o.integer("expires_at", x.who.expires_at);
   }
 
+  void operator()(const ok::about_events& x) const {
+    append_user_part(out, x, [&](object& o) { append_events(o, x.what); });
+  }
+  template <class Part> // the others of user_json.hpp
+  void operator()(const Part& x) const {
+    append_user_part(out, x);
+  }
   void operator()(const ok::sessions& x) const {
     object o(out);
     append_array(o.key("sessions"), x.list, [this](const ok::live_session& session) {

@@ -31,10 +31,27 @@ struct http_request {
   }
 };
 
+struct http_piece {
+  std::string bytes;
+  bool last = false;
+  bool broken =
+      false; // there is no more, though there should be: the connection is cut off, so that the client notices
+};
+
+/// A body of any length, made while it is sent.
+class http_source {
+public:
+  virtual ~http_source() = default;
+  /// `take` is called exactly once, on the lane's thread, now or later. Not called again before that, nor after the
+  /// last piece.
+  virtual void next(std::function<void(http_piece)> take) = 0;
+};
+
 struct http_response {
   unsigned status = 200;
   std::string content_type = "application/json";
   std::string body;
+  std::shared_ptr<http_source> source = nullptr;            // instead of `body`
   std::vector<std::pair<std::string, std::string>> headers; // further ones, e.g. Retry-After
 };
 

@@ -47,7 +47,7 @@ public:
   void broken() override { end(); }
 
 private:
-  enum class phase : uint8_t { tls, idle, header, body, handling, writing, goodbye, ended };
+  enum class phase : uint8_t { tls, idle, header, body, handling, writing, making, goodbye, ended };
 
   void enter(phase p, uint32_t deadline_ms);
   void expect_request(uint32_t idle_ms);
@@ -62,6 +62,8 @@ private:
   void refuse(const failure& why);
   void refuse_parse(error_code ec);
   void respond(const http_response& r);
+  void left();
+  void take(http_piece piece);
   void answered();
   void goodbye();
   void on_timer();
@@ -79,7 +81,9 @@ private:
   std::optional<http::request_parser<http::string_body>> parser_;
   phase phase_ = phase::tls;
   bool keep_alive_ = true;
-  bool head_ = false; // the request was a HEAD
+  bool head_ = false;                   // the request was a HEAD
+  bool chunks_ = true;                  // the client understands them
+  std::shared_ptr<http_source> source_; // of an answer that is still being made
 };
 
 http_session::http_session(io_thread& home, const server_hooks& hooks, std::shared_ptr<stream> on, remote from,
@@ -163,6 +167,7 @@ bool http_session::on_header() {
   hooks_.metrics->http_requests.add();
   keep_alive_ = r.keep_alive() && r.version() == 11;
   head_ = r.method() == http::verb::head;
+  chunks_ = r.version() == 11;
   if (refusal_) {
     hooks_.metrics->handshakes_refused.add();
     keep_alive_ = false;
@@ -294,15 +299,40 @@ void http_session::refuse(const failure& why) {
 
 void http_session::respond(const http_response& r) {
   enter(phase::writing, limits_->keep_alive_ms);
-  stream_->push(std::make_shared<const std::string>(format_response(r, keep_alive_, !head_)), false);
+  source_ = head_ ? nullptr : r.source;
+  keep_alive_ = keep_alive_ && (!source_ || chunks_);
+  stream_->push(std::make_shared<const std::string>(format_response(r, keep_alive_, !head_, chunks_)), false);
   stream_->flush();
   if (stream_->queued_bytes() == 0)
-    answered();
+    left();
 }
 
 void http_session::wrote() {
   if (phase_ == phase::writing && stream_->queued_bytes() == 0)
-    answered();
+    left();
+}
+
+/// All that there was has left. The next piece of a long answer is made only now.
+void http_session::left() {
+  if (!source_)
+    return answered();
+  timer_.cancel(); // whoever makes it has a deadline
+  phase_ = phase::making;
+  source_->next([self = shared_from_this()](http_piece piece) { self->take(std::move(piece)); });
+}
+
+void http_session::take(http_piece piece) {
+  if (phase_ != phase::making)
+    return;
+  if (piece.broken)
+    return end();
+  if (piece.last)
+    source_ = nullptr;
+  enter(phase::writing, limits_->keep_alive_ms);
+  stream_->push(std::make_shared<const std::string>(chunks_ ? format_chunk(piece) : std::move(piece.bytes)), false);
+  stream_->flush();
+  if (stream_->queued_bytes() == 0)
+    left();
 }
 
 void http_session::answered() {
@@ -365,6 +395,7 @@ void http_session::end() {
   if (std::exchange(phase_, phase::ended) == phase::ended)
     return;
   const auto self = std::move(self_);
+  source_ = nullptr;
   disown();
   stream_->abort();
   retire();

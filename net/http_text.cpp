@@ -5,7 +5,9 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
+#include <charconv>
 #include <ctime>
 
 namespace greenroom::net {
@@ -175,7 +177,7 @@ http_response error_response(const failure& why) {
 
 std::string retry_after(uint32_t ms) { return std::to_string(std::max<uint64_t>(1, (uint64_t{ms} + 999) / 1000)); }
 
-std::string format_response(const http_response& r, bool keep_alive, bool body) {
+std::string format_response(const http_response& r, bool keep_alive, bool body, bool chunked) {
   std::string out;
   out.reserve(256 + r.body.size());
   out.append("HTTP/1.1 ").append(std::to_string(r.status)).append(" ").append(reason(r.status));
@@ -185,9 +187,12 @@ std::string format_response(const http_response& r, bool keep_alive, bool body) 
   add("Server", "greenroom");
   add("Date", http_date());
   if (r.status >= 200 && r.status != 204 && r.status != 304) {
-    if (!r.body.empty() && one_line(r.content_type))
+    if ((!r.body.empty() || r.source) && one_line(r.content_type))
       add("Content-Type", r.content_type);
-    add("Content-Length", std::to_string(r.body.size()));
+    if (!r.source)
+      add("Content-Length", std::to_string(r.body.size()));
+    else if (chunked)
+      add("Transfer-Encoding", "chunked");
   }
   for (auto& [name, value] : r.headers)
     if (one_line(name) && one_line(value))
@@ -197,6 +202,18 @@ std::string format_response(const http_response& r, bool keep_alive, bool body) 
   out.append("\r\n\r\n");
   if (body && r.status != 204 && r.status != 304)
     out.append(r.body);
+  return out;
+}
+
+std::string format_chunk(const http_piece& x) {
+  std::string out;
+  if (!x.bytes.empty()) {
+    std::array<char, 2 * sizeof(size_t)> size;
+    const auto end = std::to_chars(size.begin(), size.end(), x.bytes.size(), 16).ptr;
+    out.append(size.data(), end).append("\r\n").append(x.bytes).append("\r\n");
+  }
+  if (x.last)
+    out.append("0\r\n\r\n");
   return out;
 }
 

@@ -23,7 +23,10 @@ std::string retry_after(uint32_t ms);
 
 /// The bytes of an answer (RFC 9112 section 4). Headers that could break out of their line are left out. `body`: false
 /// for HEAD.
-std::string format_response(const http_response& r, bool keep_alive, bool body);
+/// Of one with a source the head only; `chunked`: its pieces follow in chunks, else up to the end of the connection.
+std::string format_response(const http_response& r, bool keep_alive, bool body, bool chunked = true);
+/// One of them (RFC 9112 section 7.1).
+std::string format_chunk(const http_piece& x);
 
 /// Fills path and query from a request target (RFC 9112 section 3.2; origin form, absolute form, and `*`). False: it is
 /// none of these, or an escape in the query is broken.

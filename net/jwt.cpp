@@ -229,6 +229,8 @@ outcome<identity> jwt_tokens::read_claims(std::string_view payload, std::string_
         return refused(std::string(name) + ": must be a time");
       if (*from > now + leeway_ms_)
         return refused(std::string(name) + ": not valid yet");
+      if (name == std::string_view("iat"))
+        who.issued_at = *from;
     }
   }
   if (!issuer_.empty() && claims->find("iss").text() != issuer_)

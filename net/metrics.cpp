@@ -108,6 +108,7 @@ void add_node(page& p, const metrics& m) {
   p.counter("greenroom_users_activated_total", "User actors started.", m.users_activated);
   p.gauge("greenroom_relays_active", "Relay actors.", m.relays_active);
   p.counter("greenroom_logins_total", "Logins, registrations and guests that were let in.", m.logins);
+  p.counter("greenroom_erasures_total", "Accounts whose erasure was begun.", m.erasures);
   p.counter("greenroom_logins_refused_total", "Logins refused: wrong password, or too many attempts.",
             m.logins_refused);
   p.counter("greenroom_sessions_revoked_total", "Sessions ended before their time.", m.sessions_revoked);

@@ -13,6 +13,7 @@ namespace {
 constexpr size_t emoji_bytes_max = 64; // families and flags are sequences of many code points
 constexpr uint32_t slow_ms_max = 86'400'000;
 constexpr size_t reason_bytes_max = 256;
+constexpr size_t password_bytes_max = 1'024;
 constexpr size_t profile_name_bytes_max = 256;
 constexpr size_t profile_avatar_bytes_max = 1'024;
 constexpr size_t cursor_bytes_max = 512;
@@ -380,7 +381,19 @@ op::any read_rooms(field_reader& in) {
   return x;
 }
 
-constexpr std::array<std::pair<std::string_view, op::any (*)(field_reader&)>, 38> readers{{
+template <bool On>
+op::any read_block(field_reader& in) {
+  return op::block{in.id<user_id>(in.required("user"), "user"), On};
+}
+
+op::any read_blocks(field_reader& in) {
+  op::blocks x;
+  x.after = in.id<user_id>(in.find("after"), "after").str();
+  x.limit = in.page(x.limit, in.bounds.members_page, "limits.members_page");
+  return x;
+}
+
+constexpr std::array<std::pair<std::string_view, op::any (*)(field_reader&)>, 41> readers{{
     {"send", read_send},
     {"react", read_react},
     {"edit", read_edit},
@@ -419,6 +432,9 @@ constexpr std::array<std::pair<std::string_view, op::any (*)(field_reader&)>, 38
     {"mute", read_moderate<op::moderate::act::mute>},
     {"unmute", read_moderate<op::moderate::act::unmute>},
     {"role", read_moderate<op::moderate::act::role>},
+    {"block", read_block<true>},
+    {"unblock", read_block<false>},
+    {"blocks", read_blocks},
 }};
 
 auto find_reader(std::string_view op) noexcept {
@@ -469,6 +485,16 @@ outcome<account::list_sessions> read_session_page(const json::document& fields, 
 
 outcome<user_id> read_user(const json::document& fields) {
   return read_one(fields, [](field_reader& in) { return in.id<user_id>(in.required("user"), "user"); });
+}
+
+outcome<account::erase> read_erasure(const json::document& fields) {
+  return read_one(fields, [](field_reader& in) {
+    account::erase x;
+    x.password = in.string(in.find("password"), "password", password_bytes_max);
+    x.reason = in.line("reason", reason_bytes_max);
+    x.keep_messages = in.flag(in.find("keep_messages"), "keep_messages");
+    return x;
+  });
 }
 
 outcome<std::string> read_secret(const json::document& fields, std::string_view field, size_t bytes_max) {

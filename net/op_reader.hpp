@@ -38,6 +38,9 @@ outcome<std::string> read_device(const json::document& fields);
 /// The user id that must be there.
 outcome<user_id> read_user(const json::document& fields);
 
+/// How an account is to be erased, all of it optional; without the user.
+outcome<account::erase> read_erasure(const json::document& fields);
+
 /// A string that must be there, of 1 to `bytes_max` bytes (more: too_large); for the passwords and refresh tokens of
 /// REST.
 outcome<std::string> read_secret(const json::document& fields, std::string_view field, size_t bytes_max);

@@ -129,6 +129,16 @@ private:
   void show_own_presence(const call_ptr& c);
   void change_presence(const call_ptr& c);
   void show_presence(const call_ptr& c);
+  void list_blocks(const call_ptr& c);
+  void block(const call_ptr& c);
+  void unblock(const call_ptr& c);
+  void export_own(const call_ptr& c);
+  void export_user(const call_ptr& c);
+  void begin_export(const call_ptr& c, user_id user);
+  void erase_own(const call_ptr& c);
+  void erase_user(const call_ptr& c);
+  void erase(const call_ptr& c, user_id user);
+  void show_erasure(const call_ptr& c);
   void list_replies(const call_ptr& c);
   void list_scheduled(const call_ptr& c);
   void cancel(const call_ptr& c);

@@ -357,6 +357,22 @@ void rest::change_presence(const call_ptr& c) { ask(c, "presence", c->body(prese
 
 void rest::change_profile(const call_ptr& c) { ask(c, "profile", c->body(presence::required)); }
 
+void rest::list_blocks(const call_ptr& c) { ask(c, "blocks", c->query({{"after"}, {"limit", true}})); }
+
+void rest::block(const call_ptr& c) {
+  auto fields = c->query({});
+  if (fields)
+    fields->set("user", c->parts.at(0));
+  ask(c, "block", fields);
+}
+
+void rest::unblock(const call_ptr& c) {
+  auto fields = c->query({});
+  if (fields)
+    fields->set("user", c->parts.at(0));
+  ask(c, "unblock", fields);
+}
+
 // -- members ----------------------------------------------------------------------------------------------------------
 
 void rest::invite(const call_ptr& c) { ask(c, "invite", with_user(c->body(presence::optional), c)); }

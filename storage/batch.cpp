@@ -178,6 +178,28 @@ void batch::erase_threads(const user_id& user, const room_id& room) {
 }
 void batch::put(const user_id& user, const profile_record& r) { add_put(keys::profile(user), encode(r)); }
 void batch::put(const user_id& user, const presence_record& r) { add_put(keys::presence(user), encode(r)); }
+void batch::put(const user_id& user, const user_id& blocked, const block_record& r) {
+  add_put(keys::block(user, blocked), encode(r));
+}
+void batch::erase_block(const user_id& user, const user_id& blocked) { add_erase(keys::block(user, blocked)); }
+void batch::put(const user_id& user, const erasure_record& r) { add_put(keys::erasure(user), encode(r)); }
+
+void batch::erase_account(const user_id& user) {
+  using keys::tag;
+  for (auto kind : {tag::account, tag::session, tag::profile, tag::presence}) {
+    auto all = keys::prefix(user, kind);
+    add_erase_range(all, keys::end_of(all));
+  }
+}
+
+void batch::erase_contents(const user_id& user) {
+  using keys::tag;
+  for (auto kind : {tag::listed, tag::activity, tag::thread, tag::block}) {
+    auto all = keys::prefix(user, kind);
+    add_erase_range(all, keys::end_of(all));
+  }
+}
+
 void batch::erase_activity(const user_id& user, const room_id& room) { add_erase(keys::activity(user, room)); }
 
 void batch::replay(batch_reader& into) const {

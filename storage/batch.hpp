@@ -85,6 +85,13 @@ public:
   void erase_threads(const user_id& user, const room_id& room);
   void put(const user_id& user, const profile_record& r);
   void put(const user_id& user, const presence_record& r);
+  void put(const user_id& user, const user_id& blocked, const block_record& r);
+  void erase_block(const user_id& user, const user_id& blocked);
+  void put(const user_id& user, const erasure_record& r);
+  /// How to sign in: account, profile and sessions.
+  void erase_account(const user_id& user);
+  /// All the rest of the user but the record of the erasure.
+  void erase_contents(const user_id& user);
 
   /// For the store: what it does, in order.
   void replay(batch_reader& into) const;

@@ -136,7 +136,7 @@ std::optional<due_entry> read_due(std::string_view key) {
   x.room = std::move(*room);
   x.what = static_cast<due_entry::kind>(key[end + 1]);
   auto rest = key.substr(end + 2);
-  if (x.what == due_entry::kind::retention)
+  if (x.what == due_entry::kind::retention || x.what == due_entry::kind::errand)
     return rest.empty() ? std::optional(std::move(x)) : std::nullopt;
   if (x.what != due_entry::kind::send || rest.size() <= x.key.size())
     return std::nullopt;
@@ -178,6 +178,14 @@ std::string thread(const user_id& id, const room_id& room, uint64_t target) {
   put_seq(out, target);
   return out;
 }
+
+std::string block(const user_id& id, const user_id& blocked) {
+  auto out = begin(id, tag::block, blocked.str().size());
+  put_id(out, blocked.str());
+  return out;
+}
+
+std::string erasure(const user_id& id) { return begin(id, tag::erasure, 0); }
 
 std::string entry(shard_id shard, uint64_t index) {
   auto out = prefix(shard, tag::entry);
@@ -248,6 +256,7 @@ bool belongs(std::string_view key, shard_id shard) {
   case tag::account:
   case tag::profile:
   case tag::presence:
+  case tag::erasure:
     return rest == 0;
   case tag::event:
   case tag::state:
@@ -268,6 +277,7 @@ bool belongs(std::string_view key, shard_id shard) {
   case tag::session:
   case tag::listed:
   case tag::activity:
+  case tag::block:
     return rest > 0;
   case tag::due: // seen to above
   case tag::entry:
@@ -292,6 +302,12 @@ bool spans(std::string_view from, std::string_view to, shard_id shard) {
   case tag::reply:
   case tag::scheduled:
   case tag::thread:
+  case tag::account:
+  case tag::session:
+  case tag::profile:
+  case tag::listed:
+  case tag::activity:
+  case tag::block:
     break;
   default:
     return false; // of these, nothing is ever erased by the range

@@ -38,6 +38,8 @@ enum class tag : char {
   profile = 'o',
   presence = 'v',
   thread = 'h', // how far it has been read
+  block = 'v',  // of one other user
+  erasure = 'y',
   // Of a shard: its log and how far it is. Only in the family `log`, never in a batch or a snapshot.
   entry = 'g',
   positions = 'p',
@@ -90,6 +92,8 @@ std::string activity(const user_id&, const room_id&);
 std::string profile(const user_id&);
 std::string presence(const user_id&);
 std::string thread(const user_id&, const room_id&, uint64_t target);
+std::string block(const user_id&, const user_id& blocked);
+std::string erasure(const user_id&);
 /// In the family `log`; entry_bytes long. REQUIRES of all that take one: shard < shard_count; not checked.
 std::string entry(shard_id, uint64_t index);
 /// Before which nothing of entry `index` or of a later one stands, and which is no entry's key itself (see log_of in

@@ -9,7 +9,7 @@ namespace {
 
 // Fields have been added to these.
 constexpr uint8_t room_version = 4;
-constexpr uint8_t member_version = 2;
+constexpr uint8_t member_version = 3;
 constexpr uint8_t session_version = 2;
 /// A room can't have as many events: clients count to 2^53 - 1.
 constexpr uint64_t max_since = (uint64_t{1} << 56) - 1;
@@ -114,6 +114,9 @@ std::string encode(const member_record& x) {
   put_varint(out, x.more->changed);
   put_time(out, x.more->banned_until);
   put_time(out, x.more->muted_until);
+  put_flag(out, x.more->blocks);
+  put_varint(out, x.more->block_version);
+  put_flag(out, x.more->erased);
   return out;
 }
 
@@ -131,6 +134,11 @@ outcome<member_record> decode<member_record>(std::string_view bytes) {
     more.changed = in.varint();
     more.banned_until = in.time();
     more.muted_until = in.time();
+    if (in.version() > 2) {
+      more.blocks = in.flag();
+      more.block_version = in.varint();
+      more.erased = in.flag();
+    }
     if (more != member_extras{})
       x.more.edit() = more;
   }
@@ -310,6 +318,54 @@ outcome<scheduled_send> decode<scheduled_send>(std::string_view bytes) {
   x.text = in.string();
   x.data = in.string();
   x.reply_to = in.varint();
+  return in.finish(std::move(x));
+}
+
+// -- block ------------------------------------------------------------------------------------------------------------
+std::string encode(const block_record& x) {
+  auto out = start_record(24);
+  put_flag(out, x.on);
+  put_time(out, x.since);
+  put_varint(out, x.version);
+  put_flag(out, x.told);
+  return out;
+}
+
+template <>
+outcome<block_record> decode<block_record>(std::string_view bytes) {
+  record_reader in(bytes, "block");
+  block_record x;
+  x.on = in.flag();
+  x.since = in.time();
+  x.version = in.varint();
+  x.told = in.flag();
+  return in.finish(std::move(x));
+}
+
+// -- erasure ----------------------------------------------------------------------------------------------------------
+std::string encode(const erasure_record& x) {
+  auto out = start_record(64 + x.reason.size());
+  put_time(out, x.asked);
+  put_text(out, x.by.str());
+  put_text(out, x.reason);
+  put_flag(out, x.keep_messages);
+  put_time(out, x.completed);
+  put_varint(out, x.rooms);
+  put_varint(out, x.messages);
+  return out;
+}
+
+template <>
+outcome<erasure_record> decode<erasure_record>(std::string_view bytes) {
+  record_reader in(bytes, "erasure");
+  erasure_record x;
+  x.asked = in.time();
+  x.by = in.user();
+  x.reason = in.string();
+  x.keep_messages = in.flag();
+  x.completed = in.time();
+  x.rooms = in.varint();
+  x.messages = in.varint();
   return in.finish(std::move(x));
 }
 

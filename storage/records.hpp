@@ -44,6 +44,10 @@ struct member_extras {
   uint64_t changed = 0;     // seq of the last member event about it; 0: `since`
   int64_t banned_until = 0; // ms since 1970 UTC; INT64_MAX: for ever; 0: not banned
   int64_t muted_until = 0;  // likewise
+  // In a direct room.
+  bool blocks = false;        // wants to hear nothing of the other one
+  uint64_t block_version = 0; // of the word of the user's shard about that; an older one is void
+  bool erased = false;        // the account is gone: nothing more can be said to it
   friend bool operator==(const member_extras&, const member_extras&) = default;
 };
 
@@ -95,9 +99,9 @@ struct scheduled_send {
 
 /// What a shard has to do at a time, without being asked.
 struct due_entry {
-  enum class kind : uint8_t { send = 's', retention = 'h' };
+  enum class kind : uint8_t { send = 's', retention = 'h', errand = 'u' };
   int64_t at = 0; // ms since 1970 UTC
-  room_id room;
+  room_id room;   // errand: the user's id, who has something to do; user ids are room ids, too
   kind what = kind::send;
   user_id user;   // send
   key_hash key{}; // send
@@ -166,6 +170,27 @@ struct presence_record {
   friend bool operator==(const presence_record&, const presence_record&) = default;
 };
 
+/// Whom a user has blocked. Of one that was taken back it stays until the direct room has been told.
+struct block_record {
+  bool on = true;
+  int64_t since = 0;    // ms since 1970 UTC
+  uint64_t version = 0; // grows with each change, so that the room knows the last one
+  bool told = false;    // the direct room knows
+  friend bool operator==(const block_record&, const block_record&) = default;
+};
+
+/// That an account was erased, or is being erased. Stays for ever: the name is not given out again.
+struct erasure_record {
+  int64_t asked = 0;          // ms since 1970 UTC
+  user_id by;                 // the user, or an admin
+  std::string reason;         // in the words of who asked
+  bool keep_messages = false; // what was said stays, under a name that nobody has
+  int64_t completed = 0;      // ms since 1970 UTC; 0: under way
+  uint64_t rooms = 0;         // that were seen to
+  uint64_t messages = 0;      // that were revoked
+  friend bool operator==(const erasure_record&, const erasure_record&) = default;
+};
+
 struct account_record {
   std::string password; // Argon2id (RFC 9106), in libsodium's text form; empty: none (a guest)
   int64_t created = 0;  // ms since 1970 UTC
@@ -203,6 +228,8 @@ std::string encode(const thread_record&);
 std::string encode(const profile_record&);
 std::string encode(const presence_record&);
 std::string encode(const scheduled_send&);
+std::string encode(const block_record&);
+std::string encode(const erasure_record&);
 std::string encode(const account_record&);
 std::string encode(const session_record&);
 template <class Record>

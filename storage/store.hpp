@@ -66,6 +66,8 @@ struct user_image {
   std::optional<presence_record> presence;
   std::vector<std::pair<std::string, session_record>> sessions;
   std::vector<std::pair<room_id, listed_room>> rooms;
+  std::vector<std::pair<user_id, block_record>> blocks;
+  std::optional<erasure_record> erasure;
 };
 
 struct event_page {
@@ -136,8 +138,8 @@ public:
   // what is stored is damaged. Bytes are those of the stored forms.
   /// nullopt: no such room. `recent_events` and `recent_bytes` bound room_image::recent; its members are all of them.
   outcome<std::optional<room_image>> load_room(const room_id& room, size_t recent_events, size_t recent_bytes) const;
-  /// Of an unknown user all of it is empty; bounded by limits.rooms_per_user and auth.sessions_per_user, and by what
-  /// earlier bounds have left.
+  /// Of an unknown user all of it is empty; bounded by limits.rooms_per_user, limits.blocks and auth.sessions_per_user,
+  /// and by what earlier bounds have left.
   outcome<user_image> load_user(const user_id& user) const;
   /// What rooms have last said of themselves to this user's inbox, by room id. Rooms that were left may be among them.
   outcome<std::vector<std::pair<room_id, activity_record>>> load_activity(const user_id& user) const;
@@ -170,6 +172,9 @@ public:
   outcome<std::optional<scheduled_send>> load_scheduled(const room_id& room, const scheduled_place& place) const;
   /// What a shard has to do, the next first; at most `limit`.
   outcome<std::vector<due_entry>> due(shard_id shard, size_t limit) const;
+  /// How far the user has read threads of that room, those of messages behind `after` first; at most `limit`.
+  outcome<std::vector<std::pair<uint64_t, thread_record>>> threads(const user_id& user, const room_id& room,
+                                                                   uint64_t after, size_t limit) const;
   /// nullopt: never read.
   outcome<std::optional<thread_record>> load_thread(const user_id& user, const room_id& room, uint64_t target) const;
   /// The lowest seq in first..head whose ts >= `ts`; head + 1 if there is none. Binary search over seq: the design

@@ -162,6 +162,10 @@ outcome<user_image> store::load_user(const user_id& user) const {
   if (!presence)
     return presence.error();
   image.presence = std::move(*presence);
+  auto erasure = get<erasure_record>(**db, keys::family::state, keys::erasure(user), options);
+  if (!erasure)
+    return erasure.error();
+  image.erasure = std::move(*erasure);
 
   range sessions(**db, keys::family::state, keys::prefix(user, keys::tag::session), moment.snapshot());
   auto scanned = scan<session_record>(sessions, [&](std::string_view id, session_record&& x) {
@@ -174,6 +178,14 @@ outcome<user_image> store::load_user(const user_id& user) const {
   range rooms(**db, keys::family::state, keys::prefix(user, keys::tag::listed), moment.snapshot());
   scanned = scan<listed_room>(rooms, [&](std::string_view id, listed_room&& x) {
     image.rooms.emplace_back(room_id::trusted(std::string(id)), std::move(x));
+    return true;
+  });
+  if (!scanned)
+    return scanned.error();
+
+  range blocks(**db, keys::family::state, keys::prefix(user, keys::tag::block), moment.snapshot());
+  scanned = scan<block_record>(blocks, [&](std::string_view id, block_record&& x) {
+    image.blocks.emplace_back(user_id::trusted(std::string(id)), x);
     return true;
   });
   if (!scanned)

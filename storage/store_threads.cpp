@@ -134,6 +134,28 @@ outcome<room_counts> store::count(const room_id& room, const user_id& user, uint
   return result;
 }
 
+outcome<std::vector<std::pair<uint64_t, thread_record>>> store::threads(const user_id& user, const room_id& room,
+                                                                        uint64_t after, size_t limit) const {
+  auto db = impl_->read();
+  if (!db)
+    return db.error();
+  std::vector<std::pair<uint64_t, thread_record>> found;
+  const auto first = keys::thread(user, room, after);
+  range all(**db, keys::family::state, first.substr(0, first.size() - keys::seq_bytes));
+  for (all->Seek(first); all->Valid() && found.size() < limit; all->Next()) {
+    const auto target = keys::seq_of(all.rest());
+    if (target <= after)
+      continue;
+    auto record = decode<thread_record>(all.value());
+    if (!record)
+      return record.error();
+    found.emplace_back(target, std::move(*record));
+  }
+  if (auto good = all.status(); !good)
+    return good.error();
+  return found;
+}
+
 outcome<std::optional<thread_record>> store::load_thread(const user_id& user, const room_id& room,
                                                          uint64_t target) const {
   auto db = impl_->read();

@@ -113,6 +113,10 @@ struct signalled_there {
   uint64_t connection = 0;
   user::signalled what;
 };
+struct vanished_there {
+  uint64_t connection = 0;
+  user::vanished what;
+};
 /// Of users whom that node watches.
 struct appearances {
   std::vector<appearance> users;
@@ -123,7 +127,7 @@ struct news {
   relay_news what;
 };
 using shard_letter = std::variant<forward, answered_letter, news, turned_away, quiet, watching, seen, listed_there,
-                                  ended_there, shown_there, signalled_there, watching_users, appearances>;
+                                  ended_there, shown_there, signalled_there, vanished_there, watching_users, appearances>;
 
 // -- between surveys -------------------------------------------------------------------------------------------------
 /// Whose connections are on that node? Empty: all. One page of them.

@@ -20,8 +20,8 @@ bool reads(const room::command& c) {
     return !room::changes_room(c);
   return std::holds_alternative<op::history>(c.what) || std::holds_alternative<op::thread>(c.what) ||
          std::holds_alternative<op::scheduled>(c.what) || std::holds_alternative<op::members>(c.what) ||
-         std::holds_alternative<op::pins>(c.what) ||
-         std::holds_alternative<room::pull>(c.what) || std::holds_alternative<room::peek>(c.what);
+         std::holds_alternative<op::pins>(c.what) || std::holds_alternative<room::pull>(c.what) ||
+         std::holds_alternative<room::peek>(c.what) || std::holds_alternative<room::gather>(c.what);
 }
 bool reads(const user::command& c) {
   if (const auto* p = std::get_if<op::profile>(&c.what))
@@ -29,13 +29,17 @@ bool reads(const user::command& c) {
   if (const auto* p = std::get_if<op::presence>(&c.what))
     return !p->changes();
   return std::holds_alternative<op::watch>(c.what) || std::holds_alternative<op::rooms>(c.what) ||
-         std::holds_alternative<op::thread>(c.what) || std::holds_alternative<user::vouch>(c.what);
+         std::holds_alternative<op::thread>(c.what) || std::holds_alternative<op::blocks>(c.what) ||
+         std::holds_alternative<user::vouch>(c.what) || std::holds_alternative<user::invitation>(c.what) ||
+         std::holds_alternative<account::show_erasure>(c.what) || std::holds_alternative<account::look_into>(c.what);
 }
 
 /// Whether somebody waits for what becomes of it.
 bool is_answered(const room::command& c) { return !std::holds_alternative<room::receipt>(c.what); }
 // A departure, too: one that got lost would leave a ghost.
-bool is_answered(const user::command& c) { return !std::holds_alternative<user::activity>(c.what); }
+bool is_answered(const user::command& c) {
+  return !std::holds_alternative<user::activity>(c.what) && !std::holds_alternative<user::vanish>(c.what);
+}
 bool has_key(const room::command_ptr* c) { return c && room::has_key(**c); }
 
 constexpr size_t users_per_letter = 500; // with their notes far below the bound of a letter
@@ -487,6 +491,7 @@ void router::pass_on(const What& what) {
 void router::tell_connection(const user::listed& what) { pass_on<listed_there>(what); }
 void router::tell_connection(const user::shown& what) { pass_on<shown_there>(what); }
 void router::tell_connection(const user::signalled& what) { pass_on<signalled_there>(what); }
+void router::tell_connection(const user::vanished& what) { pass_on<vanished_there>(what); }
 
 void router::tell_connection(const user::ended& what) {
   if (auto node = node_of_connection(what.connection); node != 0)

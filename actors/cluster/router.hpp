@@ -88,6 +88,7 @@ public:
   void tell_connection(const user::ended& what);
   void tell_connection(const user::shown& what);
   void tell_connection(const user::signalled& what);
+  void tell_connection(const user::vanished& what);
   /// Other nodes are told of those whom they watch.
   void tell_watchers(const std::vector<presence_board::notice>& list);
 
@@ -188,6 +189,7 @@ private:
   void come(uint32_t node, const ended_there& x);
   void come(uint32_t node, const shown_there& x);
   void come(uint32_t node, const signalled_there& x);
+  void come(uint32_t node, const vanished_there& x);
   void come(uint32_t node, const watching_users& x);
   void come(uint32_t node, const appearances& x);
 

@@ -208,5 +208,6 @@ void router::come(uint32_t, const listed_there& x) { tell_connection(to_connecti
 void router::come(uint32_t, const ended_there& x) { tell_connection(to_connection(x)); }
 void router::come(uint32_t, const shown_there& x) { tell_connection(to_connection(x)); }
 void router::come(uint32_t, const signalled_there& x) { tell_connection(to_connection(x)); }
+void router::come(uint32_t, const vanished_there& x) { tell_connection(to_connection(x)); }
 
 } // namespace greenroom::cluster

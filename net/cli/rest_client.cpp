@@ -2,6 +2,7 @@
 
 #include "net/cli/connect.hpp"
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -44,6 +45,41 @@ asio::awaitable<http_response> perform(const endpoint& to, const http_request& r
   co_return parser.release();
 }
 
+constexpr size_t piece_bytes = 64 * 1024;
+
+/// A body goes to `take` as it comes; that of a refusal is kept.
+asio::awaitable<http_response> perform_streamed(const endpoint& to, const http_request& request,
+                                                const std::function<void(std::string_view)>& take) {
+  std::optional<asio::ssl::context> tls;
+  if (to.tls)
+    tls.emplace(tls_context_of(to));
+  net::byte_stream stream(co_await asio::this_coro::executor, tls ? &*tls : nullptr);
+  co_await connect(stream, to);
+  co_await http::async_write(stream, request, asio::use_awaitable);
+  beast::flat_buffer buffer;
+  http::response_parser<http::buffer_body> parser;
+  parser.body_limit(boost::none);
+  co_await http::async_read_header(stream, buffer, parser, asio::use_awaitable);
+  http_response answer;
+  answer.result(parser.get().result());
+  const bool good = answer.result_int() / 100 == 2;
+  std::string piece(piece_bytes, '\0');
+  while (!parser.is_done()) {
+    parser.get().body().data = piece.data();
+    parser.get().body().size = piece.size();
+    stream.socket().expires_after(connect_time);
+    auto [failed, bytes] = co_await http::async_read(stream, buffer, parser, asio::as_tuple(asio::use_awaitable));
+    if (failed && failed != http::error::need_buffer)
+      throw boost::system::system_error(failed);
+    const std::string_view got(piece.data(), piece.size() - parser.get().body().size);
+    if (good)
+      take(got);
+    else if (answer.body().size() + got.size() <= body_bytes_max)
+      answer.body().append(got);
+  }
+  co_return answer;
+}
+
 errc code_of(std::string_view word) {
   for (uint8_t i = 1; i <= errc_count; ++i)
     if (to_string(static_cast<errc>(i)) == word)
@@ -69,8 +105,10 @@ failure failure_of(const http_reply& reply) {
   return out;
 }
 
-http_reply exchange(const endpoint& to, std::string_view method, std::string_view path, const std::string& body,
-                    const std::string& token, const std::string& key) {
+namespace {
+
+http_request make_request(const endpoint& to, std::string_view method, std::string_view path, const std::string& body,
+                          const std::string& token, const std::string& key) {
   http_request request;
   request.version(11);
   request.method_string(beast::string_view(method.data(), method.size()));
@@ -87,12 +125,15 @@ http_reply exchange(const endpoint& to, std::string_view method, std::string_vie
     request.body() = body;
   }
   request.prepare_payload();
+  return request;
+}
 
+http_reply run(const endpoint& to, asio::awaitable<http_response> how) {
   try {
     asio::io_context io(1);
     http_reply got{0, "no answer"};
     std::exception_ptr thrown;
-    asio::co_spawn(io, perform(to, request), [&](std::exception_ptr e, http_response response) {
+    asio::co_spawn(io, std::move(how), [&](std::exception_ptr e, http_response response) {
       thrown = e;
       if (!e)
         got = {response.result_int(), std::move(response.body())};
@@ -105,6 +146,22 @@ http_reply exchange(const endpoint& to, std::string_view method, std::string_vie
     // Not what(): it tells where in the library it came from.
     return {0, "cannot reach " + to.authority() + ": " + explain(e.code(), to)};
   }
+}
+
+} // namespace
+
+http_reply exchange(const endpoint& to, std::string_view method, std::string_view path, const std::string& body,
+                    const std::string& token, const std::string& key) {
+  const auto request = make_request(to, method, path, body, token, key);
+  return run(to, perform(to, request));
+}
+
+outcome<void> download(const endpoint& to, const std::string& path, const std::string& token,
+                       const std::function<void(std::string_view)>& take) {
+  const auto request = make_request(to, "GET", path, {}, token, {});
+  if (auto reply = run(to, perform_streamed(to, request, take)); !reply.good())
+    return failure_of(reply);
+  return boost::system::in_place_value;
 }
 
 outcome<std::string> call(const endpoint& to, std::string_view method, std::string_view path, const std::string& body,

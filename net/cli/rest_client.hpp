@@ -5,6 +5,7 @@
 #include "net/cli/endpoint.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,6 +31,11 @@ failure failure_of(const http_reply& reply);
 /// endpoint's CA file cannot be read.
 outcome<std::string> call(const endpoint& to, std::string_view method, std::string_view path, const std::string& body,
                           const std::string& token);
+
+/// Hands the body of a 2xx on as it comes, however long it is. Fails as call() does, and when the body is cut off; what
+/// has come until then has been handed on.
+outcome<void> download(const endpoint& to, const std::string& path, const std::string& token,
+                       const std::function<void(std::string_view)>& take);
 
 /// How the user signs in, and the token that came of it. Renews the token as long as the session lives.
 class credentials {

@@ -113,6 +113,7 @@ void add_user_commands(CLI::App& program, context& shared) {
   sessions->callback([&shared, flags, all] {
     shared.run = [&shared, flags, all] { return list_sessions(*flags, *all, shared.from); };
   });
+  add_user_data_commands(*user, shared);
 }
 
 } // namespace greenroom::cli

@@ -154,6 +154,17 @@ frame readable::answer(std::optional<int64_t> re, const greenroom::answer& what)
               s += " " + describe(a);
             return s;
           },
+          [](const ok::blocks& x) {
+            std::string s = "blocks";
+            for (const auto& [user, since] : x.list)
+              s += " " + user.str();
+            return s + (x.next.empty() ? "" : " next=" + x.next);
+          },
+          [](const ok::erasure& x) { return "erasure " + x.user.str(); },
+          [](const ok::about_user& x) { return "about " + x.user.str(); },
+          [](const ok::about_rooms&) { return std::string("about rooms"); },
+          [](const ok::about_threads& x) { return "about threads " + x.room.str(); },
+          [](const ok::about_events& x) { return "about events " + x.what.room.str(); },
           [](const ok::grant&) { return std::string("grant"); },
           [](const ok::sessions&) { return std::string("sessions"); },
       },

@@ -273,13 +273,14 @@ def toured(tmp_path_factory):
     SEEN.clear()  # what other files met does not count
     try:
         call = tour.Caller(server())
-        tour.accounts(call), tour.rooms(call), tour.settings(call), tour.moderation(call)
+        tour.accounts(call), tour.rooms(call), tour.users(call), tour.settings(call), tour.moderation(call)
         tour.upgrades(call), tour.outside_of_operations(call)
         tour.conversation(server(limits__sends_per_s=1000, limits__sends_burst=1000))
         tour.few_sends(server(limits__sends_per_s=1, limits__sends_burst=1, limits__connections_per_user=1))
         tour.few_attempts(tour.Caller(server(limits__logins_per_minute_address=1, limits__allow_addresses=[])))
         tour.few_calls(tour.Caller(server(limits__calls_per_s_user=1, limits__calls_burst_user=1)))
-        tour.few_places(tour.Caller(server(limits__members_per_room=2, limits__pins_per_room=0, auth__guests=False)))
+        tour.few_places(tour.Caller(server(limits__members_per_room=2, limits__pins_per_room=0, limits__blocks=1,
+                                            auth__guests=False)))
         tour.identity_provider(server(), tmp_path_factory.mktemp("keys"))
         slow = server(limits__rest_requests=1, listen__io_threads=1, auth__argon2_ops=32, auth__argon2_mem_mb=64)
         call = tour.Caller(slow)

@@ -64,7 +64,7 @@ def test_the_document_shows_everything():
     ops = {"hello", "refresh", "ping", "create", "join", "leave", "subscribe", "unsubscribe", "send", "history", "read",
            "typing", "rooms", "members", "edit", "revoke", "react", "invite", "role", "ban", "mute", "kick", "room", "topic",
            "pin", "unpin", "pins", "thread", "delivered", "profile", "scheduled", "cancel", "presence", "watch", "unwatch",
-           "signal"}
+           "signal", "block", "unblock", "blocks"}
     assert ops <= {name for kind, name in SEEN if kind == "op"}
     events = {"message", "edited", "revoked", "reaction", "member", "topic", "pinned", "unpinned", "room", "subscribed", "typing", "read",
               "ephemeral", "expiring", "goaway", "presence", "signal"}

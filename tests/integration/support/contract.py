@@ -35,7 +35,7 @@ REASONS = re.compile("|".join([
     "(before|after|around|at): only one of before, after, around and at may be given",
 ]))
 # HTTP's own headers, and those for pages of other origins.
-GENERAL_HEADERS = {"server", "date", "connection", "content-type", "content-length", "vary", "access-control-allow-origin",
+GENERAL_HEADERS = {"server", "date", "connection", "content-type", "content-length", "transfer-encoding", "vary", "access-control-allow-origin",
                    "access-control-expose-headers"}
 
 

@@ -38,6 +38,14 @@ GOOD = {
     "show_presence": ("GET", "/api/v1/users/alice/presence", None, None),
     "send_to_user": ("POST", "/api/v1/users/bob/messages", {"text": "x"}, "good"),
     "batch": ("POST", "/api/v1/batch", {"operations": [{"op": "rooms"}]}, None),
+    "list_blocks": ("GET", "/api/v1/users/me/blocks", None, None),
+    "block": ("PUT", "/api/v1/users/me/blocks/zoe", None, None),
+    "unblock": ("DELETE", "/api/v1/users/me/blocks/zoe", None, None),
+    "export_own": ("GET", "/api/v1/users/me/export", None, None),
+    "export_user": ("GET", "/api/v1/users/alice/export", None, None),
+    "erase_own": ("DELETE", "/api/v1/users/me", None, None),
+    "erase_user": ("DELETE", "/api/v1/users/nobody", None, None),
+    "show_erasure": ("GET", "/api/v1/users/nobody/erasure", None, None),
     "chat": ("POST", "/api/v1/chat", {"room": "general"}, None),
     "list_rooms": ("GET", "/api/v1/rooms", None, None),
     "create_room": ("POST", "/api/v1/rooms", {"room": "general"}, None),
@@ -316,6 +324,42 @@ def later(call, general, cellar, nowhere):
     call(413, "DELETE", f"{kept}/{'k' * 65}")
 
 
+def users(call):
+    """Blocks; all that there is about somebody; the end of accounts."""
+    mine, root = "/api/v1/users/me", call.server.token("root", admin=True)
+    for method in ("PUT", "DELETE"):
+        call(200, method, f"{mine}/blocks/eve")
+        call(400, method, f"{mine}/blocks/alice")
+    call(200, "PUT", f"{mine}/blocks/eve")
+    call(200, "GET", f"{mine}/blocks?after=bob&limit=1")
+    call(400, "GET", f"{mine}/blocks?limit=some")
+    call(413, "GET", f"{mine}/blocks?limit=1000000")
+    call(200, "GET", f"{mine}/export")
+    call(200, "GET", "/api/v1/users/alice/export", token=root)
+    call(400, "GET", "/api/v1/users/Not%20A%20User/export")
+    call(403, "GET", "/api/v1/users/alice/export", who="bob")
+    call(404, "GET", "/api/v1/users/nobody/export", token=root)
+
+    new = {"user": "ned", "password": PASSWORD}
+    grant = call(201, "POST", f"{AUTH}/register", new, None)
+    call(403, "DELETE", mine, token=grant["token"])
+    for path, token in ((mine, grant["token"]), ("/api/v1/users/ned", root)):
+        call(400, "DELETE", path, {"keep_messages": 7}, token=token)
+        call(413, "DELETE", path, {"reason": "x" * 257}, token=token)
+        call(415, "DELETE", path, b"now", token=token, Content_Type="text/plain")
+    call(202, "DELETE", mine, {"password": PASSWORD, "reason": "enough", "keep_messages": True}, token=grant["token"])
+    call(400, "DELETE", "/api/v1/users/Not%20A%20User", token=root)
+    call(403, "DELETE", "/api/v1/users/alice", who="bob")
+    call(404, "DELETE", "/api/v1/users/nobody", token=root)
+    call(201, "POST", f"{AUTH}/register", {**new, "user": "nan"}, None)
+    call(202, "DELETE", "/api/v1/users/nan", {"password": "", "reason": "spam", "keep_messages": False}, token=root)
+    until(lambda: "completed" in call(200, "GET", "/api/v1/users/nan/erasure", token=root), "it is done")
+    call(200, "DELETE", "/api/v1/users/nan", token=root)
+    call(400, "GET", "/api/v1/users/Not%20A%20User/erasure", token=root)
+    call(403, "GET", "/api/v1/users/nan/erasure")
+    call(404, "GET", "/api/v1/users/alice/erasure", token=root)
+
+
 def settings(call):
     """A room of its own, its topic and pins; slow mode."""
     club, vault, nowhere = "/api/v1/rooms/club", "/api/v1/rooms/vault", "/api/v1/rooms/nowhere"
@@ -451,11 +495,14 @@ def few_calls(call):
 
 
 def few_places(call):
-    """413 of join and pin, and no guests. REQUIRES: limits.members_per_room = 2, limits.pins_per_room = 0, auth.guests = false."""
+    """413 of join, pin and block, and no guests. REQUIRES: limits.members_per_room = 2, limits.pins_per_room = 0, limits.blocks = 1,
+    auth.guests = false."""
     call.good("guest", 403, who=None)
     call(201, "POST", "/api/v1/rooms", {"room": "general"})
     call(200, "POST", "/api/v1/rooms/general/members/me", who="bob")
     call(413, "POST", "/api/v1/rooms/general/members/me", who="carol")
+    call(200, "PUT", "/api/v1/users/me/blocks/bob")
+    call(413, "PUT", "/api/v1/users/me/blocks/carol")
     seq = call(201, "POST", "/api/v1/rooms/general/messages", {"text": "x"}, key="k1")["seq"]
     call(413, "PUT", f"/api/v1/rooms/general/pins/{seq}")
 
@@ -542,6 +589,9 @@ def conversation(server):
         alice.refused(name, "too_large", users=[f"u{i}" for i in range(201)])
     alice.request("signal", to="bob", device="phone", data={"ring": True})
     bob.event("signal")
+    alice.request("block", user="zoe")
+    alice.request("blocks", after="bob", limit=1)
+    alice.request("unblock", user="zoe")
     reply = alice.request("send", room="hall", key="a2", text="@bob hello", reply_to=said)["seq"]
     bob.request("thread", room="hall", target=said, after=0, limit=10)
     bob.request("read", room="hall", thread=said, seq=reply)
@@ -592,7 +642,8 @@ def conversation(server):
     for name in SOCKET.ops:
         if name not in ("ping", "hello"):
             wrong = {"refresh": {"token": 7}, "rooms": {"limit": 0}, "profile": {"name": 7}, "presence": {"status": 7}, "watch": {"users": 7},
-                     "unwatch": {"users": 7}, "signal": {"to": "No One"}}.get(name, {"room": "Not A Room"})
+                     "unwatch": {"users": 7}, "signal": {"to": "No One"}, "block": {"user": "alice"}, "unblock": {"user": "alice"},
+                     "blocks": {"limit": 0}}.get(name, {"room": "Not A Room"})
             alice.refused(name, "bad_request", **{**fields_for(name), **wrong})
     bob.request("revoke", room="hall", target=said, key="b5")
     bob.request("history", room="hall")
@@ -666,7 +717,7 @@ def few_sends(server):
     alice = server.sign_in("alice", token=server.token("alice"))
     alice.request("create", room="hall")
     alice.request("send", room="hall", key="first", text="x")
-    for name in ("send", "edit", "revoke", "react", "cancel", "profile", "presence", "signal", *MODERATION, *SETTINGS):
+    for name in ("send", "edit", "revoke", "react", "cancel", "profile", "presence", "signal", "block", "unblock", *MODERATION, *SETTINGS):
         until(lambda: "rate_limited" in two_at_once(alice, name), f"{name} is refused")
     try:
         server.sign_in("alice", token=server.token("alice"))
