@@ -203,13 +203,13 @@ struct scheduled {
   room_id room;
   std::string after = {}; // where the last page ended, or empty
   uint32_t limit = 100;   // at most limits.scheduled_per_room
+  bool anyway = false;    // not from a client: also of a room that may not be seen
 };
 /// The messages that are pinned in the room, by seq.
 struct pins {
   room_id room;
   uint64_t after = 0;
   uint32_t limit = 50; // as of history
-  bool anyway = false; // not from a client: also of a room that may not be seen
 };
 struct cancel {
   room_id room;

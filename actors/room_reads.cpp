@@ -95,7 +95,8 @@ void room_actor::let_in(const caller& from, const std::optional<position>& resum
   else // through REST
     from.answer(ok::any{ok::joined{
         s.epoch, s.head, s.role, s.member_count,
-        s.apart ? uint64_t{audience_->present->online(from.user)} : audience_->present->count(), s.recovered}});
+        s.apart ? uint64_t{audience_->present->status(from.user) != seen_as::offline} : audience_->present->count(),
+        s.recovered}});
 }
 
 void room_actor::refuse_listener(const caller& from, failure why) {
@@ -417,16 +418,16 @@ void room_actor::members(const command_ptr& c, const op::members& x) {
     page.next = page.list.back().user.str();
   if (is_apart()) {
     for (auto& m : page.list)
-      m.online = m.user == c->from.user && audience_->present->online(m.user);
+      m.status = m.user == c->from.user ? audience_->present->status(m.user) : seen_as::offline;
     c->from.answer(ok::any{std::move(page)});
     return;
   }
-  if (audience_->relay && !is_apart()) { // behind those who have just come
+  if (audience_->relay) { // behind those who have just come
     tell(audience_->relay, relay::who{c->from, std::move(page)});
     return;
   }
   for (auto& m : page.list)
-    m.status = is_apart() && m.user != c->from.user ? seen_as::offline : audience_->present->status(m.user);
+    m.status = audience_->present->status(m.user);
   c->from.answer(ok::any{std::move(page)});
 }
 

@@ -165,6 +165,10 @@ void shard_actor::note(const user_id& user, const user::activity& x) {
     write_activity();
 }
 
+void shard_actor::receive(const user::gone& x) {
+  std::erase_if(activity_, [&](const auto& told) { return told.first.first == x.user; });
+}
+
 void shard_actor::write_activity() {
   auto told = std::exchange(activity_, {});
   if (told.empty() || house_.storage_is_full())

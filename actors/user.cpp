@@ -52,6 +52,7 @@ void user_actor::receive(const user_loaded& x) {
   erasure_ = image.erasure ? std::make_unique<storage::erasure_record>(*image.erasure) : nullptr;
   errand_ = {};
   erasing_.reset();
+  finishing_ = false;
   room_count_ = static_cast<size_t>(
       std::count_if(rooms_.begin(), rooms_.end(), [](const auto& entry) { return !entry.second.left; }));
   phase_ = phase::serving;

@@ -202,8 +202,13 @@ struct errand {
   storage::due_entry what;
   bool done = false;
 };
-using keeper =
-    caf::typed_actor<caf::reacts_to<busy>, caf::reacts_to<retired>, caf::reacts_to<stays>, caf::reacts_to<errand>>;
+/// The account is gone: what rooms have told its inbox need not be written.
+struct gone {
+  using local = message_tag;
+  user_id user;
+};
+using keeper = caf::typed_actor<caf::reacts_to<busy>, caf::reacts_to<retired>, caf::reacts_to<stays>,
+                                caf::reacts_to<errand>, caf::reacts_to<gone>>;
 
 using handle =
     caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<retire>, caf::reacts_to<report>, caf::reacts_to<user_loaded>,
@@ -392,6 +397,7 @@ private:
   std::map<user_id, telling> tellings_;
   storage::due_entry errand_; // that the shard is to wake the user for; at 0: none that is known
   std::unique_ptr<erasing> erasing_;
+  bool finishing_ = false;                                // nothing is left of it but the last write
   std::vector<std::pair<uint64_t, command_ptr>> looking_; // into threads, by token
   token_bucket logins_;                                   // so that a password can't be tried out
 };

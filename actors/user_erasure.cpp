@@ -140,9 +140,9 @@ void user_actor::note_place(const command_ptr& c, const effect& x) {
 
 // -- one room after the other ----------------------------------------------------------------------------------------
 
-/// Does nothing while a room is being seen to, and where there is nothing to do.
+/// Does nothing while a room is being seen to, when it is about to end, and where there is nothing to do.
 void user_actor::continue_erasure() {
-  if (!is_erased() || erasing_ || phase_ != phase::serving || stale() || retiring_)
+  if (!is_erased() || erasing_ || finishing_ || phase_ != phase::serving || stale() || retiring_)
     return;
   if (!rooms_.empty()) {
     erasing_ = std::make_unique<erasing>();
@@ -262,12 +262,25 @@ void user_actor::leave_behind() {
 }
 
 void user_actor::finish_erasure() {
-  if (house_.storage_is_full())
+  if (house_.storage_is_full()) {
+    finishing_ = false; // the errand stays
     return;
-  erasure_->completed = house_.now_ms();
+  }
   blocks_.clear();
   auto batch = std::make_shared<storage::batch>(user_.shard());
   batch->erase_contents(user_);
+  if (!std::exchange(finishing_, true)) {
+    // What rooms have said before they were left may be on its way to the disk: the last write comes behind it.
+    tell(shard_, gone{user_});
+    commit(std::move(batch), nobodys(), [this] { finish_erasure(); });
+    return;
+  }
+  finishing_ = false;
+  if (!rooms_.empty()) { // there is more to do by now
+    continue_erasure();
+    return;
+  }
+  erasure_->completed = house_.now_ms();
   batch->put(user_, *erasure_);
   auto done = strike_errand(*batch);
   commit(std::move(batch), nobodys(), [this, done] {

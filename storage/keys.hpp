@@ -36,7 +36,7 @@ enum class tag : char {
   listed = 'l',
   activity = 'i',
   profile = 'o',
-  presence = 'v',
+  presence = 'P',
   thread = 'h', // how far it has been read
   block = 'v',  // of one other user
   erasure = 'y',

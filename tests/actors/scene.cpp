@@ -449,6 +449,7 @@ void scene::perform_later(const std::string& user, std::variant<op::any, account
     who.session = session.empty() ? "s_" + user : session;
     who.expires_at = clock + 3'600'000;
     who.admin = session == "s_admin";
+    who.issued_at = session == "s_fresh" ? clock : 0;
   }
   tell(requesters_[0],
        requester::perform{std::make_shared<requester::call>(requester::call{who, std::move(what), std::move(done)})});

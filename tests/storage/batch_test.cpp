@@ -132,14 +132,37 @@ TEST_CASE("a range that is erased is of one kind of one room", "[batch]") {
   CHECK_FALSE(keys::spans(events, keys::event(neighbour, 1), lobby.shard()));
   CHECK_FALSE(keys::spans(keys::prefix(lobby.shard(), keys::tag::event), keys::end_of(events), lobby.shard()));
   CHECK_FALSE(keys::spans(events, keys::prefix(lobby, keys::tag::member), lobby.shard()));
-  CHECK_FALSE(keys::spans(keys::prefix(user("lobby"), keys::tag::session),
-                          keys::end_of(keys::prefix(user("lobby"), keys::tag::session)), lobby.shard()));
+  CHECK_FALSE(keys::spans(keys::prefix(user("lobby"), keys::tag::erasure),
+                          keys::end_of(keys::prefix(user("lobby"), keys::tag::erasure)), lobby.shard()));
+}
+
+TEST_CASE("what a user had is erased by ranges, and the record of that is not among them", "[batch]") {
+  auto ada = user("ada");
+  batch x(ada.shard());
+  x.erase_account(ada);
+  x.erase_contents(ada);
+  auto shipped = batch::parse(x.bytes());
+  REQUIRE(shipped);
+  CHECK(operations(*shipped) == operations(x));
+  for (const auto& key : {keys::account(ada), keys::session(ada, "s_1"), keys::profile(ada),
+                          keys::listed(ada, room("lobby")), keys::activity(ada, room("lobby")),
+                          keys::thread(ada, room("lobby"), 1), keys::block(ada, user("bob")), keys::erasure(ada)}) {
+    size_t covered = 0;
+    for (const auto& o : operations(x)) {
+      REQUIRE(o.what == "range");
+      CHECK(keys::spans(o.key, *o.value, ada.shard()));
+      covered += o.key <= key && key < *o.value ? 1 : 0;
+    }
+    CHECK(covered == (key == keys::erasure(ada) ? 0 : 1));
+    CHECK(keys::belongs(key, ada.shard()));
+  }
 }
 
 TEST_CASE("what is due says itself in its key", "[batch]") {
   const due_entry all[] = {
       {1'764'000'000'000, room("lobby"), due_entry::kind::send, user("ada"), hash_of(user("ada"), "k")},
       {0, room("@ada+bob"), due_entry::kind::retention, {}, {}},
+      {5, room("ada"), due_entry::kind::errand, {}, {}},
       {INT64_MAX, room("a"), due_entry::kind::send, user("b"), {}}};
   for (const auto& x : all) {
     const auto key = keys::due(x);

@@ -171,7 +171,9 @@ TEST_CASE("rooms and members keep their form", "[codec]") {
       "epoch", room_kind::direct, "title", user("ada"), 5, UINT32_MAX, 300, "topic", 7, {1, 300}, 1'000, 9});
   check_form(member_record{});
   member_record muted{member_role::moderator, 256, {}};
-  muted.more.edit() = {300, INT64_MAX, 5};
+  muted.more.edit() = {300, INT64_MAX, 5, false, 0, false};
+  check_form(muted);
+  muted.more.edit() = {300, INT64_MAX, 5, true, 1'764'000'000'000, true};
   check_form(muted);
   check_form(message_state{});
   check_form(message_state{9, 8, 7, "text", 0, {5, 8}, {{"+1", 300}, {"x", 1}}, 300, 9});
@@ -196,6 +198,11 @@ TEST_CASE("what belongs to a user keeps its form", "[codec]") {
   check_form(profile_record{"Ada", "https://example.org/ada.png", "{}", 1'764'000'000'000});
   check_form(presence_record{});
   check_form(presence_record{presence_status::invisible, "at lunch", 1'764'000'000'000});
+  check_form(block_record{});
+  check_form(block_record{false, 5, 300, true});
+  const auto ada = user("ada"); // an erasure was asked for by somebody
+  check_form(erasure_record{1, ada, {}, false, 0, 0, 0});
+  check_form(erasure_record{1'764'000'000'000, ada, "spam", true, 1'764'000'000'001, 300, UINT64_MAX});
   check_form(account_record{});
   check_form(account_record{"$argon2id$", 1, true, true});
   check_form(session_record{});
