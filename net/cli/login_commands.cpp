@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 
 namespace greenroom::cli {
@@ -84,7 +85,8 @@ int log_in(const login_flags& flags, const config::sources& from) {
     session = std::move(*got);
   }
   session.server = url;
-  session.ca_file = node.ca_file;
+  if (!node.ca_file.empty()) // the next command may be given in another folder
+    session.ca_file = std::filesystem::absolute(node.ca_file).string();
   session.insecure = node.insecure;
   const session_file file(flags.client.session_path.empty() ? session_file::usual_path() : flags.client.session_path);
   if (auto kept = file.save(session); !kept)

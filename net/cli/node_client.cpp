@@ -26,6 +26,8 @@ std::string variable(const char* name) {
   return value == nullptr ? std::string{} : std::string(value);
 }
 
+std::string url_of(const endpoint& x) { return (x.tls ? "https://" : "http://") + x.authority(); }
+
 bool is_fresh(const saved_session& x) { return x.expires_at_ms == 0 || x.expires_at_ms - now_ms() > fresh_ms; }
 
 } // namespace
@@ -58,7 +60,8 @@ outcome<endpoint> server_of(const client_flags& flags, const config::sources& fr
   node_flags node = *flags.node;
   if (node.url.empty())
     node.url = variable("GREENROOM_CLI_SERVER");
-  const bool own = saved && (node.url.empty() || node.url == saved->server);
+  const auto given = parse_url(node.url);
+  const bool own = saved && (node.url.empty() || (given && url_of(*given) == saved->server));
   if (own) {
     node.url = saved->server;
     if (node.ca_file.empty() && !node.insecure) {
@@ -68,7 +71,7 @@ outcome<endpoint> server_of(const client_flags& flags, const config::sources& fr
   }
   auto to = endpoint_of(node, from);
   if (to)
-    url = (to->tls ? "https://" : "http://") + to->authority();
+    url = url_of(*to);
   return to;
 }
 

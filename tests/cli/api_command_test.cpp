@@ -129,7 +129,7 @@ TEST_CASE("answers are tables for people", "[commands]") {
   CHECK(object_text(json::object()) == "done\n");
   CHECK(entries_text({"user", "online"}, {{{"user", "ann"}, {"online", true}}, {{"user", "b"}}}) ==
         "user  online\nann   yes\nb     -\n");
-  const json event{{"ev", "message"}, {"room", "r"}, {"seq", 2}, {"from", "ann"}, {"text", "hi\x1b[2J"}};
+  const auto event = json::parse(R"({"ev":"message","room":"r","seq":2,"from":"ann","text":"hi\u001b[2J"})");
   CHECK(entries_text({}, {event}) == "[r 2] ann: hi?[2J\n");
   CHECK(cell_of("last", event) == "[r 2] ann: hi?[2J");
 }

@@ -256,6 +256,20 @@ def test_who_logs_in_stays_so_until_logging_out(make_server, people, tmp_path):
     assert ann.one("logout", "--forget") == {} and not file.exists()
 
 
+def test_a_session_remembers_whom_to_trust(make_server, tmp_path):
+    server = make_server(tls=True)
+    ann = Person(server, tmp_path, "ann")
+    ann.folder = server.certificate.parent
+    url = f"https://localhost:{server.tls_port}"
+    assert ann("login", "ann", "--register", "--server", url, code=3)["code"] == "unreachable"
+    assert ann.one("login", "ann", "--register", "--server", url, "--ca", server.certificate.name)["server"] == url
+    ann.folder = tmp_path / "elsewhere"
+    ann.folder.mkdir()
+    del ann.environment["GREENROOM_CLI_SERVER"]
+    assert ann.one("whoami")["user"] == "ann"
+    assert ann.one("whoami", "--server", f"wss://localhost:{server.tls_port}/")["user"] == "ann"
+
+
 def test_tokens_are_renewed_by_one_of_many_commands_at_the_same_time(make_server, people, tmp_path):
     # So short that each command renews it, and a spent one that is shown again ends the session.
     server = make_server(auth__token_s=60, auth__refresh_grace_s=0)
