@@ -121,6 +121,7 @@ void connection_actor::perform(const client_request& r) {
                  [&](const op::members& x) { ask_room(r, x.room, x); },
                  [&](const op::rooms& x) { ask_user(r, x); },
                  [&](const op::profile& x) { ask_user(r, x, x.user ? &*x.user : nullptr); },
+                 [&](const auto&) { refuse(r, errc::unsupported, "op: for REST only"); },
              },
              r.what);
 }

@@ -104,6 +104,7 @@ void user_actor::receive(const committed& x) {
     for (const auto& p : std::exchange(pending_, {}))
       refuse(*p.cause, why);
     marking_.clear();
+    charging_.clear(); // they are sent again
     phase_ = phase::cold;
     go_on();
     return;
@@ -133,7 +134,7 @@ void user_actor::receive(const retire& x) {
 
 void user_actor::try_to_end() {
   if (!retiring_ || phase_ == phase::loading || !pending_.empty() || !hashing_.empty() || !waiting_.empty() ||
-      !threads_.empty())
+      !threads_.empty() || !charging_.empty())
     return;
   retiring_ = false;
   tell(shard_, retired{user_, this->id()});
@@ -267,6 +268,10 @@ void user_actor::perform(const command_ptr& c, const mark_read& x) {
 
 void user_actor::perform(const command_ptr& c, const effect& x) {
   const auto& e = x.what;
+  if (!e.file.empty()) {
+    charge(c);
+    return;
+  }
   auto applied = [e, origin = x.origin, ticket = c->from.ticket] { tell(origin, effect_applied{e, ticket}); };
   auto& entry = rooms_.try_emplace(e.room, not_listed(e.epoch)).first->second;
   if (entry.epoch == e.epoch && entry.since >= e.seq) {

@@ -10,6 +10,7 @@
 // - Of the refresh tokens of a session one is good, and the one before it for a moment. Whoever shows an older one ends
 //   the session.
 // - A read position only moves forward, and is answered when it is durable.
+// - What attachments take is counted with each of them in one write; over attachments.quota_mb none is begun.
 // - An effect is applied once, whatever the number of repetitions: (room, epoch, seq) older than what the list says
 //   is void.
 // - After a failed write everything durable is read anew; the connections stay.
@@ -91,6 +92,7 @@ struct effect_applied {
   using local = message_tag;
   storage::effect_record what;
   uint64_t ticket = 0;
+  bool refused = false; // an attachment: there is no room for it in the user's quota
 };
 /// From another shard, until it was answered: may come any number of times.
 struct effect {
@@ -149,7 +151,8 @@ using keeper = caf::typed_actor<caf::reacts_to<busy>, caf::reacts_to<retired>, c
 using handle =
     caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<retire>, caf::reacts_to<user_loaded>,
                      caf::reacts_to<committed>, caf::reacts_to<stands>, caf::reacts_to<hashed>,
-                     caf::reacts_to<verified>, caf::reacts_to<activity_loaded>, caf::reacts_to<thread_loaded>>;
+                     caf::reacts_to<verified>, caf::reacts_to<activity_loaded>, caf::reacts_to<thread_loaded>,
+                     caf::reacts_to<usage_loaded>>;
 
 class user_actor : public hosted_actor<user_actor, handle> {
 public:
@@ -166,6 +169,7 @@ public:
   void receive(const verified& x);
   void receive(const activity_loaded& x);
   void receive(const thread_loaded& x);
+  void receive(const usage_loaded& x);
 
 private:
   enum class phase : uint8_t { cold, loading, serving };
@@ -202,7 +206,8 @@ private:
   void refuse(const command& c, const failure& why);
   void try_to_end();
 
-  // Commands. In user.cpp: connections, rooms, read positions; in user_accounts.cpp: accounts and sessions.
+  // Commands. In user.cpp: connections, rooms, read positions; in user_accounts.cpp: accounts and sessions; in
+  // user_files.cpp: what attachments take.
   void perform(const command_ptr& c);
   void perform(const command_ptr& c, const arrive& x);
   void perform(const command_ptr& c, const depart& x);
@@ -212,6 +217,8 @@ private:
   void perform(const command_ptr& c, const op::rooms& x);
   void perform(const command_ptr& c, const op::thread& x);
   void perform(const command_ptr& c, const op::profile& x);
+  void charge(const command_ptr& c);
+  void charge_next();
   void mark_thread(const command_ptr& c, const mark_read& x, const storage::thread_record& known);
   void ask_for_thread(const command_ptr& c, const room_id& room, uint64_t target);
   void perform(const command_ptr& c, const account::register_user& x);
@@ -256,6 +263,8 @@ private:
   std::list<std::pair<uint64_t, command_ptr>> threads_; // whose positions are being read, by token
   std::map<std::pair<room_id, uint64_t>, marking> marking_;
   std::vector<std::pair<uint64_t, command_ptr>> hashing_; // by token
+  std::list<command_ptr> charging_; // effects of attachments, one after the other
+  uint64_t charging_token_ = 0;     // of the first one: of what is being read, or is on its way to the disk
   uint64_t next_token_ = 0;
   token_bucket logins_; // so that a password can't be tried out
 };

@@ -31,12 +31,15 @@ void carry(A& a, storage::rare<T>& x) {
 // What the house says everywhere.
 GREENROOM_CARRY(position, x.epoch, x.seq)
 GREENROOM_CARRY(storage::room_settings, x.kind, x.history_days, x.slow_ms, x.history_events, x.deleted)
+GREENROOM_CARRY(storage::attachment, x.id, x.name, x.type, x.size, x.sha256)
+GREENROOM_CARRY(storage::file_record, x.at, x.owner, x.name, x.type, x.size, x.received, x.chunk_bytes, x.sha256,
+                x.digest, x.created, x.expires)
 GREENROOM_CARRY(storage::event_extras, x.data, x.reply_to, x.attachments, x.mentions, x.reason, x.until, x.settings)
 GREENROOM_CARRY(storage::room_record, x.epoch, x.kind, x.title, x.creator, x.created, x.history_days, x.first, x.topic,
                 x.slow_ms, x.pins, x.history_events, x.deleted)
 GREENROOM_CARRY(storage::event, x.kind, x.revoked, x.on, x.change, x.role, x.seq, x.ts, x.messages, x.target, x.from,
                 x.user, x.key, x.text, x.more)
-GREENROOM_CARRY(storage::effect_record, x.room, x.epoch, x.seq, x.user, x.change, x.role, x.kind)
+GREENROOM_CARRY(storage::effect_record, x.room, x.epoch, x.seq, x.user, x.change, x.role, x.kind, x.file, x.bytes, x.at)
 GREENROOM_CARRY(storage::listed_room, x.epoch, x.kind, x.role, x.since, x.read, x.delivered, x.left)
 GREENROOM_CARRY(standing, x.epoch, x.kind, x.role, x.head, x.head_ts, x.first, x.member_count, x.online_count, x.cursor,
                 x.recovered, x.unread, x.mentions, x.last)
@@ -49,7 +52,8 @@ GREENROOM_CARRY(op::create, x.room, x.kind, x.title, x.history_days)
 GREENROOM_CARRY(op::join, x.room, x.resume)
 GREENROOM_CARRY(op::leave, x.room)
 GREENROOM_CARRY(op::subscribe, x.room, x.resume, x.goes_on)
-GREENROOM_CARRY(op::send, x.room, x.to, x.key, x.text, x.data, x.reply_to, x.ephemeral, x.at)
+GREENROOM_CARRY(op::send, x.room, x.to, x.key, x.text, x.data, x.reply_to, x.ephemeral, x.at,
+                x.attachments)
 GREENROOM_CARRY(op::edit, x.room, x.target, x.key, x.text, x.base)
 GREENROOM_CARRY(op::revoke, x.room, x.target, x.key)
 GREENROOM_CARRY(op::react, x.room, x.target, x.key, x.emoji, x.on)
@@ -66,6 +70,10 @@ GREENROOM_CARRY(op::profile, x.user, x.name, x.avatar, x.fields)
 GREENROOM_CARRY(op::typing, x.room, x.on)
 GREENROOM_CARRY(op::members, x.room, x.after, x.limit, x.banned)
 GREENROOM_CARRY(op::rooms, x.after, x.limit)
+GREENROOM_CARRY(op::upload, x.room, x.file, x.name, x.type, x.size, x.sha256)
+GREENROOM_CARRY(op::store, x.room, x.file, x.offset, x.bytes)
+GREENROOM_CARRY(op::fetch, x.room, x.file, x.chunk)
+GREENROOM_CARRY(op::discard, x.room, x.file)
 GREENROOM_CARRY(room::pull, x.epoch, x.after)
 GREENROOM_CARRY(room::peek, x.resume, x.read)
 // From the shard to its own room: never on a link.
@@ -105,7 +113,7 @@ GREENROOM_CARRY(storage::message_fold, x.seq, x.edited, x.edited_ts, x.text, x.r
                 x.last_reply)
 GREENROOM_CARRY(ok::page, x.room, x.epoch, x.events, x.folds, x.more, x.first, x.as_of)
 GREENROOM_CARRY(ok::thread, x.what, x.read)
-GREENROOM_CARRY(storage::scheduled_send, x.at, x.key, x.text, x.data, x.reply_to)
+GREENROOM_CARRY(storage::scheduled_send, x.at, x.key, x.text, x.data, x.reply_to, x.attachments)
 GREENROOM_CARRY(ok::kept, x.room, x.epoch, x.at, x.key, x.duplicate)
 GREENROOM_CARRY(ok::scheduled, x.room, x.list)
 GREENROOM_CARRY(ok::read, x.seq)
@@ -115,6 +123,7 @@ GREENROOM_CARRY(ok::member, x.user, x.role, x.online, x.muted_until, x.banned_un
 GREENROOM_CARRY(ok::members, x.list, x.next)
 GREENROOM_CARRY(ok::inbox_room, x.summary, x.unread, x.mentions, x.last)
 GREENROOM_CARRY(ok::rooms, x.list, x.next)
+GREENROOM_CARRY(ok::file, x.room, x.id, x.what, x.bytes)
 GREENROOM_CARRY(ok::grant, x.who, x.refresh_token)
 GREENROOM_CARRY(ok::live_session, x.user, x.session, x.device, x.node, x.since, x.queued_bytes)
 GREENROOM_CARRY(ok::sessions, x.list)
@@ -122,7 +131,7 @@ GREENROOM_CARRY(room::pulled, x.ticket, x.refused, x.events, x.head, x.first)
 GREENROOM_CARRY(user::welcome, x.rooms, x.otherwise)
 GREENROOM_CARRY(user::listed, x.room, x.since, x.joined, x.rooms)
 GREENROOM_CARRY(user::ended, x.code, x.reason)
-GREENROOM_CARRY(user::effect_applied, x.what)
+GREENROOM_CARRY(user::effect_applied, x.what, x.refused)
 
 // Events.
 GREENROOM_CARRY(relay::publish, x.what)

@@ -20,7 +20,8 @@ bool reads(const room::command& c) {
     return !room::changes_room(c);
   return std::holds_alternative<op::history>(c.what) || std::holds_alternative<op::thread>(c.what) ||
          std::holds_alternative<op::scheduled>(c.what) || std::holds_alternative<op::members>(c.what) ||
-         std::holds_alternative<room::pull>(c.what) || std::holds_alternative<room::peek>(c.what);
+         std::holds_alternative<op::fetch>(c.what) || std::holds_alternative<room::pull>(c.what) ||
+         std::holds_alternative<room::peek>(c.what);
 }
 bool reads(const user::command& c) {
   if (const auto* p = std::get_if<op::profile>(&c.what))
@@ -28,6 +29,11 @@ bool reads(const user::command& c) {
   return std::holds_alternative<op::rooms>(c.what) || std::holds_alternative<op::thread>(c.what) ||
          std::holds_alternative<user::vouch>(c.what);
 }
+
+/// Chunks of attachments leave control to what people wait for. One that is overtaken says by its offset where it
+/// belongs, and nothing that follows on it is under way.
+bool is_bulk(const room::command& c) { return std::holds_alternative<op::store>(c.what); }
+bool is_bulk(const user::command&) { return false; }
 
 /// Whether somebody waits for what becomes of it.
 bool is_answered(const room::command& c) { return !std::holds_alternative<room::receipt>(c.what); }
@@ -129,7 +135,8 @@ void router::dispatch(uint64_t ticket, pending& p) {
   }
   forward x{epoch_, stream_, ticket, again, {}};
   std::visit([&](const auto& c) { x.what = *c; }, p.what);
-  to->link->post(channel::control, {shard_mailbox(id_), std::make_shared<const std::string>(encode(shard_letter{x}))});
+  const bool bulk = std::visit([](const auto& c) { return is_bulk(*c); }, p.what);
+  to->link->post(bulk ? channel::bulk : channel::control, {shard_mailbox(id_), std::make_shared<const std::string>(encode(shard_letter{x}))});
 }
 
 /// The command as the room or the user is to see it: its answer comes to us, under the ticket.
@@ -344,6 +351,12 @@ void router::expire(pending& p) {
 
 // -- answers ---------------------------------------------------------------------------------------------------------
 
+/// Whether it holds a chunk of an attachment.
+bool router::is_large(const answer& what) {
+  const auto* f = what ? std::get_if<ok::file>(&*what) : nullptr;
+  return f && f->bytes;
+}
+
 template <class What>
 void router::give(uint64_t ticket, const What& what) {
   if (auto g = guests_.find(ticket); g != guests_.end()) {
@@ -352,7 +365,7 @@ void router::give(uint64_t ticket, const What& what) {
     if (who.reads && !house_.cluster->may_read(id_))
       post(who.node, answered_letter{who.ticket, answer{lease_has_ended()}});
     else
-      post(who.node, answered_letter{who.ticket, what});
+      post(who.node, answered_letter{who.ticket, what}, is_large(what) ? channel::bulk : channel::control);
     return;
   }
   auto i = find(ticket, stays_true(what));

@@ -24,7 +24,7 @@ contents contents_of(const store_options& options, shard_id shard) {
   database_parts parts;
   auto db = database::open(options, parts).value();
   contents result;
-  for (auto family : {keys::family::state, keys::family::events, keys::family::keys}) {
+  for (auto family : keys::state_families) {
     std::unique_ptr<rocksdb::Iterator> it((*db)->NewIterator({}, db->family(family)));
     for (it->SeekToFirst(); it->Valid(); it->Next())
       if (static_cast<shard_id>(it->key()[0]) == shard)
