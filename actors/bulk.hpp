@@ -4,10 +4,10 @@
 // In   store from rooms, committed from whoever takes commits, tick from the node's clock, stop
 // Out  commit, one at a time; stored, always, to the room that asked
 //
-// One chunk after the other: so there is at most one of this node's in a group commit, and a message waits for one chunk
-// at most, however many uploads there are. A chunk that gets no answer for a second holds up its own shard only: there
-// may be too few replicas of that one. The hash of a file is carried on here, off the rooms' strands: it takes longer
-// than all else that is done about a chunk.
+// One chunk after the other: so there is at most one of this node's in a group commit, and a message waits for one
+// chunk at most, however many uploads there are. A chunk that gets no answer for a second holds up its own shard only:
+// there may be too few replicas of that one. The hash of a file is carried on here, off the rooms' strands: it takes
+// longer than all else that is done about a chunk.
 //
 // Invariants
 // - Of one shard at most one chunk is under way; of all, at most one that is younger than hold_ms.
@@ -45,8 +45,8 @@ struct stored {
   storage::file_record record; // as it is then
 };
 
-/// The next chunk of a file. REQUIRES: it follows on what `record` says is there, and is the whole rest of the file or a
-/// multiple of 64 bytes, the blocks of the hash.
+/// The next chunk of a file. REQUIRES: it follows on what `record` says is there, and is the whole rest of the file or
+/// a multiple of 64 bytes, the blocks of the hash.
 struct store {
   using local = message_tag;
   room_id room;
@@ -64,8 +64,8 @@ struct tick {
 struct stop {
   using local = message_tag;
 };
-using handle = caf::typed_actor<caf::reacts_to<store>, caf::reacts_to<committed>, caf::reacts_to<tick>,
-                                caf::reacts_to<stop>>;
+using handle =
+    caf::typed_actor<caf::reacts_to<store>, caf::reacts_to<committed>, caf::reacts_to<tick>, caf::reacts_to<stop>>;
 
 class bulk_actor : public detached_actor<handle> {
 public:

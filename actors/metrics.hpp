@@ -61,7 +61,7 @@ struct metrics {
   counter commits; // synced writes
   counter commit_failures;
   counter reopens;
-  counter scrubbed;     // ranges of keys that were written anew without what was revoked or deleted
+  counter scrubbed;         // ranges of keys that were written anew without what was revoked or deleted
   counter attachment_bytes; // of chunks that were stored
   counter attachments_removed;
   counter losses;       // times that connections or relay lanes found that their full mailbox had lost deliveries

@@ -89,9 +89,7 @@ reader_actor::behavior_type reader_actor::make_behavior() {
       [this](const count_unread& x) {
         tell(x.to, counted{x.token, discreet(house_.store.count(x.room, x.user, x.read, x.first, x.most))});
       },
-      [this](const find_first& x) {
-        tell(x.to, first_found{share(discreet(first(x)))});
-      },
+      [this](const find_first& x) { tell(x.to, first_found{share(discreet(first(x)))}); },
       [this](const any_effects& x) { tell(x.to, effects_left{discreet(house_.store.has_effects(x.room))}); },
       [this](const load_due& x) {
         tell(x.to,

@@ -329,15 +329,13 @@ struct stop {
   using local = message_tag;
 };
 
-using handle =
-    caf::typed_actor<caf::reacts_to<load_room>, caf::reacts_to<load_user>, caf::reacts_to<load_effects>,
-                     caf::reacts_to<read_page>, caf::reacts_to<find_key>, caf::reacts_to<find_target>,
-                     caf::reacts_to<load_shard>, caf::reacts_to<read_log>, caf::reacts_to<read_snapshot>,
-                     caf::reacts_to<drop_snapshot>, caf::reacts_to<load_activity>, caf::reacts_to<find_scheduled>,
-                     caf::reacts_to<count_unread>, caf::reacts_to<find_first>, caf::reacts_to<any_effects>,
-                     caf::reacts_to<load_due>, caf::reacts_to<load_thread>, caf::reacts_to<find_files>,
-                     caf::reacts_to<list_files>, caf::reacts_to<read_file>, caf::reacts_to<load_usage>,
-                     caf::reacts_to<stop>>;
+using handle = caf::typed_actor<
+    caf::reacts_to<load_room>, caf::reacts_to<load_user>, caf::reacts_to<load_effects>, caf::reacts_to<read_page>,
+    caf::reacts_to<find_key>, caf::reacts_to<find_target>, caf::reacts_to<load_shard>, caf::reacts_to<read_log>,
+    caf::reacts_to<read_snapshot>, caf::reacts_to<drop_snapshot>, caf::reacts_to<load_activity>,
+    caf::reacts_to<find_scheduled>, caf::reacts_to<count_unread>, caf::reacts_to<find_first>,
+    caf::reacts_to<any_effects>, caf::reacts_to<load_due>, caf::reacts_to<load_thread>, caf::reacts_to<find_files>,
+    caf::reacts_to<list_files>, caf::reacts_to<read_file>, caf::reacts_to<load_usage>, caf::reacts_to<stop>>;
 
 class reader_actor : public detached_actor<handle> {
 public:

@@ -84,10 +84,10 @@ struct send {
   std::optional<user_id> to;
   std::string key; // 1 to 64 visible ASCII characters: a retry under the same one is the same message
   std::string text;
-  std::string data;       // a JSON object as compact text, or empty
-  uint64_t reply_to = 0;  // a message of the room, in whose thread this one is; 0: in none
-  bool ephemeral = false; // passed on to who listens now, never stored; needs no key
-  int64_t at = 0;         // kept, and sent then; 0: now
+  std::string data;                          // a JSON object as compact text, or empty
+  uint64_t reply_to = 0;                     // a message of the room, in whose thread this one is; 0: in none
+  bool ephemeral = false;                    // passed on to who listens now, never stored; needs no key
+  int64_t at = 0;                            // kept, and sent then; 0: now
   std::vector<std::string> attachments = {}; // ids; the sender's own, complete, and of no message yet
 };
 /// The three that change a message; each is an event of its own. `key` as of send; `target` is the message's seq.
@@ -194,7 +194,8 @@ struct rooms {
   uint32_t limit = 50;
 };
 
-/// Attachments, for REST only. A file's id is drawn by whoever passes the request on: asked again, it is the same upload.
+/// Attachments, for REST only. A file's id is drawn by whoever passes the request on: asked again, it is the same
+/// upload.
 struct upload {
   room_id room;
   std::string file;
@@ -222,10 +223,9 @@ struct discard {
   std::string file;
 };
 
-using any =
-    std::variant<hello, refresh, ping, create, join, leave, subscribe, unsubscribe, send, edit, revoke, react, moderate,
-                 topic, pin, configure, history, thread, scheduled, cancel, read, typing, members, rooms, profile,
-                 upload, store, fetch, discard>;
+using any = std::variant<hello, refresh, ping, create, join, leave, subscribe, unsubscribe, send, edit, revoke, react,
+                         moderate, topic, pin, configure, history, thread, scheduled, cancel, read, typing, members,
+                         rooms, profile, upload, store, fetch, discard>;
 
 } // namespace op
 

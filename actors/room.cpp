@@ -181,7 +181,8 @@ void room_actor::try_to_end() {
     return; // the answer of a reader is under way
   if (std::any_of(uploads_.begin(), uploads_.end(), [](const auto& u) { return u.second.token != 0; }))
     return; // the bulk lane answers yet
-  if (!pending_.empty() || !awaiting_effects_.empty() || !begun_.empty() || !reading_.empty() || !waiting_.empty() || !held_pages_.empty())
+  if (!pending_.empty() || !awaiting_effects_.empty() || !begun_.empty() || !reading_.empty() || !waiting_.empty() ||
+      !held_pages_.empty())
     return;
   tell(shard_, retired{room_, this->id()});
   retiring_ = false;

@@ -83,7 +83,8 @@ struct command {
   caller from;
   std::variant<op::create, op::join, op::leave, op::subscribe, op::send, op::edit, op::revoke, op::react, op::moderate,
                op::topic, op::pin, op::configure, op::history, op::thread, op::scheduled, op::cancel, op::read,
-               op::typing, op::members, op::upload, op::store, op::fetch, op::discard, pull, peek, receipt, watch, fall_due>
+               op::typing, op::members, op::upload, op::store, op::fetch, op::discard, pull, peek, receipt, watch,
+               fall_due>
       what;
   std::string once = {}; // where changes_room(): drawn by whoever asks, so that a repetition is known as one
 };
@@ -171,13 +172,12 @@ struct remind {
 using keeper = caf::typed_actor<caf::reacts_to<wants_retire>, caf::reacts_to<retired>, caf::reacts_to<effects>,
                                 caf::reacts_to<due_later>, caf::reacts_to<due_done>, caf::reacts_to<remind>>;
 
-using handle =
-    caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<committed>, caf::reacts_to<effect_done>, caf::reacts_to<tick>,
-                     caf::reacts_to<retire>, caf::reacts_to<room_loaded>, caf::reacts_to<page_read>,
-                     caf::reacts_to<key_found>, caf::reacts_to<target_found>, caf::reacts_to<scheduled_found>,
-                     caf::reacts_to<counted>, caf::reacts_to<first_found>, caf::reacts_to<effects_left>,
-                     caf::reacts_to<files_found>, caf::reacts_to<files_listed>, caf::reacts_to<bulk::stored>,
-                     caf::reacts_to<file_charged>>;
+using handle = caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<committed>, caf::reacts_to<effect_done>,
+                                caf::reacts_to<tick>, caf::reacts_to<retire>, caf::reacts_to<room_loaded>,
+                                caf::reacts_to<page_read>, caf::reacts_to<key_found>, caf::reacts_to<target_found>,
+                                caf::reacts_to<scheduled_found>, caf::reacts_to<counted>, caf::reacts_to<first_found>,
+                                caf::reacts_to<effects_left>, caf::reacts_to<files_found>, caf::reacts_to<files_listed>,
+                                caf::reacts_to<bulk::stored>, caf::reacts_to<file_charged>>;
 
 using event_ptr = std::shared_ptr<const storage::event>;
 

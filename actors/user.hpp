@@ -148,11 +148,10 @@ struct stays {
 };
 using keeper = caf::typed_actor<caf::reacts_to<busy>, caf::reacts_to<retired>, caf::reacts_to<stays>>;
 
-using handle =
-    caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<retire>, caf::reacts_to<user_loaded>,
-                     caf::reacts_to<committed>, caf::reacts_to<stands>, caf::reacts_to<hashed>,
-                     caf::reacts_to<verified>, caf::reacts_to<activity_loaded>, caf::reacts_to<thread_loaded>,
-                     caf::reacts_to<usage_loaded>>;
+using handle = caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<retire>, caf::reacts_to<user_loaded>,
+                                caf::reacts_to<committed>, caf::reacts_to<stands>, caf::reacts_to<hashed>,
+                                caf::reacts_to<verified>, caf::reacts_to<activity_loaded>,
+                                caf::reacts_to<thread_loaded>, caf::reacts_to<usage_loaded>>;
 
 class user_actor : public hosted_actor<user_actor, handle> {
 public:
@@ -263,8 +262,8 @@ private:
   std::list<std::pair<uint64_t, command_ptr>> threads_; // whose positions are being read, by token
   std::map<std::pair<room_id, uint64_t>, marking> marking_;
   std::vector<std::pair<uint64_t, command_ptr>> hashing_; // by token
-  std::list<command_ptr> charging_; // effects of attachments, one after the other
-  uint64_t charging_token_ = 0;     // of the first one: of what is being read, or is on its way to the disk
+  std::list<command_ptr> charging_;                       // effects of attachments, one after the other
+  uint64_t charging_token_ = 0; // of the first one: of what is being read, or is on its way to the disk
   uint64_t next_token_ = 0;
   token_bucket logins_; // so that a password can't be tried out
 };

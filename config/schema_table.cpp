@@ -1,4 +1,5 @@
-// schema_table: the rows; those of [limits] are in schema_limits.cpp. To add a key: a member in settings.hpp, a row
+// schema_table: the rows; those of [limits] are in schema_limits.cpp, those of
+// [attachments] in schema_attachments.cpp. To add a key: a member in settings.hpp, a row
 // here or there, then `greenroom config reference` into README.md; everything else follows.
 #include "config/ids.hpp"
 #include "config/schema.hpp"
@@ -70,21 +71,8 @@ bool is_jwks_url(const std::string& text) {
          std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f && c != '#'; });
 }
 
-// RFC 9110 section 8.3.1, without parameters; or all of one type.
-bool is_media_type(const std::string& text) {
-  const auto slash = text.find('/');
-  const auto is_token = [](std::string_view part) {
-    return !part.empty() && part.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789!#$&^_.+-") == part.npos;
-  };
-  if (slash == std::string::npos || !is_token(std::string_view(text).substr(0, slash)))
-    return false;
-  const auto rest = std::string_view(text).substr(slash + 1);
-  return rest == "*" || is_token(rest);
-}
-
 bool is_name(const std::string& text) { return user_id::parse(text).has_value(); }
 
-constexpr text_form media_type_form{is_media_type, "a media type in lower case (image/png, or image/* for all of a kind)"};
 constexpr text_form address_form{is_address, "an IPv4 or IPv6 address"};
 constexpr text_form origin_form{is_origin, "scheme://host[:port] without a slash at the end, or \"*\""};
 constexpr text_form etcd_form{is_etcd_url, "http://host[:port] or https://host[:port]"};
@@ -326,31 +314,6 @@ const field table[] = {
      "Pages of one user's inbox whose rooms are being asked; further ones are answered unavailable.",
      "Too low: a user with many connections is refused. Too high: one user keeps all rooms busy."},
 
-    {AT(attachments, max_mb), restart, "MiB", 0, 4'096, "Largest attachment. 0: nothing can be uploaded.",
-     "Too low: people are refused with too_large. Too high: one file takes long to move with its room."},
-    {AT(attachments, quota_mb), restart, "MiB", 1, 16'777'216,
-     "What all attachments of one user may take, in all rooms together; begun uploads count in full.",
-     "Too low: people are refused with too_large. Too high: one user can fill the disks."},
-    {AT(attachments, types), restart, "", 0, 256,
-     "Media types that may be uploaded, each as type/subtype or type/*. Empty: any.",
-     "One that is missing: its files are refused.", {}, &media_type_form},
-    {AT(attachments, chunk_kb), restart, "KiB", 16, 256,
-     "Size of the pieces in which attachments are stored and replicated, one write each; holds for what is begun from "
-     "then on.",
-     "Too low: slow uploads. Too high: a message waits longer behind a piece."},
-    {AT(attachments, unused_minutes), restart, "minutes", 1, 525'600,
-     "How long after its beginning an upload goes that is not complete, or belongs to no message.",
-     "Too low: slow uploads are lost. Too high: what nobody wants takes disk and quota."},
-    {AT(attachments, transfers), restart, "transfers", 1, 4'096,
-     "Uploads and downloads under way on this node at the same time; further ones are answered unavailable.",
-     "Too low: people are refused. Too high: memory, two chunks each, and a busy link in a cluster."},
-    {AT(attachments, queue), restart, "chunks", 1, 16'384,
-     "Chunks of uploads that wait on this node for their turn on the disk; further ones are answered unavailable.",
-     "Less than the transfers of all nodes: uploads are refused when all come at once. Too high: memory, a chunk each."},
-    {AT(attachments, uploads_per_room), restart, "uploads", 1, 4'096,
-     "Uploads into one room that it keeps in memory while it is active; of others the disk is asked with each chunk.",
-     "Too low: many uploads into one room are slow. Too high: memory per room."},
-
     {AT(scheduler, threads), restart, "threads", 0, 256,
      "Threads that run the actors of rooms and users. 0: one per core.", "More than cores: they take turns."},
     {AT(scheduler, throughput), restart, "messages", 1, 1'000'000,
@@ -511,6 +474,7 @@ const field table[] = {
 std::span<const field> fields() {
   static const auto all = [] {
     std::vector<field> rows(std::begin(table), std::end(table));
+    rows.insert(rows.end(), attachment_fields().begin(), attachment_fields().end());
     rows.insert(rows.end(), limit_fields().begin(), limit_fields().end());
     return rows;
   }();

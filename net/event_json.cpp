@@ -47,8 +47,7 @@ void append_attachments(object& o, const std::vector<storage::attachment>& files
   });
 }
 
-void append(std::string& out, const room_id& room, const storage::event& e,
-            const storage::message_fold* fold) {
+void append(std::string& out, const room_id& room, const storage::event& e, const storage::message_fold* fold) {
   using storage::event_kind;
   const bool revoked = e.revoked || (fold != nullptr && fold->revoked);
   const bool edited = fold != nullptr && fold->edited != 0;

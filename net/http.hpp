@@ -24,8 +24,8 @@ public:
   virtual ~http_body() = default;
   /// Bytes that have not been taken.
   virtual uint64_t left() const = 0;
-  /// The next `bytes` of it, or all that is left if that is less; nullopt: they won't come. One at a time, and not after
-  /// the request was answered. Each has limits.keep_alive_ms.
+  /// The next `bytes` of it, or all that is left if that is less; nullopt: they won't come. One at a time, and not
+  /// after the request was answered. Each has limits.keep_alive_ms.
   virtual void take(size_t bytes, std::function<void(std::optional<std::string>)> then) = 0;
 };
 

@@ -78,7 +78,6 @@ private:
   void refuse(unsigned status, errc code, std::string_view message);
   void refuse_parse(error_code ec);
   void respond(const http_response& r);
-  void left();
   void pull();
   void answered();
   void goodbye();
@@ -97,15 +96,13 @@ private:
   std::optional<http::request_parser<http::string_body>> parser_;
   phase phase_ = phase::tls;
   bool keep_alive_ = true;
-  bool head_ = false; // the request was a HEAD
-  // A body that is streamed: what has not been taken, and the piece that is asked for.
-  uint64_t body_left_ = 0;
+  bool head_ = false;              // the request was a HEAD
+  uint64_t body_left_ = 0;         // of one that is streamed: not taken yet
   bool waits_to_continue_ = false; // the client, for a 100
-  std::string piece_;
+  std::string piece_;              // of it, as far as it has come
   size_t piece_bytes_ = 0;
   take_piece then_;
-  // An answer that is made piece by piece.
-  decltype(http_response::more) more_;
+  decltype(http_response::more) more_; // an answer that is made piece by piece
   uint64_t answer_left_ = 0;
 };
 
@@ -143,7 +140,8 @@ void http_session::enter(phase p, uint32_t deadline_ms) {
 // -- reading ---------------------------------------------------------------------------------------------------------
 
 void http_session::read() {
-  const auto into = input_.prepare(phase_ == phase::body || phase_ == phase::receiving ? body_read_bytes : header_read_bytes);
+  const auto into =
+      input_.prepare(phase_ == phase::body || phase_ == phase::receiving ? body_read_bytes : header_read_bytes);
   stream_->async_read_some(into,
                            [self = shared_from_this()](error_code ec, size_t bytes) { self->on_read(ec, bytes); });
 }
@@ -232,10 +230,6 @@ bool http_session::begin_stream() {
   body_left_ = *parser_->content_length();
   waits_to_continue_ = beast::iequals(parser_->get()[http::field::expect], "100-continue") && input_.size() == 0;
   auto r = take_request();
-  if (r.path.empty()) {
-    refuse(400, errc::bad_request, "the request target must be a path");
-    return false;
-  }
   r.stream = std::make_shared<body_stream>(shared_from_this());
   hand_over(std::move(r));
   return false;
@@ -291,16 +285,16 @@ http_request http_session::take_request() {
 void http_session::on_request() {
   timer_.cancel();
   auto r = take_request();
-  if (r.path.empty())
-    return refuse(400, errc::bad_request, "the request target must be a path");
-  if (home_.closing())
+  if (!r.path.empty() && home_.closing())
     return refuse(503, errc::unavailable, "the server is shutting down");
-  if (asks_for_websocket(r) || r.path == "/ws")
+  if (!r.path.empty() && (asks_for_websocket(r) || r.path == "/ws"))
     return upgrade(r);
   hand_over(std::move(r));
 }
 
 void http_session::hand_over(http_request r) {
+  if (r.path.empty())
+    return refuse(400, errc::bad_request, "the request target must be a path");
   r.head = head_;
   if (head_)
     r.method = "GET"; // the answer is the same, only its body stays here
@@ -386,32 +380,21 @@ void http_session::respond(const http_response& r) {
   enter(phase::writing, limits_->keep_alive_ms);
   stream_->push(std::make_shared<const std::string>(format_response(r, keep_alive_, !head_)), false);
   stream_->flush();
-  if (stream_->queued_bytes() == 0)
-    left();
+  wrote();
 }
 
 void http_session::wrote() {
   if (phase_ == phase::writing && stream_->queued_bytes() == 0)
-    left();
+    answered();
 }
 
-/// All that was to be written has left.
-void http_session::left() {
-  if (answer_left_ == 0)
-    return answered();
+/// All that was to be written has left, and there is more to come.
+void http_session::pull() {
   if (home_.closing())
     return end();
   timer_.cancel(); // the handler has its own
   phase_ = phase::pulling;
-  // Not by a call from here: a client that reads fast would nest a call for each piece.
-  asio::post(stream_->get_executor(), [self = shared_from_this()] {
-    if (self->phase_ == phase::pulling)
-      self->pull();
-  });
-}
-
-void http_session::pull() {
-  more_([self = shared_from_this()](std::optional<std::string> piece) {
+  auto take = [self = shared_from_this()](std::optional<std::string> piece) {
     if (self->phase_ != phase::pulling)
       return;
     if (!piece || piece->empty() || piece->size() > self->answer_left_)
@@ -420,12 +403,18 @@ void http_session::pull() {
     self->enter(phase::writing, self->limits_->keep_alive_ms);
     self->stream_->push(std::make_shared<const std::string>(std::move(*piece)), false);
     self->stream_->flush();
-    if (self->stream_->queued_bytes() == 0)
-      self->left();
+    self->wrote();
+  };
+  // Not by a call from here: a client that reads fast would nest a call for each piece.
+  asio::post(stream_->get_executor(), [self = shared_from_this(), take] {
+    if (self->phase_ == phase::pulling)
+      self->more_(take);
   });
 }
 
 void http_session::answered() {
+  if (answer_left_ > 0)
+    return pull();
   parser_.reset();
   more_ = nullptr;
   if (!keep_alive_)
@@ -453,18 +442,19 @@ void http_session::goodbye() {
 
 void http_session::on_timer() {
   const auto self = shared_from_this();
-  if ((phase_ == phase::header && parser_) || phase_ == phase::body || phase_ == phase::receiving) {
+  auto late = [](std::string_view what, std::string_view key, uint32_t ms) {
+    return std::string(what).append(" within limits.").append(key) + " (" + std::to_string(ms) + ")";
+  };
+  std::string why;
+  if (phase_ == phase::header && parser_)
+    why = late("the request header was not complete", "handshake_ms", limits_->handshake_ms);
+  else if (phase_ == phase::body)
+    why = late("the request body was not complete", "request_ms", limits_->request_ms);
+  else if (phase_ == phase::receiving)
+    why = late("the next part of the request body did not come", "keep_alive_ms", limits_->keep_alive_ms);
+  if (!why.empty()) {
     // A read is under way and goes on as the drain that keeps a reset from destroying the answer.
-    const bool header = phase_ == phase::header;
-    const auto answer = error_response(408, errc::bad_request,
-                                       header ? "the request header was not complete within limits.handshake_ms (" +
-                                                    std::to_string(limits_->handshake_ms) + ")"
-                                       : phase_ == phase::receiving
-                                           ? "the next part of the request body did not come within "
-                                             "limits.keep_alive_ms (" +
-                                                 std::to_string(limits_->keep_alive_ms) + ")"
-                                           : "the request body was not complete within limits.request_ms (" +
-                                                 std::to_string(limits_->request_ms) + ")");
+    const auto answer = error_response(408, errc::bad_request, why);
     stream_->push(std::make_shared<const std::string>(format_response(answer, false, true)), false);
     enter(phase::goodbye, goodbye_ms);
     stream_->flush();

@@ -29,7 +29,8 @@ bool knows_op(std::string_view op) noexcept;
 /// the field and names the limit.
 outcome<op::any> read_op(std::string_view op, const json::document& fields, const limits& bounds);
 
-/// What an upload is begun with: `name` and `size`, and maybe `type` and `sha256`; its room and id are the caller's to set.
+/// What an upload is begun with: `name` and `size`, and maybe `type` and `sha256`; its room and id are the caller's to
+/// set.
 outcome<op::upload> read_upload(const json::document& fields);
 
 /// A device name of up to device_characters_max characters without control characters; absent: empty.

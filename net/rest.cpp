@@ -64,8 +64,8 @@ rest::rest(const settings& config, const jwt_tokens& tokens, const json_encoder&
            rest_hooks hooks)
     : allowed_origins_(config.listen.allowed_origins), token_life_(config.auth.token_s),
       registration_(config.auth.registration), guests_(config.auth.guests),
-      transfers_max_(config.attachments.transfers), tokens_(tokens), encode_(encode),
-      figures_(figures), hooks_(std::move(hooks)) {}
+      transfers_max_(config.attachments.transfers), tokens_(tokens), encode_(encode), figures_(figures),
+      hooks_(std::move(hooks)) {}
 
 void rest::handle(lane& on, http_request request, std::function<void(http_response)> done) {
   auto c = std::make_shared<rest_call>(on, std::move(request), std::move(done), figures_, hooks_.limits());

@@ -85,7 +85,8 @@ private:
   void ask_account(const call_ptr& c, account::any what, unsigned status);
   void sign_in(const call_ptr& c, outcome<account::any> what, unsigned status);
 
-  // -- attachments, in rest_files.cpp ----------------------------------------------------------------------------------
+  // -- attachments, in rest_files.cpp
+  // ----------------------------------------------------------------------------------
   class transfer;
   using transfer_ptr = std::shared_ptr<transfer>;
   transfer_ptr begin_transfer(const call_ptr& c);

@@ -1,6 +1,6 @@
-// Attachments through REST: their content comes and goes as a stream, one chunk at a time. Whoever is asked for the next
-// chunk has stored the one before, so that the client feels what the disks can take; of a download the next chunk is
-// read when the one before has left.
+// Attachments through REST: their content comes and goes as a stream, one chunk at a time. Whoever is asked for the
+// next chunk has stored the one before, so that the client feels what the disks can take; of a download the next chunk
+// is read when the one before has left.
 #include "net/event_json.hpp"
 #include "net/http_text.hpp"
 #include "net/io_threads.hpp"
@@ -188,7 +188,8 @@ void rest::store_attachment(const call_ptr& c) {
       return c->refuse(fail(errc::conflict, "upload-offset: the upload stands at " + std::to_string(f.received)), 0,
                        {"Upload-Offset", std::to_string(f.received)});
     if (c->request.stream->left() > f.size - f.received)
-      return c->refuse(fail(errc::too_large, "body: only " + std::to_string(f.size - f.received) + " bytes are missing"));
+      return c->refuse(
+          fail(errc::too_large, "body: only " + std::to_string(f.size - f.received) + " bytes are missing"));
     store_body(c, x, t, 200);
   });
 }
@@ -230,6 +231,7 @@ void rest::fetch_attachment(const call_ptr& c) {
     if (is_complete(x))
       return send_content(c, x);
     http_response r;
+    r.status = 204;
     if (!c->request.head)
       return c->refuse(fail(errc::conflict, "attachment: its upload is not complete"), 0,
                        {"Upload-Offset", std::to_string(x.what.received)});
@@ -274,8 +276,8 @@ void rest::send_content(const call_ptr& c, const ok::file& x) {
   r.headers.emplace_back("Content-Security-Policy", "default-src 'none'; sandbox");
   r.length = what.end - what.first;
   auto at = std::make_shared<uint64_t>(what.first);
-  r.more = [this, c, t, at, end = what.end, room = x.room, id = x.id, chunk_bytes = x.what.chunk_bytes](
-               std::function<void(std::optional<std::string>)> then) {
+  r.more = [this, c, t, at, end = what.end, room = x.room, id = x.id,
+            chunk_bytes = x.what.chunk_bytes](std::function<void(std::optional<std::string>)> then) {
     hooks_.perform(c->on, c->who, op::fetch{room, id, *at / chunk_bytes},
                    [at, end, chunk_bytes, then = std::move(then)](answer a) {
                      const auto* file = a ? std::get_if<ok::file>(&*a) : nullptr;

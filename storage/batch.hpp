@@ -71,7 +71,8 @@ public:
   /// The message to which it belongs.
   void put_attached(const room_id& room, uint64_t seq, std::string_view file, const user_id& owner);
   void erase_attached(const room_id& room, uint64_t seq, std::string_view file);
-  /// Events and what hangs on them by seq: how messages stand, their threads, which attachments are theirs. REQUIRES: first < last.
+  /// Events and what hangs on them by seq: how messages stand, their threads, which attachments are theirs. REQUIRES:
+  /// first < last.
   void erase_events(const room_id& room, uint64_t first, uint64_t last);
   /// Everything of the room but its record, its effects and its due entries.
   void erase_contents(const room_id& room);

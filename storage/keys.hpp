@@ -29,7 +29,7 @@ enum class tag : char {
   mention = 'q',  // of one user, or of everybody, in one message
   reply = 't',    // in the thread of one message
   scheduled = 'd',
-  due = 'w', // of several rooms, by time: the only kind whose id is not what its key begins with
+  due = 'w',      // of several rooms, by time: the only kind whose id is not what its key begins with
   file = 'b',     // an attachment
   chunk = 'c',    // of its content
   attached = 'j', // to which message it belongs

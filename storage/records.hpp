@@ -99,8 +99,8 @@ struct due_entry {
   int64_t at = 0; // ms since 1970 UTC
   room_id room;
   kind what = kind::send;
-  user_id user;     // send
-  key_hash key{};   // send
+  user_id user;          // send
+  key_hash key{};        // send
   std::string file = {}; // file: it goes, if it belongs to no message by then
   friend auto operator<=>(const due_entry&, const due_entry&) = default;
 };
@@ -118,8 +118,8 @@ struct effect_record {
   // Where it is about an attachment, `seq` is 0 when it was begun and 1 when it has gone, and there is no change of
   // membership.
   std::string file = {}; // empty: about membership
-  uint64_t bytes = 0; // that it takes from now on; 0: it is gone
-  int64_t at = 0;     // when it was begun, ms since 1970 UTC
+  uint64_t bytes = 0;    // that it takes from now on; 0: it is gone
+  int64_t at = 0;        // when it was begun, ms since 1970 UTC
   friend bool operator==(const effect_record&, const effect_record&) = default;
 };
 

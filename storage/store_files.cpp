@@ -77,8 +77,8 @@ outcome<std::pair<usage_record, uint64_t>> store::load_usage(const user_id& user
   if (!all)
     return all.error();
   rocksdb::PinnableSlice value;
-  auto status = (**db)->Get(rocksdb::ReadOptions(), (*db)->family(keys::family::state),
-                            keys::charge(user, room, file), &value);
+  auto status =
+      (**db)->Get(rocksdb::ReadOptions(), (*db)->family(keys::family::state), keys::charge(user, room, file), &value);
   if (!status.ok() && !status.IsNotFound())
     return to_failure("can't read", status);
   uint64_t one = 0;

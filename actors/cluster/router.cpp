@@ -136,7 +136,8 @@ void router::dispatch(uint64_t ticket, pending& p) {
   forward x{epoch_, stream_, ticket, again, {}};
   std::visit([&](const auto& c) { x.what = *c; }, p.what);
   const bool bulk = std::visit([](const auto& c) { return is_bulk(*c); }, p.what);
-  to->link->post(bulk ? channel::bulk : channel::control, {shard_mailbox(id_), std::make_shared<const std::string>(encode(shard_letter{x}))});
+  to->link->post(bulk ? channel::bulk : channel::control,
+                 {shard_mailbox(id_), std::make_shared<const std::string>(encode(shard_letter{x}))});
 }
 
 /// The command as the room or the user is to see it: its answer comes to us, under the ticket.

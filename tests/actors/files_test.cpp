@@ -31,8 +31,8 @@ bool good(const answer& a) { return a.has_value(); }
 
 std::string hash_of(const std::string& bytes) {
   std::string out(crypto_hash_sha256_BYTES, '\0');
-  crypto_hash_sha256(reinterpret_cast<unsigned char*>(out.data()),
-                     reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+  crypto_hash_sha256(reinterpret_cast<unsigned char*>(out.data()), reinterpret_cast<const unsigned char*>(bytes.data()),
+                     bytes.size());
   return out;
 }
 
@@ -58,7 +58,8 @@ struct lobby : scene {
     ada.heard(), bob.heard();
   }
 
-  answer begin(uint64_t size, std::string sha256 = {}, const std::string& user = "ada", std::string type = "image/png") {
+  answer begin(uint64_t size, std::string sha256 = {}, const std::string& user = "ada",
+               std::string type = "image/png") {
     return perform(user, op::upload{room("lobby"), {}, "cat.png", std::move(type), size, std::move(sha256)});
   }
   answer store(const std::string& file, uint64_t offset, std::string bytes, const std::string& user = "ada") {
@@ -329,8 +330,7 @@ TEST_CASE("a message does not wait behind uploads", "[files]") {
   const auto commits = s.figures.commits.get();
   std::vector<std::string> order;
   for (const auto& id : ids)
-    s.perform_later("ada",
-                    op::store{s.room("lobby"), id, 0, std::make_shared<const std::string>(some_bytes(chunk))},
+    s.perform_later("ada", op::store{s.room("lobby"), id, 0, std::make_shared<const std::string>(some_bytes(chunk))},
                     [&](const answer& a) { order.push_back(s.code(a)); });
   op::send x;
   x.room = s.room("lobby");

@@ -144,7 +144,9 @@ frame readable::answer(std::optional<int64_t> re, const greenroom::answer& what)
           [](const ok::profile& x) { return "profile " + x.user.str() + " " + x.what.name + x.what.fields; },
           [](const ok::grant&) { return std::string("grant"); },
           [](const ok::sessions&) { return std::string("sessions"); },
-          [](const ok::file& x) { return "file " + std::to_string(x.what.received) + "/" + std::to_string(x.what.size); },
+          [](const ok::file& x) {
+            return "file " + std::to_string(x.what.received) + "/" + std::to_string(x.what.size);
+          },
       },
       *what);
   return text(head + body);
