@@ -1,11 +1,13 @@
 """Attachments against the real server: up and down as streams, in parts and ranges, through broken connections and killed
 nodes; who may have them; what they take; and that they go with their message."""
 
+import json
 import random
+import socket
 import threading
 
 import pytest
-from support.cluster import Cluster
+from support.cluster import Cluster, shard_of
 from support.files import (Broken, begin, described, download, go_on, json_of, offset_of, path_to, sha256, some_bytes, store,
                            upload)
 from support.waiting import until
@@ -156,6 +158,51 @@ def test_what_is_wrong_is_refused(make_server):
     ann.leave(), eve.leave()
 
 
+def test_the_body_of_a_request_as_a_stream(server):
+    """100 only when a part is wanted; 411 without a length; the next request on the same connection, also when it is there
+    already; an answer before the end of the body ends the connection."""
+    ann, a = room_of(server, "ann")
+    content = some_bytes(CHUNK + 3)
+
+    def head(method, path, *headers):
+        return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: x", f"Authorization: Bearer {a}", *headers, "", ""]).encode()
+
+    def connect():
+        s = socket.create_connection((server.host, server.port), timeout=30)
+        return s, s.makefile("rb")
+
+    def answer(lines):
+        status = int(lines.readline().split()[1])
+        length = 0
+        while (line := lines.readline().strip()):
+            if line.lower().startswith(b"content-length:"):
+                length = int(line.split(b":")[1])
+        return status, lines.read(length)
+
+    file = begin(server, a, "hall", content)["id"]
+    path = path_to("hall", file)
+    s, lines = connect()
+    s.sendall(head("PATCH", path, "Upload-Offset: 0", "Transfer-Encoding: chunked") + b"0\r\n\r\n")
+    assert answer(lines)[0] == 411 and lines.read() == b""
+    s, lines = connect()
+    s.sendall(head("PATCH", path, "Upload-Offset: 7", f"Content-Length: {len(content)}", "Expect: 100-continue"))
+    assert answer(lines)[0] == 409 and lines.read() == b"", "nothing of the body was wanted"
+    s, lines = connect()
+    s.sendall(head("PATCH", path, "Upload-Offset: 0", f"Content-Length: {CHUNK}", "Expect: 100-continue"))
+    assert lines.readline() == b"HTTP/1.1 100 Continue\r\n" and lines.readline() == b"\r\n"
+    s.sendall(content[:CHUNK])
+    assert answer(lines)[0] == 200
+    s.sendall(head("PATCH", path, f"Upload-Offset: {CHUNK}", "Content-Length: 3") + content[CHUNK:] + head("GET", path)
+              + head("GET", path, "Range: bytes=1-5") + head("GET", path + "/info"))
+    assert answer(lines)[0] == 200
+    assert answer(lines) == (200, content)
+    assert answer(lines) == (206, content[1:6])
+    status, body = answer(lines)
+    assert status == 200 and json.loads(body)["complete"]
+    s.close()
+    ann.leave()
+
+
 # -- down ----------------------------------------------------------------------------------------------------------------------
 def test_ranges_and_conditions(server):
     ann, a = room_of(server, "ann")
@@ -228,7 +275,6 @@ def test_an_attachment_goes_with_its_message(server):
     assert "attachments" not in server.history(b, "hall")[0][sent - 1]
     for who in (a, b):
         assert server.rest("GET", path_to("hall", file), token=who).status == 404
-    # Of two messages one goes by retention.
     ann.request("send", room="hall", key="k3", text="x", attachments=[later])
     assert download(server, b, "hall", later) == content
     ann.leave(), bob.leave()
@@ -279,7 +325,6 @@ def test_an_upload_goes_on_on_another_node_when_the_primary_is_killed(tmp_path):
                    for i, (f, c) in enumerate(zip(files, contents))]
         part = Broken(n2, token, "hall", files[0], 0, len(contents[0]), contents[0][:5 * CHUNK])
         stored = until(lambda: (now := offset_of(n3, token, "hall", files[0])) and now, "a chunk is stored")
-        from support.cluster import shard_of
         primary = cluster.node_of(cluster.records()[shard_of("hall")]["primary"])
         for u in uploads:
             u.start()
