@@ -131,6 +131,7 @@ void connection_actor::perform(const client_request& r) {
                  [&](const op::watch& x) { watch(r, x); },
                  [&](const op::unwatch& x) { unwatch(r, x); },
                  [&](const op::signal& x) { ask_user(r, x, &x.to); },
+                 [&](const auto&) { refuse(r, errc::unsupported, "op: for REST only"); },
              },
              r.what);
 }

@@ -44,6 +44,8 @@ flood kind_of(const op::any& what) noexcept {
                         [](const op::react&) { return flood::sends; },
                         [](const op::moderate&) { return flood::sends; },
                         [](const op::cancel&) { return flood::sends; },
+                        [](const op::upload&) { return flood::sends; },
+                        [](const op::discard&) { return flood::sends; },
                         [](const op::topic&) { return flood::sends; },
                         [](const op::pin&) { return flood::sends; },
                         [](const op::configure& x) { return x.changes() ? flood::sends : flood::requests; },

@@ -3,6 +3,7 @@
 // nothing in it changes but the atomics and the limits.
 #pragma once
 
+#include "actors/bulk.hpp"
 #include "actors/cluster/cluster.hpp"
 #include "actors/encoder.hpp"
 #include "actors/flood_control.hpp"
@@ -63,6 +64,7 @@ struct house {
   persist::handle storage;
   hasher::handle hasher;
   scrubber::handle scrubber;
+  bulk::handle bulk;
   std::atomic<bool> scrub_asked{false}; // it has not come to the last turn yet
   std::vector<reader::handle> readers;
   std::vector<relay_lane::handle> relay_lanes; // by lane index

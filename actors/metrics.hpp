@@ -62,6 +62,8 @@ struct metrics {
   counter commit_failures;
   counter reopens;
   counter scrubbed;         // ranges of keys that were written anew without what was revoked or deleted
+  counter attachment_bytes; // of chunks that were stored
+  counter attachments_removed;
   counter presence_dropped; // news of presence for which a connection's backlog had no place
   counter losses;           // times that connections or relay lanes found that their full mailbox had lost deliveries
   counter pulls;            // pages read because a connection was behind

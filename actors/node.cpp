@@ -112,6 +112,7 @@ node::node(parts p) {
   h.storage = system.spawn<persist::storage_actor, caf::detached>(h);
   h.hasher = system.spawn<hasher::hasher_actor, caf::detached>(h);
   h.scrubber = system.spawn<scrubber::scrubber_actor, caf::detached>(h);
+  h.bulk = system.spawn<bulk::bulk_actor, caf::detached>(h);
   for (uint32_t i = 0; i < p.config.storage.readers; ++i)
     h.readers.push_back(system.spawn<reader::reader_actor, caf::detached>(h, i));
   for (auto* l : p.lanes)
@@ -125,6 +126,7 @@ node::node(parts p) {
   impl_->clock = system.spawn<beat::beat_actor>(*p.lanes.front(), std::string(), h.living, tick_ms, [&h] {
     for (const auto& s : h.shards)
       tell(s, shard::tick{});
+    tell(h.bulk, bulk::tick{});
     if (!h.scrub_asked.exchange(true))
       tell(h.scrubber, scrubber::turn{});
   });
@@ -229,6 +231,7 @@ bool node::stop() {
   tell(h.hasher, hasher::stop{});
   h.store.end_scrubs();
   tell(h.scrubber, scrubber::stop{});
+  tell(h.bulk, bulk::stop{});
   for (const auto& r : h.readers)
     tell(r, reader::stop{});
   for (const auto& l : h.relay_lanes)
@@ -261,6 +264,7 @@ bool node::stop() {
   h.storage = persist::handle{};
   h.hasher = hasher::handle{};
   h.scrubber = scrubber::handle{};
+  h.bulk = bulk::handle{};
   h.readers.clear();
   if (impl_->cluster)
     impl_->cluster->forget();

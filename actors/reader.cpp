@@ -89,9 +89,7 @@ reader_actor::behavior_type reader_actor::make_behavior() {
       [this](const count_unread& x) {
         tell(x.to, counted{x.token, discreet(house_.store.count(x.room, x.user, x.read, x.first, x.most))});
       },
-      [this](const find_first& x) {
-        tell(x.to, first_found{discreet(house_.store.seq_at(x.room, x.ts, x.first, x.head))});
-      },
+      [this](const find_first& x) { tell(x.to, first_found{share(discreet(first(x)))}); },
       [this](const any_effects& x) { tell(x.to, effects_left{discreet(house_.store.has_effects(x.room))}); },
       [this](const load_due& x) {
         tell(x.to,
@@ -106,8 +104,72 @@ reader_actor::behavior_type reader_actor::make_behavior() {
       [this](const load_threads& x) {
         tell(x.to, threads_loaded{x.token, share(discreet(house_.store.threads(x.user, x.room, x.after, x.limit)))});
       },
+      [this](const find_files& x) {
+        tell(x.to, files_found{discreet(house_.store.find_key(x.room, x.key, storage::read_tier::disk)),
+                               share(discreet(files(x)))});
+      },
+      [this](const list_files& x) {
+        tell(x.to, files_listed{share(discreet(house_.store.files(x.room, files_at_once)))});
+      },
+      [this](const read_file& x) { x.from.answer(file(x)); },
+      [this](const load_usage& x) {
+        tell(x.to, usage_loaded{x.token, discreet(house_.store.load_usage(x.user, x.room, x.file))});
+      },
       [this](const stop&) { this->quit(); },
   };
+}
+
+outcome<first_found::found> reader_actor::first(const find_first& x) const {
+  auto seq = house_.store.seq_at(x.room, x.ts, x.first, x.head);
+  if (!seq)
+    return seq.error();
+  first_found::found result;
+  result.first = std::max({x.first, x.least, *seq});
+  auto files = house_.store.attached(x.room, x.first, result.first, files_at_once);
+  if (!files)
+    return files.error();
+  result.files = std::move(*files);
+  if (result.files.size() < files_at_once)
+    return result;
+  // Up to the last message of which it is not sure that all are here.
+  result.more = true;
+  result.first = result.files.back().seq;
+  std::erase_if(result.files, [&](const auto& f) { return f.seq >= result.first; });
+  return result;
+}
+
+outcome<files_found::list> reader_actor::files(const find_files& x) const {
+  files_found::list result;
+  for (const auto& id : x.ids) {
+    auto found = house_.store.load_file(x.room, id);
+    if (!found)
+      return found.error();
+    result.push_back(std::move(*found));
+  }
+  return result;
+}
+
+/// Until it belongs to a message it is its owner's alone.
+answer reader_actor::file(const read_file& x) const {
+  using stage = storage::file_record::stage;
+  auto found = discreet(house_.store.load_file(x.room, x.file));
+  if (!found)
+    return found.error();
+  const auto missing = fail(errc::not_found, "attachment: no such attachment");
+  if (!*found || ((*found)->at != stage::used && (*found)->owner != x.from.user))
+    return missing;
+  ok::file result{x.room, x.file, std::move(**found), nullptr};
+  if (!x.chunk)
+    return ok::any{std::move(result)};
+  if (result.what.at == stage::uploading)
+    return fail(errc::conflict, "attachment: its upload is not complete");
+  auto bytes = discreet(house_.store.load_chunk(x.room, x.file, *x.chunk));
+  if (!bytes)
+    return bytes.error();
+  if (!*bytes)
+    return missing; // gone since, or there is no such chunk
+  result.bytes = std::make_shared<const std::string>(std::move(**bytes));
+  return ok::any{std::move(result)};
 }
 
 bool reader_actor::certain() const { return house_.store.healthy(); }

@@ -13,7 +13,7 @@
 // Blocks (RocksDB): spawned detached, or on the test scheduler.
 #pragma once
 
-#include "actors/base.hpp"
+#include "actors/caller.hpp"
 #include "storage/store.hpp"
 
 #include <memory>
@@ -78,10 +78,35 @@ struct counted {
   uint64_t token = 0;
   outcome<storage::room_counts> what;
 };
-/// The lowest seq whose time is not before the one that was asked for.
+/// Which seq is to be the first from now on, and whose attachments go with those before it. `more`: there are so many
+/// that it is to be done in several steps, of which this is one.
 struct first_found {
   using local = message_tag;
-  outcome<uint64_t> what;
+  struct found {
+    uint64_t first = 1;
+    std::vector<storage::attached_file> files;
+    bool more = false;
+  };
+  std::shared_ptr<const outcome<found>> what;
+};
+/// The key, and the attachments in the order in which they were asked for; none: there is no such one.
+struct files_found {
+  using local = message_tag;
+  using list = std::vector<std::optional<storage::file_record>>;
+  outcome<std::pair<storage::lookup, storage::key_record>> key;
+  std::shared_ptr<const outcome<list>> what;
+};
+/// Some attachments of a room.
+struct files_listed {
+  using local = message_tag;
+  using list = std::vector<std::pair<std::string, storage::file_record>>;
+  std::shared_ptr<const outcome<list>> what;
+};
+/// What all attachments of a user take, and what one of them does.
+struct usage_loaded {
+  using local = message_tag;
+  uint64_t token = 0;
+  outcome<std::pair<storage::usage_record, uint64_t>> what;
 };
 /// Whether any effect of the room has not been applied yet.
 struct effects_left {
@@ -218,15 +243,47 @@ struct count_unread {
   uint64_t token = 0;
   caf::typed_actor<caf::reacts_to<counted>> to;
 };
-/// Within first..head; head + 1: all are older.
+/// Within first..head, the lowest seq that is neither older than `ts` nor below `least`; head + 1: all of them go.
 struct find_first {
   using local = message_tag;
   room_id room;
   int64_t ts = 0;
   uint64_t first = 1;
   uint64_t head = 0;
+  uint64_t least = 0;
   caf::typed_actor<caf::reacts_to<first_found>> to;
 };
+struct find_files {
+  using local = message_tag;
+  room_id room;
+  storage::key_hash key{};
+  std::vector<std::string> ids;
+  caf::typed_actor<caf::reacts_to<files_found>> to;
+};
+/// At most files_at_once.
+struct list_files {
+  using local = message_tag;
+  room_id room;
+  caf::typed_actor<caf::reacts_to<files_listed>> to;
+};
+/// For a download: the room has found that the caller may see it, and the reader answers the caller.
+struct read_file {
+  using local = message_tag;
+  room_id room;
+  std::string file;
+  std::optional<uint64_t> chunk; // none: only what is known of it
+  caller from;
+};
+struct load_usage {
+  using local = message_tag;
+  user_id user;
+  room_id room;
+  std::string file;
+  uint64_t token = 0;
+  caf::typed_actor<caf::reacts_to<usage_loaded>> to;
+};
+/// How many attachments go with one write. More than a message may have.
+inline constexpr size_t files_at_once = 200;
 struct any_effects {
   using local = message_tag;
   room_id room;
@@ -290,13 +347,14 @@ struct stop {
   using local = message_tag;
 };
 
-using handle = caf::typed_actor<caf::reacts_to<load_room>, caf::reacts_to<load_user>, caf::reacts_to<load_effects>,
-                                caf::reacts_to<read_page>, caf::reacts_to<find_key>, caf::reacts_to<find_target>,
-                                caf::reacts_to<load_shard>, caf::reacts_to<read_log>, caf::reacts_to<read_snapshot>,
-                                caf::reacts_to<drop_snapshot>, caf::reacts_to<load_activity>,
-                                caf::reacts_to<find_scheduled>, caf::reacts_to<count_unread>,
-                                caf::reacts_to<find_first>, caf::reacts_to<any_effects>, caf::reacts_to<load_due>,
-                                caf::reacts_to<load_thread>, caf::reacts_to<load_threads>, caf::reacts_to<stop>>;
+using handle = caf::typed_actor<
+    caf::reacts_to<load_room>, caf::reacts_to<load_user>, caf::reacts_to<load_effects>, caf::reacts_to<read_page>,
+    caf::reacts_to<find_key>, caf::reacts_to<find_target>, caf::reacts_to<load_shard>, caf::reacts_to<read_log>,
+    caf::reacts_to<read_snapshot>, caf::reacts_to<drop_snapshot>, caf::reacts_to<load_activity>,
+    caf::reacts_to<find_scheduled>, caf::reacts_to<count_unread>, caf::reacts_to<find_first>,
+    caf::reacts_to<any_effects>, caf::reacts_to<load_due>, caf::reacts_to<load_thread>, caf::reacts_to<load_threads>,
+    caf::reacts_to<find_files>, caf::reacts_to<list_files>, caf::reacts_to<read_file>, caf::reacts_to<load_usage>,
+    caf::reacts_to<stop>>;
 
 class reader_actor : public detached_actor<handle> {
 public:
@@ -306,6 +364,9 @@ public:
 private:
   bool certain() const;
   outcome<scheduled_found::list> scheduled(const find_scheduled& x) const;
+  outcome<first_found::found> first(const find_first& x) const;
+  outcome<files_found::list> files(const find_files& x) const;
+  answer file(const read_file& x) const;
   outcome<storage::event_page> folded_page(const read_page& x) const;
   outcome<storage::event_page> page(const read_page& x) const;
   outcome<storage::event_page> page_around(const read_page& x, uint64_t seq) const;

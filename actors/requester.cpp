@@ -97,6 +97,14 @@ void requester_actor::go(uint64_t ticket, open_call& c, const op::any& what) {
                  [&](const op::members& x) { ask_room(x.room, x); },
                  [&](const op::pins& x) { ask_room(x.room, x); },
                  [&](const op::typing& x) { ask_room(x.room, x); },
+                 [&](const op::upload& x) {
+                   auto drawn = x;
+                   drawn.file = house_.random_text(storage::file_id_bytes);
+                   ask_room(x.room, std::move(drawn));
+                 },
+                 [&](const op::store& x) { ask_room(x.room, x); },
+                 [&](const op::fetch& x) { ask_room(x.room, x); },
+                 [&](const op::discard& x) { ask_room(x.room, x); },
                  [&](const op::send& x) {
                    if (x.room)
                      ask_room(*x.room, x);

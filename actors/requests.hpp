@@ -88,10 +88,11 @@ struct send {
   std::optional<user_id> to;
   std::string key; // 1 to 64 visible ASCII characters: a retry under the same one is the same message
   std::string text;
-  std::string data;       // a JSON object as compact text, or empty
-  uint64_t reply_to = 0;  // a message of the room, in whose thread this one is; 0: in none
-  bool ephemeral = false; // passed on to who listens now, never stored; needs no key
-  int64_t at = 0;         // kept, and sent then; 0: now
+  std::string data;                          // a JSON object as compact text, or empty
+  uint64_t reply_to = 0;                     // a message of the room, in whose thread this one is; 0: in none
+  bool ephemeral = false;                    // passed on to who listens now, never stored; needs no key
+  int64_t at = 0;                            // kept, and sent then; 0: now
+  std::vector<std::string> attachments = {}; // ids; the sender's own, complete, and of no message yet
 };
 /// The three that change a message; each is an event of its own. `key` as of send; `target` is the message's seq.
 struct edit {
@@ -240,10 +241,39 @@ struct blocks {
   std::string after; // a user id, or empty
   uint32_t limit = 100;
 };
+/// Attachments, for REST only. A file's id is drawn by whoever passes the request on: asked again, it is the same
+/// upload.
+struct upload {
+  room_id room;
+  std::string file;
+  std::string name;
+  std::string type; // a media type in lower case, without parameters
+  uint64_t size = 0;
+  std::string sha256; // 32 bytes, or empty: whatever it will be
+};
+/// The next chunk; the last one completes the upload. One that was stored before may come again.
+struct store {
+  room_id room;
+  std::string file;
+  uint64_t offset = 0;
+  std::shared_ptr<const std::string> bytes;
+};
+/// What is known of it, and one chunk of its content, if asked for.
+struct fetch {
+  room_id room;
+  std::string file;
+  std::optional<uint64_t> chunk;
+};
+/// One's own, that belongs to no message.
+struct discard {
+  room_id room;
+  std::string file;
+};
 
 using any = std::variant<hello, refresh, ping, create, join, leave, subscribe, unsubscribe, send, edit, revoke, react,
                          moderate, topic, pin, configure, history, thread, scheduled, cancel, read, typing, members,
-                         rooms, profile, pins, presence, watch, unwatch, signal, block, blocks>;
+                         rooms, profile, pins, presence, watch, unwatch, signal, block, blocks, upload, store, fetch,
+                         discard>;
 
 } // namespace op
 
@@ -488,6 +518,12 @@ struct rooms {
   std::vector<inbox_room> list;
   std::string next; // as above
 };
+struct file { // upload, store, fetch
+  room_id room;
+  std::string id;
+  storage::file_record what;
+  std::shared_ptr<const std::string> bytes; // null: not asked for
+};
 struct grant { // register, log in, guest, refresh: what a token is made from
   identity who;
   std::string refresh_token; // the next one; the one that was shown is spent
@@ -507,7 +543,7 @@ struct sessions { // those that have lasted longest first
 
 using any = std::variant<none, hello, refresh, ping, created, joined, left, changed, room, sent, kept, scheduled, page,
                          thread, read, members, rooms, profile, presence, watched, blocks, grant, sessions, erasure,
-                         about_user, about_rooms, about_threads, about_events>;
+                         about_user, about_rooms, about_threads, about_events, file>;
 
 } // namespace ok
 

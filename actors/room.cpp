@@ -23,8 +23,9 @@ bool only_looks(const command& c) {
   return std::holds_alternative<op::history>(c.what) || std::holds_alternative<op::thread>(c.what) ||
          std::holds_alternative<op::scheduled>(c.what) || std::holds_alternative<op::members>(c.what) ||
          std::holds_alternative<op::pins>(c.what) || std::holds_alternative<op::subscribe>(c.what) ||
-         std::holds_alternative<pull>(c.what) || std::holds_alternative<peek>(c.what) ||
-         std::holds_alternative<watch>(c.what) || std::holds_alternative<gather>(c.what);
+         std::holds_alternative<pull>(c.what) || std::holds_alternative<op::fetch>(c.what) ||
+         std::holds_alternative<peek>(c.what) || std::holds_alternative<watch>(c.what) ||
+         std::holds_alternative<gather>(c.what);
 }
 
 } // namespace
@@ -95,7 +96,7 @@ void room_actor::receive(const room_loaded& x) {
 
 void room_actor::receive(const ask& x) {
   auto bound = house_.config.rooms.pending;
-  if (waiting_.size() + pending_.size() + awaiting_effects_.size() >= bound) {
+  if (waiting_.size() + pending_.size() + awaiting_effects_.size() + begun_.size() + uploads_.size() >= bound) {
     refuse(*x.what,
            fail(errc::unavailable, "rooms.pending: " + std::to_string(bound) + " commands wait for this room"));
     return;
@@ -183,7 +184,10 @@ void room_actor::ask_to_retire() {
 void room_actor::try_to_end() {
   if (!retiring_ || phase_ == phase::loading || phase_ == phase::looking_up)
     return; // the answer of a reader is under way
-  if (!pending_.empty() || !awaiting_effects_.empty() || !reading_.empty() || !waiting_.empty() || !held_pages_.empty())
+  if (std::any_of(uploads_.begin(), uploads_.end(), [](const auto& u) { return u.second.token != 0; }))
+    return; // the bulk lane answers yet
+  if (!pending_.empty() || !awaiting_effects_.empty() || !begun_.empty() || !reading_.empty() || !waiting_.empty() ||
+      !held_pages_.empty())
     return;
   tell(shard_, retired{room_, this->id()});
   retiring_ = false;
@@ -249,7 +253,9 @@ void room_actor::perform(const command_ptr& c) {
   if (!questions_.empty() && is_behind_question(c))
     return;
   bool writes = has_key(*c) || waits_for_list(*c) || changes_room(*c) || std::holds_alternative<op::cancel>(c->what) ||
-                std::holds_alternative<fall_due>(c->what) || std::holds_alternative<shun>(c->what);
+                std::holds_alternative<fall_due>(c->what) || std::holds_alternative<shun>(c->what) ||
+                std::holds_alternative<op::upload>(c->what) || std::holds_alternative<op::store>(c->what) ||
+                std::holds_alternative<op::discard>(c->what);
   if (writes && house_.storage_is_full()) { // before a seq is drawn: what is admitted is never skipped
     refuse(*c, fail(errc::unavailable, "storage.queue: too many writes wait for the disk"));
     return;
@@ -313,6 +319,14 @@ void room_actor::carry_out(const command_ptr& c) {
       scheduled(c, x);
     else if constexpr (std::is_same_v<op_type, op::cancel>)
       look_for_scheduled(c, c->from.user, key_of(*c));
+    else if constexpr (std::is_same_v<op_type, op::upload>)
+      begin(c, x);
+    else if constexpr (std::is_same_v<op_type, op::store>)
+      store(c, x);
+    else if constexpr (std::is_same_v<op_type, op::fetch>)
+      fetch(c, x);
+    else if constexpr (std::is_same_v<op_type, op::discard>)
+      look_for_files(c, {x.file});
     else if constexpr (std::is_same_v<op_type, fall_due>)
       fall_due_now(c, x.what);
     else if constexpr (std::is_same_v<op_type, op::read>)

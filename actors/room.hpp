@@ -21,6 +21,7 @@
 #pragma once
 
 #include "actors/audience.hpp"
+#include "actors/bulk.hpp"
 #include "actors/reader.hpp"
 #include "actors/storage_actor.hpp"
 #include "config/token_bucket.hpp"
@@ -94,7 +95,8 @@ struct command {
   caller from;
   std::variant<op::create, op::join, op::leave, op::subscribe, op::send, op::edit, op::revoke, op::react, op::moderate,
                op::topic, op::pin, op::configure, op::history, op::thread, op::scheduled, op::cancel, op::read,
-               op::typing, op::members, op::pins, pull, peek, receipt, watch, fall_due, shun, gather>
+               op::typing, op::members, op::pins, op::upload, op::store, op::fetch, op::discard, pull, peek, receipt,
+               watch, fall_due, shun, gather>
       what;
   std::string once = {}; // where changes_room(): drawn by whoever asks, so that a repetition is known as one
 };
@@ -129,6 +131,12 @@ struct ask {
 struct effect_done {
   using local = message_tag;
   uint64_t seq = 0;
+};
+/// An attachment that was begun counts now as its owner's, or is refused: the quota is full.
+struct file_charged {
+  using local = message_tag;
+  std::string file;
+  bool refused = false;
 };
 struct tick {
   using local = message_tag;
@@ -180,7 +188,9 @@ using handle = caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<committed>, 
                                 caf::reacts_to<tick>, caf::reacts_to<retire>, caf::reacts_to<room_loaded>,
                                 caf::reacts_to<page_read>, caf::reacts_to<key_found>, caf::reacts_to<target_found>,
                                 caf::reacts_to<scheduled_found>, caf::reacts_to<counted>, caf::reacts_to<first_found>,
-                                caf::reacts_to<effects_left>, caf::reacts_to<reply>>;
+                                caf::reacts_to<effects_left>, caf::reacts_to<reply>, caf::reacts_to<files_found>,
+                                caf::reacts_to<files_listed>, caf::reacts_to<bulk::stored>,
+                                caf::reacts_to<file_charged>>;
 
 using event_ptr = std::shared_ptr<const storage::event>;
 
@@ -196,8 +206,10 @@ inline uint64_t content_of(std::string_view a, std::string_view b, std::string_v
 }
 
 inline uint64_t content_of(const op::send& x) {
-  return content_of(x.text, x.data,
-                    std::to_string(x.reply_to) + (x.at == 0 ? std::string{} : "@" + std::to_string(x.at)));
+  auto rest = std::to_string(x.reply_to) + (x.at == 0 ? std::string{} : "@" + std::to_string(x.at));
+  for (const auto& file : x.attachments)
+    rest += "+" + file;
+  return content_of(x.text, x.data, rest);
 }
 
 /// Whether the room forgets what is old.
@@ -234,6 +246,10 @@ public:
   void receive(const first_found& x);
   void receive(const effects_left& x);
   void receive(const reply& x);
+  void receive(const files_found& x);
+  void receive(const files_listed& x);
+  void receive(const bulk::stored& x);
+  void receive(const file_charged& x);
 
 private:
   enum class phase : uint8_t {
@@ -277,6 +293,18 @@ private:
   static std::optional<keyed> once_of(const command& c, storage::event_kind kind) {
     return c.once.empty() ? std::nullopt : std::optional<keyed>({kind, key_of(c), 0});
   }
+  /// An upload that is under way, as it stands on the disk.
+  struct open_upload {
+    storage::file_record record;
+    uint64_t token = 0; // of the chunk that is being stored; 0: none
+    uint64_t offset = 0;
+    std::vector<command_ptr> causes; // who have sent that chunk
+  };
+  /// An upload that was begun, until its owner's quota has been asked.
+  struct begun_upload {
+    storage::file_record record;
+    std::vector<command_ptr> causes;
+  };
   using known_key = outcome<std::pair<storage::lookup, storage::key_record>>;
 
   /// A page that is being read: for whom, and the head when it was asked for.
@@ -323,7 +351,7 @@ private:
   void send(const command_ptr& c, const op::send& x);
   void send_with(const command_ptr& c, const op::send& x, const known_key& known);
   void say(const command_ptr& c, const op::send& x, const user_id& from, const keyed& what, storage::batch_ptr batch,
-           pending p, std::optional<storage::message_state> root);
+           pending p, std::optional<storage::message_state> root, std::vector<storage::attachment> files);
   void pass_on(const command_ptr& c, const op::send& x);
   template <class Operation>
   void change(const command_ptr& c, const Operation& x);
@@ -348,6 +376,17 @@ private:
   void make_reply(const command_ptr& c, const storage::due_entry& x, const outcome<storage::target_image>& root);
   void make(const command_ptr& c, const storage::due_entry& x, std::optional<storage::message_state> root);
   void drop_history(const command_ptr& c);
+  // Attachments: in room_uploads.cpp, on their way in; in room_files.cpp, which belong to messages, and how they go.
+  void begin(const command_ptr& c, const op::upload& x);
+  void begin_with(const command_ptr& c, const op::upload& x, const std::optional<storage::file_record>& known);
+  void begun(const command_ptr& c, const op::upload& x);
+  void store(const command_ptr& c, const op::store& x);
+  void store_with(const command_ptr& c, const op::store& x, const std::optional<storage::file_record>& known);
+  void store_next(const command_ptr& c, const op::store& x, open_upload& u);
+  void fetch(const command_ptr& c, const op::fetch& x);
+  void discard_with(const command_ptr& c, const op::discard& x, const std::optional<storage::file_record>& known);
+  void expire(const command_ptr& c, const storage::due_entry& x, const std::optional<storage::file_record>& known);
+  void send_found(const command_ptr& c, const op::send& x, const files_found& found);
   void read(const command_ptr& c, const op::read& x);
   void typing(const command_ptr& c, const op::typing& x);
   void members(const command_ptr& c, const op::members& x);
@@ -378,6 +417,12 @@ private:
   std::optional<storage::room_counts> counts_in_ring(const user_id& user, uint64_t read) const;
   void count_for(const command_ptr& c, const peek& x);
   storage::due_entry next_retention() const;
+  void look_for_files(const command_ptr& c, std::vector<std::string> ids);
+  std::optional<failure> wrong_files(const op::send& x, const user_id& from) const;
+  std::vector<storage::attachment> use_files(storage::batch& batch, const op::send& x);
+  storage::effect_record charge(const std::string& file, const user_id& owner, uint64_t bytes, int64_t at) const;
+  void remove_file(storage::batch& batch, pending& p, const std::string& file, const user_id& owner);
+  void remove_now(const std::string& file, const storage::file_record& what, bool charged);
   void end_room(const command_ptr& c);
   void clear_out();
   void end_at_last(const command_ptr& c);
@@ -463,6 +508,9 @@ private:
   std::vector<command_ptr> agreed_to_;                 // invitations that have been asked about
   std::optional<storage::scheduled_send> falling_due_; // while the message that it replies to is looked up
   storage::key_record falling_due_key_;                // what stands under its key
+  std::map<std::string, begun_upload> begun_;          // by id of the attachment
+  std::map<std::string, open_upload> uploads_;         // likewise; at most attachments.uploads_per_room
+  std::vector<storage::file_record> files_found_;      // of the send that is being judged
   std::map<user_id, int64_t> typing_;                  // until when, ms
   std::map<user_id, int64_t> spoke_; // in slow mode: when, of house::steady_ms; those of the last slow_ms
   token_bucket sends_;               // of all members together

@@ -160,6 +160,10 @@ void room_actor::change_with(const command_ptr& c, const op::send& x, const stor
     c->from.refuse(errc::bad_request, "reply_to: no such event");
     return;
   }
+  if (auto why = wrong_files(x, c->from.user)) {
+    c->from.answer(std::move(*why));
+    return;
+  }
   if (auto why = too_many()) {
     c->from.answer(std::move(*why));
     return;
@@ -170,8 +174,10 @@ void room_actor::change_with(const command_ptr& c, const op::send& x, const stor
   }
   // What has been dropped has no thread any more; the reply says all the same what it replies to.
   const bool there = target.what && target.what->seq >= record_->first;
-  say(c, x, c->from.user, {kind_of(x), key_of(*c), digest(x)}, std::make_shared<storage::batch>(room_.shard()), {},
-      there ? std::optional(target.state) : std::nullopt);
+  auto batch = std::make_shared<storage::batch>(room_.shard());
+  auto files = use_files(*batch, x);
+  say(c, x, c->from.user, {kind_of(x), key_of(*c), digest(x)}, std::move(batch), {},
+      there ? std::optional(target.state) : std::nullopt, std::move(files));
 }
 
 void room_actor::change_with(const command_ptr& c, const op::edit& x, const storage::target_image& target) {
@@ -225,6 +231,10 @@ void room_actor::change_with(const command_ptr& c, const op::revoke& x, const st
   changing_[x.target].state = state;
   for (const auto& who : target.what->more->mentions)
     batch->erase_mention(room_, who, x.target);
+  for (const auto& file : target.what->more->attachments) {
+    batch->erase_attached(room_, x.target, file.id);
+    remove_file(*batch, p, file.id, target.what->from);
+  }
   p.blanked.push_back(blank(*target.what));
   for (const auto& edit : target.edits)
     p.blanked.push_back(blank(edit));

@@ -20,7 +20,7 @@ using storage::key_record;
 constexpr int64_t day_ms = 86'400'000;
 
 due_entry entry_of(const room_id& room, const storage::scheduled_place& place) {
-  return {place.at, room, due_entry::kind::send, place.user, place.key};
+  return {place.at, room, due_entry::kind::send, place.user, place.key, {}};
 }
 
 storage::scheduled_place place_of(const due_entry& x) { return {x.at, x.user, x.key}; }
@@ -54,8 +54,6 @@ void room_actor::look_for_scheduled(const command_ptr& c, const user_id& user, c
   reader::find_scheduled what{room_, user, key, std::nullopt, 0, self()};
   if (const auto* due = std::get_if<fall_due>(&c->what))
     what.one = place_of(due->what);
-  else if (std::holds_alternative<op::cancel>(c->what))
-    what.one = storage::scheduled_place{0, user, key}; // nothing stands there: the key says enough
   tell(house_.reader_of(room_.shard()), std::move(what));
 }
 
@@ -137,6 +135,10 @@ void room_actor::schedule(const command_ptr& c, const op::send& x, const schedul
     c->from.refuse(errc::bad_request, "reply_to: no such event");
     return;
   }
+  if (auto why = wrong_files(x, c->from.user)) {
+    c->from.answer(std::move(*why));
+    return;
+  }
   size_t bytes = x.text.size() + x.data.size();
   for (const auto& [place, send] : **found.what)
     bytes += send.text.size() + send.data.size();
@@ -156,7 +158,7 @@ void room_actor::schedule(const command_ptr& c, const op::send& x, const schedul
     p.record = record_;
   }
   const storage::scheduled_place place{x.at, c->from.user, what.key};
-  batch->put(room_, place, storage::scheduled_send{x.at, x.key, x.text, x.data, x.reply_to});
+  batch->put(room_, place, storage::scheduled_send{x.at, x.key, x.text, x.data, x.reply_to, use_files(*batch, x)});
   batch->put(room_, what.key, key_record{key_record::scheduled, 0, x.at, what.content});
   p.later = entry_of(room_, place);
   batch->put(*p.later);
@@ -184,7 +186,7 @@ void room_actor::scheduled(const command_ptr& c, const op::scheduled& x) {
 /// Who has left may still take back what he wanted to say.
 void room_actor::cancel(const command_ptr& c, const op::cancel& x, const scheduled_found& found) {
   const auto key = storage::hash_of(c->from.user, x.key);
-  if (!found.key) {
+  if (!found.key || !*found.what) {
     c->from.answer(unreadable());
     return;
   }
@@ -202,6 +204,10 @@ void room_actor::cancel(const command_ptr& c, const op::cancel& x, const schedul
     p.done = entry_of(room_, {first.ts, c->from.user, key});
     batch->erase(room_, place_of(*p.done));
     batch->erase(*p.done);
+    for (const auto& [place, send] : **found.what)
+      if (place.key == key)
+        for (const auto& file : send.attachments)
+          remove_file(*batch, p, file.id, c->from.user);
     batch->put(room_, key, key_record{key_record::cancelled, 0, first.ts, first.content});
     commit(std::move(batch), std::move(p));
   }
@@ -214,6 +220,10 @@ void room_actor::fall_due_now(const command_ptr& c, const due_entry& x) {
     strike_off(c, x); // the room is gone
   else if (x.what == due_entry::kind::retention)
     drop_history(c);
+  else if (x.what == due_entry::kind::file && !present())
+    strike_off(c, x); // it goes with the room
+  else if (x.what == due_entry::kind::file)
+    look_for_files(c, {x.file});
   else if (present())
     look_for_scheduled(c, x.user, x.key);
 }
@@ -266,10 +276,12 @@ void room_actor::make(const command_ptr& c, const due_entry& x, std::optional<st
   batch->erase(x);
   pending p;
   p.done = x;
-  const auto said = std::move(*std::exchange(falling_due_, std::nullopt));
+  auto said = std::move(*std::exchange(falling_due_, std::nullopt));
   if (auto why = refusal(x.user, action::send)) {
     spdlog::info("what=scheduled_send_refused room={} user={} reason=\"{}\"", room_.str(), x.user.str(), why->message);
     batch->put(room_, x.key, key_record{key_record::cancelled, 0, x.at, falling_due_key_.content});
+    for (const auto& file : said.attachments)
+      remove_file(*batch, p, file.id, x.user);
     p.causes = {c};
     commit(std::move(batch), std::move(p));
     return;
@@ -280,7 +292,7 @@ void room_actor::make(const command_ptr& c, const due_entry& x, std::optional<st
   send.data = said.data;
   send.reply_to = said.reply_to;
   say(c, send, x.user, {event_kind::message, x.key, falling_due_key_.content}, std::move(batch), std::move(p),
-      std::move(root));
+      std::move(root), std::move(said.attachments));
 }
 
 } // namespace greenroom::room

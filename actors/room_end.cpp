@@ -30,7 +30,7 @@ due_entry room_actor::next_retention() const {
   const auto period = int64_t{house_.config.rooms.retention_minutes} * minute_ms;
   const auto own = static_cast<int64_t>(content_of(room_.str(), {}, {}) % static_cast<uint64_t>(period));
   const auto now = house_.now_ms();
-  return {(now - own + period) / period * period + own, room_, due_entry::kind::retention, {}, {}};
+  return {(now - own + period) / period * period + own, room_, due_entry::kind::retention, {}, {}, {}};
 }
 
 void room_actor::drop_history(const command_ptr& c) {
@@ -45,7 +45,9 @@ void room_actor::drop_history(const command_ptr& c) {
   phase_ = phase::looking_up;
   looked_up_ = c;
   const auto oldest = record_->history_days == 0 ? 0 : house_.now_ms() - int64_t{record_->history_days} * ms_per_day;
-  tell(house_.reader_of(room_.shard()), reader::find_first{room_, oldest, record_->first, head_, self()});
+  const auto most = record_->history_events;
+  const auto least = most != 0 && head_ >= most ? head_ - most + 1 : 0;
+  tell(house_.reader_of(room_.shard()), reader::find_first{room_, oldest, record_->first, head_, least, self()});
 }
 
 void room_actor::receive(const first_found& x) {
@@ -54,15 +56,18 @@ void room_actor::receive(const first_found& x) {
   auto c = std::exchange(looked_up_, nullptr);
   phase_ = phase::serving;
   const auto& entry = std::get<fall_due>(c->what).what;
-  if (x.what && present()) {
-    auto first = std::max(record_->first, *x.what);
-    if (const auto most = record_->history_events; most != 0 && head_ >= most)
-      first = std::max(first, head_ - most + 1);
+  if (*x.what && present()) {
+    const auto& found = **x.what;
+    const auto first = std::max(record_->first, found.first);
     auto batch = std::make_shared<storage::batch>(room_.shard());
     pending p;
     p.causes = {c};
     p.done = entry;
     p.later = next_retention();
+    if (found.more)
+      p.later->at = house_.now_ms();
+    for (const auto& f : found.files)
+      remove_file(*batch, p, f.id, f.owner);
     batch->erase(*p.done);
     batch->put(*p.later);
     if (first > record_->first) {
@@ -88,7 +93,7 @@ void room_actor::end_room(const command_ptr& c) {
   next.deleted = e.seq;
   auto batch = std::make_shared<storage::batch>(room_.shard());
   pending p;
-  p.later = {house_.now_ms(), room_, due_entry::kind::retention, {}, {}}; // wakes it after a crash
+  p.later = {house_.now_ms(), room_, due_entry::kind::retention, {}, {}, {}}; // wakes it after a crash
   batch->put(*p.later);
   batch->put(room_, next);
   record_ = std::move(next);
@@ -103,7 +108,7 @@ void room_actor::clear_out() {
     return;
   auto batch = std::make_shared<storage::batch>(room_.shard());
   pending p;
-  const due_entry step{0, room_, due_entry::kind::retention, {}, {}};
+  const due_entry step{0, room_, due_entry::kind::retention, {}, {}, {}};
   p.causes = {std::make_shared<const command>(command{room_, {}, fall_due{step}})};
   storage::event cause;
   cause.seq = record_->deleted;
@@ -125,7 +130,7 @@ void room_actor::end_at_last(const command_ptr& c) {
     return; // the shard asks again
   phase_ = phase::looking_up;
   looked_up_ = c;
-  tell(house_.reader_of(room_.shard()), reader::any_effects{room_, self()});
+  tell(house_.reader_of(room_.shard()), reader::list_files{room_, self()}); // and then for effects
 }
 
 void room_actor::receive(const effects_left& x) {

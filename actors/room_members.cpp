@@ -210,6 +210,9 @@ void room_actor::finish_awaiting() {
   for (const auto& [seq, causes] : std::exchange(awaiting_effects_, {}))
     for (const auto& c : causes)
       finish(c, seq);
+  for (const auto& [file, b] : std::exchange(begun_, {}))
+    for (const auto& c : b.causes)
+      refuse(*c, fail(errc::unavailable, "attachment: the quota could not be asked; try again"));
 }
 
 /// The answer to a change of membership that is durable and known to the user's list.
@@ -221,7 +224,9 @@ void room_actor::finish(const command_ptr& c, uint64_t seq) {
   else if (std::holds_alternative<op::moderate>(c->what) || std::holds_alternative<op::topic>(c->what) ||
            std::holds_alternative<op::pin>(c->what) || std::holds_alternative<shun>(c->what))
     c->from.answer(ok::any{ok::changed{seq}});
-  else if (std::holds_alternative<op::cancel>(c->what))
+  else if (const auto* u = std::get_if<op::upload>(&c->what))
+    begun(c, *u);
+  else if (std::holds_alternative<op::cancel>(c->what) || std::holds_alternative<op::discard>(c->what))
     c->from.answer(ok::any{ok::none{}});
   else if (const auto* r = std::get_if<op::configure>(&c->what); r && r->remove)
     c->from.answer(ok::any{ok::changed{seq}});

@@ -21,6 +21,8 @@ void room_actor::send(const command_ptr& c, const op::send& x) {
   auto key = key_of(*c);
   if (x.ephemeral)
     return pass_on(c, x);
+  if (!x.attachments.empty())
+    return look_for_files(c, x.attachments);
   if (x.at != 0)
     return look_for_scheduled(c, c->from.user, key);
   if (x.reply_to != 0)
@@ -60,16 +62,21 @@ void room_actor::send_with(const command_ptr& c, const op::send& x, const known_
   if (settle_by_key(c, what, known))
     return;
   auto why = refusal(c->from.user, action::send);
-  if (why || (why = too_long(x.text)) || (why = too_soon(c->from.user)) || (why = too_many())) {
+  if (why || (why = too_long(x.text)) || (why = too_soon(c->from.user)) || (why = wrong_files(x, c->from.user)) ||
+      (why = too_many())) {
     c->from.answer(std::move(*why));
     return;
   }
-  say(c, x, c->from.user, what, std::make_shared<storage::batch>(room_.shard()), {}, std::nullopt);
+  auto batch = std::make_shared<storage::batch>(room_.shard());
+  auto files = use_files(*batch, x);
+  say(c, x, c->from.user, what, std::move(batch), {}, std::nullopt, std::move(files));
 }
 
-/// Into the log. `root`: how that stands which it replies to. REQUIRES: everything has been judged.
+/// Into the log. `root`: how that stands which it replies to; `files`: what is attached. REQUIRES: everything has been
+/// judged.
 void room_actor::say(const command_ptr& c, const op::send& x, const user_id& from, const keyed& what,
-                     storage::batch_ptr batch, pending p, std::optional<storage::message_state> root) {
+                     storage::batch_ptr batch, pending p, std::optional<storage::message_state> root,
+                     std::vector<storage::attachment> files) {
   if (!present()) {
     establish_direct(*batch);
     p.record = record_;
@@ -86,6 +93,10 @@ void room_actor::say(const command_ptr& c, const op::send& x, const user_id& fro
   }
   if (x.reply_to != 0)
     e.more.edit().reply_to = x.reply_to;
+  for (const auto& file : files)
+    batch->put_attached(room_, e.seq, file.id, from);
+  if (!files.empty())
+    e.more.edit().attachments = std::move(files);
   if (root) {
     ++root->replies;
     root->changed = root->last_reply = e.seq;

@@ -217,7 +217,7 @@ void shard_actor::receive(const effects_loaded& x) {
     house_.shards_started.fetch_add(1);
   effects_known_ = (*x.what)->size() < house_.config.rooms.effects && !effect_passed_;
   for (const auto& e : **x.what) {
-    auto known = effects_.find({e.room, e.seq, e.user});
+    auto known = effects_.find({e.room, e.seq, e.user, e.file});
     if (known != effects_.end() && known->second.what.epoch == e.epoch)
       continue; // it has its own time to be sent again
     if (!has_room_for_effects()) {
@@ -237,7 +237,7 @@ bool shard_actor::has_room_for_effects() const { return effects_.size() < house_
 
 /// Over the bound it is tried once without being kept: users who can be reached don't wait for those who can't.
 void shard_actor::add(const storage::effect_record& e) {
-  effect_key key{e.room, e.seq, e.user};
+  effect_key key{e.room, e.seq, e.user, e.file};
   if (has_room_for_effects() || effects_.contains(key)) {
     effects_[std::move(key)] = {e, 0};
   } else {
@@ -258,7 +258,7 @@ void shard_actor::receive(const user::effect_applied& x) {
     return;
   }
   const auto& e = x.what;
-  if (auto i = effects_.find({e.room, e.seq, e.user}); i != effects_.end()) {
+  if (auto i = effects_.find({e.room, e.seq, e.user, e.file}); i != effects_.end()) {
     if (i->second.what.epoch != e.epoch)
       return;
     effects_.erase(i);
@@ -269,7 +269,12 @@ void shard_actor::receive(const user::effect_applied& x) {
   batch->erase(e);
   house_.commits_waiting.fetch_add(1);
   tell(house_.committer_of(id_), persist::commit{std::move(batch), house_.era_of(id_), 0, self()});
-  auto next = effects_.lower_bound({e.room, e.seq, user_id{}});
+  if (!e.file.empty()) {
+    if (const auto* to = rooms_.find(e.room); to && e.bytes != 0)
+      tell(*to, room::file_charged{e.file, x.refused});
+    return;
+  }
+  auto next = effects_.lower_bound({e.room, e.seq, user_id{}, {}});
   bool more = next != effects_.end() && std::get<0>(next->first) == e.room && std::get<1>(next->first) == e.seq;
   if (const auto* to = rooms_.find(e.room); to && !more)
     tell(*to, room::effect_done{e.seq});

@@ -119,7 +119,7 @@ public:
 private:
   using room_activations = activations<room_id, room::handle, room::ask>;
   using user_activations = activations<user_id, user::handle, user::ask>;
-  using effect_key = std::tuple<room_id, uint64_t, user_id>;
+  using effect_key = std::tuple<room_id, uint64_t, user_id, std::string>; // the last: an attachment
   struct open_effect {
     storage::effect_record what;
     uint32_t age = 0; // ticks since it was sent last

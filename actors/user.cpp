@@ -115,6 +115,7 @@ void user_actor::receive(const committed& x) {
       refuse(*p.cause, why);
     marking_.clear();
     drop_tellings(why);
+    charging_.clear(); // they are sent again
     phase_ = phase::cold;
     go_on();
     return;
@@ -145,7 +146,7 @@ void user_actor::receive(const retire& x) {
 
 void user_actor::try_to_end() {
   if (!retiring_ || phase_ == phase::loading || !pending_.empty() || !hashing_.empty() || !waiting_.empty() ||
-      !threads_.empty() || !looking_.empty())
+      !threads_.empty() || !looking_.empty() || !charging_.empty())
     return;
   retiring_ = false;
   tell(shard_, retired{user_, this->id()});
@@ -283,6 +284,10 @@ void user_actor::perform(const command_ptr& c, const mark_read& x) {
 
 void user_actor::perform(const command_ptr& c, const effect& x) {
   const auto& e = x.what;
+  if (!e.file.empty()) {
+    charge(c);
+    return;
+  }
   if (e.change == storage::member_change::none || (is_erased() && !rooms_.contains(e.room))) {
     note_place(c, x);
     return;

@@ -12,6 +12,7 @@
 // - Of the refresh tokens of a session one is good, and the one before it for a moment. Whoever shows an older one ends
 //   the session.
 // - A read position only moves forward, and is answered when it is durable.
+// - What attachments take is counted with each of them in one write; over attachments.quota_mb none is begun.
 // - An effect is applied once, whatever the number of repetitions: (room, epoch, seq) older than what the list says
 //   is void.
 // - A block holds in the direct room before it is answered; what the room has not heard yet, it is told until it has.
@@ -120,6 +121,7 @@ struct effect_applied {
   using local = message_tag;
   storage::effect_record what;
   uint64_t ticket = 0;
+  bool refused = false; // an attachment: there is no room for it in the user's quota
 };
 /// From another shard, until it was answered: may come any number of times.
 struct effect {
@@ -214,7 +216,7 @@ using handle =
     caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<retire>, caf::reacts_to<report>, caf::reacts_to<user_loaded>,
                      caf::reacts_to<committed>, caf::reacts_to<stands>, caf::reacts_to<hashed>,
                      caf::reacts_to<verified>, caf::reacts_to<activity_loaded>, caf::reacts_to<thread_loaded>,
-                     caf::reacts_to<threads_loaded>, caf::reacts_to<reply>>;
+                     caf::reacts_to<threads_loaded>, caf::reacts_to<usage_loaded>, caf::reacts_to<reply>>;
 
 class user_actor : public hosted_actor<user_actor, handle> {
 public:
@@ -232,6 +234,7 @@ public:
   void receive(const verified& x);
   void receive(const activity_loaded& x);
   void receive(const thread_loaded& x);
+  void receive(const usage_loaded& x);
   void receive(const threads_loaded& x);
   void receive(const reply& x);
 
@@ -296,7 +299,7 @@ private:
   void try_to_end();
 
   // Commands. In user.cpp: connections, rooms, read positions; in user_presence.cpp: how the user appears; in
-  // user_accounts.cpp: accounts and sessions.
+  // user_accounts.cpp: accounts and sessions; in user_files.cpp: what attachments take.
   void perform(const command_ptr& c);
   void perform(const command_ptr& c, const arrive& x);
   void perform(const command_ptr& c, const depart& x);
@@ -322,6 +325,8 @@ private:
   void perform(const command_ptr& c, const erase& x);
   void perform(const command_ptr& c, const account::show_erasure& x);
   void perform(const command_ptr& c, const account::look_into& x);
+  void charge(const command_ptr& c);
+  void charge_next();
   void mark_thread(const command_ptr& c, const mark_read& x, const storage::thread_record& known);
   void ask_for_thread(const command_ptr& c, const room_id& room, uint64_t target);
   void perform(const command_ptr& c, const account::register_user& x);
@@ -393,6 +398,8 @@ private:
   std::list<std::pair<uint64_t, command_ptr>> threads_; // whose positions are being read, by token
   std::map<std::pair<room_id, uint64_t>, marking> marking_;
   std::vector<std::pair<uint64_t, command_ptr>> hashing_; // by token
+  std::list<command_ptr> charging_;                       // effects of attachments, one after the other
+  uint64_t charging_token_ = 0; // of the first one: of what is being read, or is on its way to the disk
   uint64_t next_token_ = 0;
   std::map<user_id, telling> tellings_;
   storage::due_entry errand_; // that the shard is to wake the user for; at 0: none that is known

@@ -36,6 +36,8 @@ const char* to_string(actor_kind kind) noexcept {
     return "member";
   case actor_kind::survey:
     return "survey";
+  case actor_kind::bulk:
+    return "bulk";
   }
   return "?";
 }

@@ -35,8 +35,9 @@ enum class actor_kind : uint8_t {
   replica,
   member,
   survey,
+  bulk,
 };
-inline constexpr size_t actor_kinds = 16;
+inline constexpr size_t actor_kinds = 17;
 const char* to_string(actor_kind kind) noexcept;
 
 class vital_signs : public boost::intrusive::list_base_hook<> {

@@ -70,6 +70,8 @@ struct field {
 std::span<const field> fields();
 /// Of these, the ones of [limits].
 std::span<const field> limit_fields();
+/// And those of [attachments].
+std::span<const field> attachment_fields();
 
 /// The row of `section.key`, or null.
 const field* find(std::string_view name);

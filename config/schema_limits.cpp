@@ -52,6 +52,8 @@ const field table[] = {
     {LIMIT(mentions_per_message), "mentions", 0, 10'000,
      "People whom one message may mean by `@`; further ones are just text.",
      "Too high: one message costs as many small writes."},
+    {LIMIT(attachments_per_message), "attachments", 0, 100, "Attachments that one message may have. 0: none.",
+     "Too high: each is named in the message, and goes with it in one write."},
     {LIMIT(mentions_counted), "mentions", 1, 10'000, "The most that `mentions` of a room in the inbox counts to.",
      "Too high: who comes back after a long time costs the disk more."},
     {LIMIT(scheduled_per_room), "messages", 0, 10'000,

@@ -23,6 +23,7 @@ struct limits {
   uint32_t pins_per_room = 50;
   uint32_t bans_per_room = 10'000;
   uint32_t mentions_per_message = 50;
+  uint32_t attachments_per_message = 10;
   uint32_t mentions_counted = 100;
   uint32_t scheduled_per_room = 100; // of one user
   uint32_t schedule_days = 365;
@@ -198,6 +199,17 @@ struct settings {
     uint32_t inbox_pages = 256;       // under way per user
     uint32_t grace_s = 5;             // for which a user without connections still appears online
   } users;
+
+  struct {
+    uint32_t max_mb = 100;          // 0: nothing can be uploaded
+    uint32_t quota_mb = 2'048;      // of one user, in all rooms
+    std::vector<std::string> types; // "image/*", "application/pdf"; empty: any
+    uint32_t chunk_kb = 128;
+    uint32_t unused_minutes = 1'440; // until what belongs to no message goes
+    uint32_t transfers = 64;         // uploads and downloads at the same time, per node
+    uint32_t queue = 256;            // chunks that wait for the disk, per node
+    uint32_t uploads_per_room = 64;  // that an active room knows by heart
+  } attachments;
 
   struct {
     uint32_t threads = 0;      // 0: one per core

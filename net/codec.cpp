@@ -1,5 +1,6 @@
 #include "net/codec.hpp"
 
+#include "net/event_json.hpp"
 #include "net/json.hpp"
 #include "net/json_document.hpp"
 #include "net/op_reader.hpp"
@@ -12,7 +13,6 @@ namespace greenroom::net {
 namespace {
 
 using json::append_array;
-using json::append_string;
 using json::object;
 
 // What a thread's buffers may keep: a rare long page must not hold on to its memory.
@@ -41,99 +41,6 @@ frame make_frame(Write write) {
   if (scratch.capacity() > kept_bytes)
     std::string().swap(scratch);
   return result;
-}
-
-void append(std::string& out, const std::vector<storage::message_fold::reaction>& reactions) {
-  out += '{';
-  for (const auto& r : reactions) {
-    if (&r != &reactions.front())
-      out += ',';
-    append_string(out, r.emoji); // a client's word: not a name to be written as it is
-    out += ':';
-    object o(out);
-    o.integer("count", r.count);
-    if (r.mine)
-      o.flag("mine", true);
-  }
-  out += '}';
-}
-
-/// Those that the room has.
-void append_room_limits(object& o, const storage::room_limits& x) {
-  if (!x.any())
-    return;
-  object limits(o.key("limits"));
-  if (x.members != 0)
-    limits.integer("members", x.members);
-  if (x.text_bytes != 0)
-    limits.integer("text_bytes", x.text_bytes);
-  if (x.sends_per_s != 0)
-    limits.integer("sends_per_s", x.sends_per_s);
-}
-
-/// `fold`: how the message stands, where that is known and not as it was sent.
-void append(std::string& out, const room_id& room, const storage::event& e,
-            const storage::message_fold* fold = nullptr) {
-  using storage::event_kind;
-  const bool revoked = e.revoked || (fold != nullptr && fold->revoked);
-  const bool edited = fold != nullptr && fold->edited != 0;
-  object o(out);
-  o.text("ev", to_string(e.kind));
-  o.text("room", room.str());
-  o.integer("seq", e.seq);
-  o.integer("ts", e.ts);
-  o.text("from", e.from.str());
-  if (!e.key.empty())
-    o.text("key", e.key);
-  if (e.target != 0)
-    o.integer("target", e.target);
-  if (e.kind == event_kind::reaction) {
-    o.text("emoji", e.text);
-    o.flag("on", e.on);
-  } else if (e.kind == event_kind::topic || e.kind == event_kind::room) {
-    o.text("title", e.text);
-  } else if (const auto& text = edited ? fold->text : e.text; !text.empty() && !revoked) {
-    o.text("text", text);
-  }
-  if (!e.more->data.empty() && !revoked)
-    o.raw("data", e.more->data);
-  if (e.more->reply_to != 0)
-    o.integer("reply_to", e.more->reply_to);
-  if (!e.more->attachments.empty() && !revoked)
-    append_array(o.key("attachments"), e.more->attachments, [&](const std::string& id) { append_string(out, id); });
-  if (!e.more->mentions.empty() && !revoked)
-    append_array(o.key("mentions"), e.more->mentions, [&](const std::string& who) { append_string(out, who); });
-  if (revoked)
-    o.flag("revoked", true);
-  if (edited && !revoked) {
-    o.integer("edited", fold->edited);
-    o.integer("edited_ts", fold->edited_ts);
-  }
-  if (fold != nullptr && !fold->reactions.empty() && !revoked)
-    append(o.key("reactions"), fold->reactions);
-  if (fold != nullptr && fold->replies != 0) {
-    object replies(o.key("replies"));
-    replies.integer("count", fold->replies);
-    replies.integer("last", fold->last_reply);
-  }
-  if (e.kind == event_kind::member) {
-    o.text("user", e.user.str());
-    o.text("change", to_string(e.change));
-    o.text("role", to_string(e.role));
-    if (e.more->until != 0)
-      o.integer("until", e.more->until);
-    if (!e.more->reason.empty())
-      o.text("reason", e.more->reason);
-  }
-  if (e.kind == event_kind::room) {
-    o.text("kind", to_string(e.more->settings.kind));
-    o.integer("history_days", e.more->settings.history_days);
-    o.integer("slow_ms", e.more->settings.slow_ms);
-    o.integer("history_events", e.more->settings.history_events);
-    append_room_limits(o, e.more->settings.limits);
-    if (e.more->settings.deleted)
-      o.flag("deleted", true);
-  }
 }
 
 void append_fields(object& o, const appearance& x) {
@@ -307,6 +214,8 @@ struct ok_writer {
         s.raw("data", send.data);
       if (send.reply_to != 0)
         s.integer("reply_to", send.reply_to);
+      if (!send.attachments.empty())
+        append_attachments(s, send.attachments);
     });
     append_next(o, x.next);
   }
@@ -325,7 +234,7 @@ struct ok_writer {
     append_array(o.key("events"), x.events, [&](const storage::event& e) {
       while (fold != x.folds.end() && fold->seq < e.seq)
         ++fold;
-      append(out, x.room, e, fold != x.folds.end() && fold->seq == e.seq ? &*fold : nullptr);
+      net::append(out, x.room, e, fold != x.folds.end() && fold->seq == e.seq ? &*fold : nullptr);
     });
   }
   void operator()(const ok::page& x) const {
@@ -386,9 +295,28 @@ struct ok_writer {
       r.integer("unread", room.unread);
       r.integer("mentions", room.mentions);
       if (room.last)
-        append(r.key("last"), room.summary.room, *room.last);
+        net::append(r.key("last"), room.summary.room, *room.last);
     });
     append_next(o, x.next);
+  }
+
+  void operator()(const ok::file& x) const {
+    using stage = storage::file_record::stage;
+    object o(out);
+    o.text("room", x.room.str());
+    o.text("id", x.id);
+    o.text("user", x.what.owner.str());
+    o.text("name", x.what.name);
+    o.text("type", x.what.type);
+    o.integer("size", x.what.size);
+    o.integer("offset", x.what.received);
+    o.integer("chunk_bytes", x.what.chunk_bytes);
+    if (!x.what.sha256.empty())
+      o.text("sha256", hex_of(x.what.sha256));
+    o.flag("complete", x.what.at != stage::uploading);
+    o.integer("created", x.what.created);
+    if (x.what.at != stage::used)
+      o.integer("expires_at", x.what.expires);
   }
 
   // The refresh token is for REST alone, which makes its answer with the signed token itself.

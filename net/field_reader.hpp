@@ -173,6 +173,26 @@ public:
     return text;
   }
 
+  std::vector<std::string> attachments() {
+    std::vector<std::string> ids;
+    auto given = find("attachments");
+    if (!given)
+      return ids;
+    if (!given.is_array())
+      refuse(errc::bad_request, "attachments", "must be a list of ids");
+    else if (given.size() > bounds.attachments_per_message)
+      refuse(errc::too_large, "attachments",
+             over(given.size(), bounds.attachments_per_message, "of them", "limits.attachments_per_message"));
+    else
+      given.each_element([&](value id) {
+        const auto text = id.text().value_or("");
+        if (!storage::is_file_id(text) || std::find(ids.begin(), ids.end(), text) != ids.end())
+          refuse(errc::bad_request, "attachments", "each must be the id of another attachment");
+        ids.emplace_back(text);
+      });
+    return ids;
+  }
+
   std::optional<storage::room_kind> room_kind() {
     auto given = find("kind");
     if (!given)

@@ -34,6 +34,8 @@ constexpr uint32_t again_ms = 5'000; // when another node, or this one anew, wil
 constexpr size_t header_read_bytes = 2'048;
 constexpr size_t body_read_bytes = 16'384;
 
+using take_piece = std::function<void(std::optional<std::string>)>;
+
 class http_session final : public session, public stream::owner, public std::enable_shared_from_this<http_session> {
 public:
   http_session(io_thread& home, const server_hooks& hooks, std::shared_ptr<stream> on, remote from,
@@ -47,7 +49,19 @@ public:
   void broken() override { end(); }
 
 private:
-  enum class phase : uint8_t { tls, idle, header, body, handling, writing, making, goodbye, ended };
+  // receiving: a piece of a body that is streamed; making: the next piece of an answer is being made.
+  enum class phase : uint8_t { tls, idle, header, body, handling, receiving, writing, making, goodbye, ended };
+
+  /// The rest of a request's body, for the handler.
+  class body_stream : public http_body {
+  public:
+    explicit body_stream(std::shared_ptr<http_session> of) : of_(std::move(of)) {}
+    uint64_t left() const override { return of_->body_left_; }
+    void take(size_t bytes, take_piece then) override { of_->take(bytes, std::move(then)); }
+
+  private:
+    const std::shared_ptr<http_session> of_;
+  };
 
   void enter(phase p, uint32_t deadline_ms);
   void expect_request(uint32_t idle_ms);
@@ -55,7 +69,11 @@ private:
   void on_read(error_code ec, size_t bytes);
   void parse();
   bool on_header();
+  bool begin_stream();
+  void take(size_t bytes, take_piece then);
+  void collect();
   void on_request();
+  void hand_over(http_request r);
   void upgrade(const http_request& r);
   http_request take_request();
   void refuse(unsigned status, errc code, std::string_view message);
@@ -63,7 +81,7 @@ private:
   void refuse_parse(error_code ec);
   void respond(const http_response& r);
   void left();
-  void take(http_piece piece);
+  void give(http_piece piece);
   void answered();
   void goodbye();
   void on_timer();
@@ -81,9 +99,15 @@ private:
   std::optional<http::request_parser<http::string_body>> parser_;
   phase phase_ = phase::tls;
   bool keep_alive_ = true;
-  bool head_ = false;                   // the request was a HEAD
-  bool chunks_ = true;                  // the client understands them
+  bool head_ = false;              // the request was a HEAD
+  bool chunks_ = true;             // the client understands them
+  uint64_t body_left_ = 0;         // of one that is streamed: not taken yet
+  bool waits_to_continue_ = false; // the client, for a 100
+  std::string piece_;              // of it, as far as it has come
+  size_t piece_bytes_ = 0;
+  take_piece then_;
   std::shared_ptr<http_source> source_; // of an answer that is still being made
+  std::optional<uint64_t> answer_left_; // of it, where its length is known
 };
 
 http_session::http_session(io_thread& home, const server_hooks& hooks, std::shared_ptr<stream> on, remote from,
@@ -120,7 +144,8 @@ void http_session::enter(phase p, uint32_t deadline_ms) {
 // -- reading ---------------------------------------------------------------------------------------------------------
 
 void http_session::read() {
-  const auto into = input_.prepare(phase_ == phase::body ? body_read_bytes : header_read_bytes);
+  const auto into =
+      input_.prepare(phase_ == phase::body || phase_ == phase::receiving ? body_read_bytes : header_read_bytes);
   stream_->async_read_some(into,
                            [self = shared_from_this()](error_code ec, size_t bytes) { self->on_read(ec, bytes); });
 }
@@ -131,6 +156,8 @@ void http_session::on_read(error_code ec, size_t bytes) {
   if (phase_ == phase::goodbye) // too late: it was answered 408
     return stream_->finish(limits_->closing_bytes, [self = shared_from_this()] { self->end(); });
   input_.commit(bytes);
+  if (phase_ == phase::receiving)
+    return collect();
   if (phase_ == phase::idle)
     enter(phase::header, limits_->handshake_ms);
   parse();
@@ -142,7 +169,7 @@ void http_session::parse() {
     parser_.emplace();
     head_ = false;
     parser_->header_limit(limits_->header_bytes);
-    parser_->body_limit(limits_->body_bytes);
+    parser_->body_limit(boost::none); // seen to in on_header: it does not hold for all
   }
   while (input_.size() > 0 && !parser_->is_done()) {
     error_code ec;
@@ -179,6 +206,15 @@ bool http_session::on_header() {
     refuse(400, errc::bad_request, "Host: must be there exactly once");
     return false;
   }
+  const auto target = r.target();
+  const std::string method{r.method_string()};
+  if (!home_.closing() && hooks_.http->streams(method, {target.data(), target.size()}))
+    return begin_stream();
+  if (parser_->content_length().value_or(0) > limits_->body_bytes) {
+    refuse_parse(http::error::body_limit);
+    return false;
+  }
+  parser_->body_limit(limits_->body_bytes);
   if (parser_->is_done())
     return true;
   enter(phase::body, limits_->request_ms);
@@ -187,6 +223,47 @@ bool http_session::on_header() {
     stream_->flush();
   }
   return true;
+}
+
+/// Always false: it does not go on with Beast. What has been read of the body waits in input_.
+bool http_session::begin_stream() {
+  if (parser_->chunked() || !parser_->content_length()) {
+    refuse(411, errc::bad_request, "Content-Length: required here");
+    return false;
+  }
+  timer_.cancel();
+  body_left_ = *parser_->content_length();
+  waits_to_continue_ = beast::iequals(parser_->get()[http::field::expect], "100-continue") && input_.size() == 0;
+  auto r = take_request();
+  r.stream = std::make_shared<body_stream>(shared_from_this());
+  hand_over(std::move(r));
+  return false;
+}
+
+void http_session::take(size_t bytes, take_piece then) {
+  if (phase_ != phase::handling || home_.closing())
+    return then(std::nullopt);
+  if (std::exchange(waits_to_continue_, false)) {
+    stream_->push(std::make_shared<const std::string>("HTTP/1.1 100 Continue\r\n\r\n"), false);
+    stream_->flush();
+  }
+  piece_bytes_ = static_cast<size_t>(std::min<uint64_t>(bytes, body_left_));
+  piece_.reserve(piece_bytes_);
+  then_ = std::move(then);
+  enter(phase::receiving, limits_->keep_alive_ms);
+  collect();
+}
+
+void http_session::collect() {
+  const auto bytes = std::min(input_.size(), piece_bytes_ - piece_.size());
+  piece_.append(static_cast<const char*>(input_.data().data()), bytes);
+  input_.consume(bytes);
+  if (piece_.size() < piece_bytes_)
+    return read();
+  timer_.cancel();
+  phase_ = phase::handling;
+  body_left_ -= piece_bytes_;
+  std::exchange(then_, nullptr)(std::exchange(piece_, {}));
 }
 
 http_request http_session::take_request() {
@@ -213,12 +290,17 @@ http_request http_session::take_request() {
 void http_session::on_request() {
   timer_.cancel();
   auto r = take_request();
+  if (!r.path.empty() && home_.closing())
+    return refuse(failure{errc::unavailable, "the server is shutting down", again_ms});
+  if (!r.path.empty() && (asks_for_websocket(r) || r.path == "/ws"))
+    return upgrade(r);
+  hand_over(std::move(r));
+}
+
+void http_session::hand_over(http_request r) {
   if (r.path.empty())
     return refuse(400, errc::bad_request, "the request target must be a path");
-  if (home_.closing())
-    return refuse(failure{errc::unavailable, "the server is shutting down", again_ms});
-  if (asks_for_websocket(r) || r.path == "/ws")
-    return upgrade(r);
+  r.head = head_;
   if (head_)
     r.method = "GET"; // the answer is the same, only its body stays here
   phase_ = phase::handling;
@@ -298,13 +380,15 @@ void http_session::refuse(const failure& why) {
 }
 
 void http_session::respond(const http_response& r) {
+  if (std::exchange(body_left_, 0) > 0)
+    keep_alive_ = false; // what is left of the body is not worth reading
+  answer_left_ = r.length;
+  source_ = head_ || answer_left_ == uint64_t{0} ? nullptr : r.source;
+  keep_alive_ = keep_alive_ && (!source_ || answer_left_ || chunks_);
   enter(phase::writing, limits_->keep_alive_ms);
-  source_ = head_ ? nullptr : r.source;
-  keep_alive_ = keep_alive_ && (!source_ || chunks_);
   stream_->push(std::make_shared<const std::string>(format_response(r, keep_alive_, !head_, chunks_)), false);
   stream_->flush();
-  if (stream_->queued_bytes() == 0)
-    left();
+  wrote();
 }
 
 void http_session::wrote() {
@@ -316,23 +400,31 @@ void http_session::wrote() {
 void http_session::left() {
   if (!source_)
     return answered();
+  if (home_.closing())
+    return end();
   timer_.cancel(); // whoever makes it has a deadline
   phase_ = phase::making;
-  source_->next([self = shared_from_this()](http_piece piece) { self->take(std::move(piece)); });
+  // Not by a call from here: a client that reads fast would nest a call for each piece.
+  asio::post(stream_->get_executor(), [self = shared_from_this()] {
+    if (self->phase_ == phase::making)
+      self->source_->next([self](http_piece piece) { self->give(std::move(piece)); });
+  });
 }
 
-void http_session::take(http_piece piece) {
+void http_session::give(http_piece piece) {
   if (phase_ != phase::making)
     return;
-  if (piece.broken)
-    return end();
+  if (piece.broken || (answer_left_ && (piece.bytes.empty() || piece.bytes.size() > *answer_left_)))
+    return end(); // in the middle: the client sees that it is not whole
+  if (answer_left_)
+    piece.last = (*answer_left_ -= piece.bytes.size()) == 0;
   if (piece.last)
     source_ = nullptr;
   enter(phase::writing, limits_->keep_alive_ms);
-  stream_->push(std::make_shared<const std::string>(chunks_ ? format_chunk(piece) : std::move(piece.bytes)), false);
+  const bool as_chunk = chunks_ && !answer_left_;
+  stream_->push(std::make_shared<const std::string>(as_chunk ? format_chunk(piece) : std::move(piece.bytes)), false);
   stream_->flush();
-  if (stream_->queued_bytes() == 0)
-    left();
+  wrote();
 }
 
 void http_session::answered() {
@@ -362,17 +454,25 @@ void http_session::goodbye() {
 
 void http_session::on_timer() {
   const auto self = shared_from_this();
-  if ((phase_ == phase::header && parser_) || phase_ == phase::body) {
+  auto late = [](std::string_view what, std::string_view key, uint32_t ms) {
+    return std::string(what).append(" within limits.").append(key) + " (" + std::to_string(ms) + ")";
+  };
+  std::string why;
+  if (phase_ == phase::header && parser_)
+    why = late("the request header was not complete", "handshake_ms", limits_->handshake_ms);
+  else if (phase_ == phase::body)
+    why = late("the request body was not complete", "request_ms", limits_->request_ms);
+  else if (phase_ == phase::receiving)
+    why = late("the next part of the request body did not come", "keep_alive_ms", limits_->keep_alive_ms);
+  if (!why.empty()) {
     // A read is under way and goes on as the drain that keeps a reset from destroying the answer.
-    const bool header = phase_ == phase::header;
-    const auto answer = error_response(408, errc::bad_request,
-                                       header ? "the request header was not complete within limits.handshake_ms (" +
-                                                    std::to_string(limits_->handshake_ms) + ")"
-                                              : "the request body was not complete within limits.request_ms (" +
-                                                    std::to_string(limits_->request_ms) + ")");
+    const auto answer = error_response(408, errc::bad_request, why);
     stream_->push(std::make_shared<const std::string>(format_response(answer, false, true)), false);
     enter(phase::goodbye, goodbye_ms);
-    return stream_->flush();
+    stream_->flush();
+    if (auto then = std::exchange(then_, nullptr))
+      then(std::nullopt);
+    return;
   }
   if (phase_ == phase::tls)
     hooks_.metrics->handshakes_refused.add();
@@ -381,7 +481,7 @@ void http_session::on_timer() {
 
 void http_session::shut_down(close_code) {
   keep_alive_ = false; // what is being handled is still answered
-  if (phase_ == phase::idle || phase_ == phase::tls || phase_ == phase::header)
+  if (phase_ == phase::idle || phase_ == phase::tls || phase_ == phase::header || phase_ == phase::receiving)
     end();
 }
 
@@ -395,10 +495,12 @@ void http_session::end() {
   if (std::exchange(phase_, phase::ended) == phase::ended)
     return;
   const auto self = std::move(self_);
-  source_ = nullptr;
   disown();
   stream_->abort();
   retire();
+  source_ = nullptr;
+  if (auto then = std::exchange(then_, nullptr))
+    then(std::nullopt);
 }
 
 } // namespace

@@ -3,10 +3,11 @@
 //
 // Invariants
 // - One request is handled at a time, and the next is read only when its answer has left: a client that does not read
-//   holds one answer.
+//   holds one answer, or one piece of one that is made piece by piece.
+// - Of a body that is streamed no more is read than the handler has asked for.
 // - Every wait has a deadline of its own that trickling does not move: limits.handshake_ms for the TLS handshake and
-//   each header, limits.request_ms for a body, limits.keep_alive_ms between requests and for the client to take an
-//   answer.
+//   each header, limits.request_ms for a body, limits.keep_alive_ms between requests, for the client to take an
+//   answer or a piece of it, and for a piece of a body that is streamed.
 // - After an answer that ends the connection the peer is given time to read it.
 #pragma once
 

@@ -21,6 +21,8 @@ std::string_view reason(unsigned status) {
     return "Created";
   case 202:
     return "Accepted";
+  case 206:
+    return "Partial Content";
   case 204:
     return "No Content";
   case 304:
@@ -39,10 +41,16 @@ std::string_view reason(unsigned status) {
     return "Request Timeout";
   case 409:
     return "Conflict";
+  case 411:
+    return "Length Required";
+  case 412:
+    return "Precondition Failed";
   case 413:
     return "Content Too Large";
   case 415:
     return "Unsupported Media Type";
+  case 416:
+    return "Range Not Satisfiable";
   case 426:
     return "Upgrade Required";
   case 429:
@@ -187,10 +195,10 @@ std::string format_response(const http_response& r, bool keep_alive, bool body, 
   add("Server", "greenroom");
   add("Date", http_date());
   if (r.status >= 200 && r.status != 204 && r.status != 304) {
-    if ((!r.body.empty() || r.source) && one_line(r.content_type))
+    if ((!r.body.empty() || r.source || r.length.value_or(0) > 0) && one_line(r.content_type))
       add("Content-Type", r.content_type);
-    if (!r.source)
-      add("Content-Length", std::to_string(r.body.size()));
+    if (!r.source || r.length)
+      add("Content-Length", std::to_string(r.length.value_or(r.body.size())));
     else if (chunked)
       add("Transfer-Encoding", "chunked");
   }

@@ -87,6 +87,8 @@ void add_node(page& p, const metrics& m) {
   p.counter("greenroom_sends_total", "Send requests admitted.", m.sends);
   p.counter("greenroom_changes_total", "Edits, revocations and reactions admitted.", m.changes);
   p.counter("greenroom_acks_total", "Sends and changes acknowledged after they were durable.", m.acks);
+  p.counter("greenroom_attachment_bytes_total", "Bytes of attachments that were stored.", m.attachment_bytes);
+  p.counter("greenroom_attachments_removed_total", "Attachments that were removed.", m.attachments_removed);
   p.counter("greenroom_scrubbed_total", "Ranges of keys from which what was revoked or deleted has left the disk.",
             m.scrubbed);
   p.counter("greenroom_duplicates_total", "Sends and changes answered with the first result of their key.",

@@ -17,6 +17,19 @@ constexpr size_t password_bytes_max = 1'024;
 constexpr size_t profile_name_bytes_max = 256;
 constexpr size_t profile_avatar_bytes_max = 1'024;
 constexpr size_t cursor_bytes_max = 512;
+constexpr size_t file_name_bytes_max = 255;
+constexpr size_t file_type_bytes_max = 127;
+
+int hex_digit(char c) noexcept { return c <= '9' ? c - '0' : c - 'a' + 10; }
+
+// RFC 9110 section 8.3.1; without parameters.
+bool is_media_type(std::string_view text) noexcept {
+  const auto slash = text.find('/');
+  const auto is_token = [](std::string_view part) {
+    return !part.empty() && part.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789!#$&^_.+-") == part.npos;
+  };
+  return slash != text.npos && is_token(text.substr(0, slash)) && is_token(text.substr(slash + 1));
+}
 
 // -- one reader per op ------------------------------------------------------------------------------------------------
 
@@ -94,9 +107,6 @@ op::any read_unsubscribe(field_reader& in) { return op::unsubscribe{in.room()}; 
 op::any read_send(field_reader& in) {
   op::send x;
   x.ephemeral = in.flag(in.find("ephemeral"), "ephemeral");
-  if (auto list = in.find("attachments"); list && !(list.is_array() && list.size() == 0))
-    in.refuse(errc::unsupported, "attachments", "not served by this server");
-
   auto room = in.find("room");
   auto to = in.find("to");
   if (static_cast<bool>(room) == static_cast<bool>(to))
@@ -111,12 +121,15 @@ op::any read_send(field_reader& in) {
   x.text = in.string(in.find("text"), "text", in.bounds.text_bytes, "limits.text_bytes");
   if (in.find("data"))
     x.data = in.object("data");
-  else if (x.text.empty())
-    in.refuse(errc::bad_request, "text", "must not be empty without data");
+  x.attachments = in.attachments();
+  if (x.text.empty() && x.data.empty() && x.attachments.empty())
+    in.refuse(errc::bad_request, "text", "must not be empty without data and attachments");
   x.reply_to = in.integer(in.find("reply_to"), "reply_to", 1);
   x.at = static_cast<int64_t>(in.integer(in.find("at"), "at", 1));
   if (x.ephemeral && x.reply_to != 0)
     in.refuse(errc::bad_request, "reply_to", "not with ephemeral, which is in no thread");
+  if (x.ephemeral && !x.attachments.empty())
+    in.refuse(errc::bad_request, "attachments", "not with ephemeral, which is not kept");
   if (x.ephemeral && x.at != 0)
     in.refuse(errc::bad_request, "at", "not with ephemeral, which is not kept");
   return x;
@@ -465,6 +478,30 @@ auto read_one(const json::document& fields, Read read, const limits& bounds = {}
   if (in.why())
     return *in.why();
   return result;
+}
+
+outcome<op::upload> read_upload(const json::document& fields) {
+  return read_one(fields, [](field_reader& in) {
+    op::upload x;
+    in.required("name");
+    x.name = in.line("name", file_name_bytes_max);
+    if (x.name.empty())
+      in.refuse(errc::bad_request, "name", "must not be empty");
+    x.size = in.integer(in.required("size"), "size", 1);
+    x.type = in.string(in.find("type"), "type", file_type_bytes_max);
+    if (x.type.empty())
+      x.type = "application/octet-stream";
+    else if (!is_media_type(x.type))
+      in.refuse(errc::bad_request, "type", "must be a media type in lower case, without parameters");
+    if (auto given = in.find("sha256")) {
+      const auto text = in.string(given, "sha256", 64);
+      for (size_t i = 0; i + 1 < text.size(); i += 2)
+        x.sha256 += static_cast<char>(hex_digit(text[i]) << 4 | hex_digit(text[i + 1]));
+      if (text.size() != 64 || text.find_first_not_of("0123456789abcdef") != text.npos)
+        in.refuse(errc::bad_request, "sha256", "must be 64 hex digits in lower case");
+    }
+    return x;
+  });
 }
 
 outcome<std::string> read_device(const json::document& fields) {

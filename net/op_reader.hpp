@@ -32,6 +32,10 @@ outcome<op::any> read_op(std::string_view op, json::value fields, const limits& 
 /// Which page of the live connections is wanted.
 outcome<account::list_sessions> read_session_page(const json::document& fields, const limits& bounds);
 
+/// What an upload is begun with: `name` and `size`, and maybe `type` and `sha256`; its room and id are the caller's to
+/// set.
+outcome<op::upload> read_upload(const json::document& fields);
+
 /// A device name of up to device_characters_max characters without control characters; absent: empty.
 outcome<std::string> read_device(const json::document& fields);
 

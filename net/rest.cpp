@@ -72,13 +72,19 @@ const rest::route rest::routes[] = {
     {"GET", "/api/v1/rooms/*/mutes", access::token, &rest::list_mutes},
     {"PUT", "/api/v1/rooms/*/mutes/*", access::token, &rest::mute},
     {"DELETE", "/api/v1/rooms/*/mutes/*", access::token, &rest::unmute},
+    {"POST", "/api/v1/rooms/*/attachments", access::token, &rest::begin_attachment},
+    {"GET", "/api/v1/rooms/*/attachments/*", access::token, &rest::fetch_attachment},
+    {"PATCH", "/api/v1/rooms/*/attachments/*", access::token, &rest::store_attachment},
+    {"DELETE", "/api/v1/rooms/*/attachments/*", access::token, &rest::discard_attachment},
+    {"GET", "/api/v1/rooms/*/attachments/*/info", access::token, &rest::show_attachment},
 };
 
 rest::rest(const settings& config, const jwt_tokens& tokens, const json_encoder& encode, metrics& figures,
            rest_hooks hooks)
     : allowed_origins_(config.listen.allowed_origins), token_life_(config.auth.token_s),
-      registration_(config.auth.registration), guests_(config.auth.guests), tokens_(tokens), encode_(encode),
-      figures_(figures), hooks_(std::move(hooks)) {}
+      registration_(config.auth.registration), guests_(config.auth.guests),
+      transfers_max_(config.attachments.transfers), tokens_(tokens), encode_(encode), figures_(figures),
+      hooks_(std::move(hooks)) {}
 
 void rest::handle(lane& on, http_request request, std::function<void(http_response)> done) {
   auto c = std::make_shared<rest_call>(on, std::move(request), std::move(done), figures_, hooks_.limits());
@@ -171,7 +177,9 @@ void rest::allow_origin(rest_call& c) const {
   if (!all && std::find(allowed_origins_.begin(), allowed_origins_.end(), origin) == allowed_origins_.end())
     return;
   c.more_headers.emplace_back("Access-Control-Allow-Origin", all ? std::string("*") : std::string(origin));
-  c.more_headers.emplace_back("Access-Control-Expose-Headers", "Retry-After");
+  c.more_headers.emplace_back("Access-Control-Expose-Headers",
+                              "Retry-After, ETag, Content-Disposition, Content-Range, Location, Upload-Length, "
+                              "Upload-Offset");
 }
 
 void rest::preflight(rest_call& c, const std::string& methods) const {
@@ -181,7 +189,9 @@ void rest::preflight(rest_call& c, const std::string& methods) const {
   r.headers.emplace_back("Allow", allowed);
   if (!c.request.header("access-control-request-method").empty()) {
     r.headers.emplace_back("Access-Control-Allow-Methods", allowed);
-    r.headers.emplace_back("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, Traceparent");
+    r.headers.emplace_back("Access-Control-Allow-Headers",
+                           "Authorization, Content-Type, Idempotency-Key, If-None-Match, If-Range, Range, Traceparent, "
+                           "Upload-Offset");
     r.headers.emplace_back("Access-Control-Max-Age", "600");
   }
   c.respond(std::move(r));

@@ -22,6 +22,7 @@
 #include "net/json_document.hpp"
 #include "net/jwt.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -54,6 +55,8 @@ public:
        rest_hooks hooks);
 
   void handle(lane& on, http_request request, std::function<void(http_response)> done) override;
+  /// The content of attachments.
+  bool streams(std::string_view method, std::string_view target) const override;
 
 private:
   using call_ptr = std::shared_ptr<rest_call>;
@@ -92,6 +95,16 @@ private:
   void go_on(const batch_ptr& b);
   void begin(const batch_ptr& b, json::value operation);
   void settle(const batch_ptr& b, const answer& a);
+
+  // -- attachments: rest_files.cpp -------------------------------------------------------------------------------------
+  class transfer;
+  class file_content;
+  using transfer_ptr = std::shared_ptr<transfer>;
+  transfer_ptr begin_transfer(const call_ptr& c);
+  void ask_file(const call_ptr& c, op::any what, std::function<void(ok::file)> then);
+  void store_body(const call_ptr& c, const ok::file& at, const transfer_ptr& t, unsigned status);
+  void respond_file(const call_ptr& c, unsigned status, const ok::file& x);
+  void send_content(const call_ptr& c, const ok::file& x);
 
   // -- one per route -------------------------------------------------------------------------------------------------
   void front_page(const call_ptr& c);
@@ -158,11 +171,18 @@ private:
   void unban(const call_ptr& c);
   void mute(const call_ptr& c);
   void unmute(const call_ptr& c);
+  void begin_attachment(const call_ptr& c);
+  void store_attachment(const call_ptr& c);
+  void show_attachment(const call_ptr& c);
+  void fetch_attachment(const call_ptr& c);
+  void discard_attachment(const call_ptr& c);
 
   const std::vector<std::string> allowed_origins_;
   const std::chrono::seconds token_life_;
   const bool registration_;
   const bool guests_;
+  const uint32_t transfers_max_;
+  std::atomic<uint32_t> transfers_{0};
   const jwt_tokens& tokens_;
   const json_encoder& encode_;
   metrics& figures_;

@@ -57,7 +57,9 @@ public:
   void respond(unsigned status, std::string json = {});
   void respond(http_response response);
   /// What the node refused; it has counted that itself.
-  void pass_on(const failure& why) { respond_failure(why, http_status(why.code), {}); }
+  void pass_on(const failure& why, unsigned status = 0) {
+    respond_failure(why, status != 0 ? status : http_status(why.code), {});
+  }
   /// What was refused before the node was asked. `status` 0: that of the code.
   void refuse(const failure& why, unsigned status = 0, std::pair<std::string, std::string> header = {});
 

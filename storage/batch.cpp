@@ -140,12 +140,13 @@ void batch::erase_events(const room_id& room, uint64_t first, uint64_t last) {
   add_erase_range(keys::before_event(room, first), keys::event(room, last));
   add_erase_range(keys::state(room, first), keys::state(room, last));
   add_erase_range(keys::reply(room, first, 0), keys::reply(room, last, 0));
+  add_erase_range(keys::attached(room, first, {}), keys::attached(room, last, {}));
 }
 
 void batch::erase_contents(const room_id& room) {
   using keys::tag;
-  for (auto kind :
-       {tag::event, tag::member, tag::key, tag::state, tag::reaction, tag::mention, tag::reply, tag::scheduled}) {
+  for (auto kind : {tag::event, tag::member, tag::key, tag::state, tag::reaction, tag::mention, tag::reply,
+                    tag::scheduled, tag::file, tag::chunk, tag::attached}) {
     auto all = keys::prefix(room, kind);
     add_erase_range(all, keys::end_of(all));
   }
@@ -153,8 +154,28 @@ void batch::erase_contents(const room_id& room) {
 
 void batch::erase(const room_id& room) { add_erase(keys::room(room)); }
 
-void batch::put(const effect_record& r) { add_put(keys::effect(r.room, r.seq, r.user), encode(r)); }
-void batch::erase(const effect_record& r) { add_erase(keys::effect(r.room, r.seq, r.user)); }
+void batch::put(const room_id& room, std::string_view file, const file_record& r) {
+  add_put(keys::file(room, file), encode(r));
+}
+void batch::put_chunk(const room_id& room, std::string_view file, uint64_t index, std::string_view bytes) {
+  add_put(keys::chunk(room, file, index), bytes);
+}
+void batch::erase_file(const room_id& room, std::string_view file) {
+  const auto key = keys::file(room, file);
+  add_erase_range(key, key + '\0');
+  auto chunks = keys::chunk(room, file, 0);
+  chunks.resize(chunks.size() - keys::seq_bytes);
+  add_erase_range(chunks, keys::end_of(chunks));
+}
+void batch::put_attached(const room_id& room, uint64_t seq, std::string_view file, const user_id& owner) {
+  add_put(keys::attached(room, seq, file), owner.str());
+}
+void batch::erase_attached(const room_id& room, uint64_t seq, std::string_view file) {
+  add_erase(keys::attached(room, seq, file));
+}
+
+void batch::put(const effect_record& r) { add_put(keys::effect(r.room, r.seq, r.user, r.file), encode(r)); }
+void batch::erase(const effect_record& r) { add_erase(keys::effect(r.room, r.seq, r.user, r.file)); }
 
 void batch::put(const user_id& user, const account_record& r) { add_put(keys::account(user), encode(r)); }
 void batch::put(const user_id& user, std::string_view session, const session_record& r) {
@@ -200,6 +221,15 @@ void batch::erase_contents(const user_id& user) {
   }
 }
 
+void batch::put(const user_id& user, const usage_record& r) { add_put(keys::usage(user), encode(r)); }
+void batch::put_charge(const user_id& user, const room_id& room, std::string_view file, uint64_t bytes) {
+  std::string value;
+  put_varint(value, bytes);
+  add_put(keys::charge(user, room, file), value);
+}
+void batch::erase_charge(const user_id& user, const room_id& room, std::string_view file) {
+  add_erase(keys::charge(user, room, file));
+}
 void batch::erase_activity(const user_id& user, const room_id& room) { add_erase(keys::activity(user, room)); }
 
 void batch::replay(batch_reader& into) const {

@@ -63,7 +63,16 @@ public:
   /// REQUIRES: x.room.shard() == shard().
   void put(const due_entry& x);
   void erase(const due_entry& x);
-  /// Events and what hangs on them by seq: how messages stand, their threads. REQUIRES: first < last.
+  /// An attachment.
+  void put(const room_id& room, std::string_view file, const file_record& r);
+  void put_chunk(const room_id& room, std::string_view file, uint64_t index, std::string_view bytes);
+  /// With all of its content; it leaves the disk within limits of time.
+  void erase_file(const room_id& room, std::string_view file);
+  /// The message to which it belongs.
+  void put_attached(const room_id& room, uint64_t seq, std::string_view file, const user_id& owner);
+  void erase_attached(const room_id& room, uint64_t seq, std::string_view file);
+  /// Events and what hangs on them by seq: how messages stand, their threads, which attachments are theirs. REQUIRES:
+  /// first < last.
   void erase_events(const room_id& room, uint64_t first, uint64_t last);
   /// Everything of the room but its record, its effects and its due entries.
   void erase_contents(const room_id& room);
@@ -92,6 +101,10 @@ public:
   void erase_account(const user_id& user);
   /// All the rest of the user but the record of the erasure.
   void erase_contents(const user_id& user);
+  void put(const user_id& user, const usage_record& r);
+  /// What one attachment takes. REQUIRES: bytes > 0.
+  void put_charge(const user_id& user, const room_id& room, std::string_view file, uint64_t bytes);
+  void erase_charge(const user_id& user, const room_id& room, std::string_view file);
 
   /// For the store: what it does, in order.
   void replay(batch_reader& into) const;

@@ -150,6 +150,15 @@ rocksdb::ColumnFamilyOptions family_options(keys::family which, const store_opti
     table.optimize_filters_for_memory = true;
     table.data_block_index_type = rocksdb::BlockBasedTableOptions::kDataBlockBinaryAndHash;
     break;
+  case keys::family::files:
+    // Pieces of attachments, up to 256 KiB each, which are mostly compressed already: written once, read in order, gone
+    // by ranges. Merged as seldom as can be, for each merge writes all of it anew; large blocks, as each value is one.
+    out.write_buffer_size = options.write_buffer_bytes / 2;
+    out.compression = rocksdb::kNoCompression;
+    out.target_file_size_base = 128u << 20;
+    table.block_size = 64u << 10;
+    table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+    break;
   case keys::family::log:
     // Written once, in order, as large as events; trimmed in order, most of it before it has left the memtable. What
     // outlives that is rewritten seldom: universal compaction merges neighbours in age, which die together. No filter,

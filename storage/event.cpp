@@ -5,8 +5,8 @@
 namespace greenroom::storage {
 namespace {
 
-/// Version 1 had the same fields for every kind, and none of what changes messages; version 2 did not count them; version 3
-/// knew no limits of rooms.
+/// Version 1 had the same fields for every kind, and none of what changes messages; version 2 did not count them; up to
+/// version 3 there were no limits of rooms, and no attachments, but a place for their ids.
 constexpr uint8_t event_version = 4;
 
 // Which parts of a message follow.
@@ -28,6 +28,31 @@ void read_texts(record_reader& in, std::vector<std::string>& texts) {
     texts.push_back(in.string());
 }
 
+void put_attachments(std::string& out, const std::vector<attachment>& files) {
+  put_varint(out, files.size());
+  for (const auto& file : files) {
+    put_text(out, file.id);
+    put_text(out, file.name);
+    put_text(out, file.type);
+    put_varint(out, file.size);
+    put_text(out, file.sha256);
+  }
+}
+
+void read_attachments(record_reader& in, std::vector<attachment>& files) {
+  for (auto n = in.count(); in.good() && n > 0; --n) {
+    attachment file;
+    file.id = in.string();
+    if (in.version() > 3) {
+      file.name = in.string();
+      file.type = in.string();
+      file.size = in.varint();
+      file.sha256 = in.string();
+    }
+    files.push_back(std::move(file));
+  }
+}
+
 void put_message(std::string& out, const event& x) {
   const auto& more = *x.more;
   uint8_t parts = 0;
@@ -44,7 +69,7 @@ void put_message(std::string& out, const event& x) {
   if (parts & has_reply_to)
     put_varint(out, more.reply_to);
   if (parts & has_attachments)
-    put_texts(out, more.attachments);
+    put_attachments(out, more.attachments);
   if (parts & has_mentions)
     put_texts(out, more.mentions);
 }
@@ -62,15 +87,16 @@ void read_message(record_reader& in, event& x) {
   if (parts & has_reply_to && (x.more.edit().reply_to = in.varint()) == 0)
     in.fail();
   // A list that is there and empty, likewise.
-  auto some = [&in](std::vector<std::string>& texts) {
-    read_texts(in, texts);
-    if (texts.empty())
+  if (parts & has_attachments) {
+    read_attachments(in, x.more.edit().attachments);
+    if (x.more->attachments.empty())
       in.fail();
-  };
-  if (parts & has_attachments)
-    some(x.more.edit().attachments);
-  if (parts & has_mentions)
-    some(x.more.edit().mentions);
+  }
+  if (parts & has_mentions) {
+    read_texts(in, x.more.edit().mentions);
+    if (x.more->mentions.empty())
+      in.fail();
+  }
 }
 
 void read_version_1(record_reader& in, event& x) {
@@ -80,8 +106,8 @@ void read_version_1(record_reader& in, event& x) {
     x.more.edit().data = std::move(data);
   if (auto reply_to = in.varint(); reply_to != 0)
     x.more.edit().reply_to = reply_to;
-  std::vector<std::string> attachments;
-  read_texts(in, attachments);
+  std::vector<attachment> attachments;
+  read_attachments(in, attachments);
   if (!attachments.empty())
     x.more.edit().attachments = std::move(attachments);
   x.user = in.user_or_none();

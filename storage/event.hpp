@@ -69,11 +69,21 @@ struct room_settings {
   friend bool operator==(const room_settings&, const room_settings&) = default;
 };
 
+/// A file that belongs to a message, as the message says it for good.
+struct attachment {
+  std::string id;
+  std::string name; // what its owner calls it
+  std::string type; // a media type
+  uint64_t size = 0;
+  std::string sha256; // 32 bytes
+  friend bool operator==(const attachment&, const attachment&) = default;
+};
+
 /// What few events have.
 struct event_extras {
   std::string data;      // a JSON object as compact text, or empty
   uint64_t reply_to = 0; // seq of another message; 0: of none
-  std::vector<std::string> attachments;
+  std::vector<attachment> attachments;
   std::vector<std::string> mentions; // message: users, and everybody as `@room`; as the server read its text
   std::string reason;                // member: why, in the words of who did it
   int64_t until = 0;                 // member: when a ban or mute ends, ms since 1970 UTC; 0: never
@@ -103,6 +113,11 @@ struct event {
 };
 
 /// About the bytes that it takes in memory and on the wire, for bounds.
-inline size_t size_of(const event& e) noexcept { return e.text.size() + e.more->data.size() + e.key.size() + 64; }
+inline size_t size_of(const event& e) noexcept {
+  size_t bytes = e.text.size() + e.more->data.size() + e.key.size() + 64;
+  for (const auto& file : e.more->attachments)
+    bytes += file.name.size() + file.type.size() + 192;
+  return bytes;
+}
 
 } // namespace greenroom::storage

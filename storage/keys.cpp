@@ -66,10 +66,14 @@ std::string key(const room_id& id, const key_hash& hash) {
   return out;
 }
 
-std::string effect(const room_id& id, uint64_t seq, const user_id& user) {
-  auto out = begin(id, tag::effect, seq_bytes + user.str().size());
+std::string effect(const room_id& id, uint64_t seq, const user_id& user, std::string_view file) {
+  auto out = begin(id, tag::effect, seq_bytes + user.str().size() + 1 + file.size());
   put_seq(out, seq);
   put_id(out, user.str());
+  if (!file.empty()) {
+    out.push_back('\0');
+    out.append(file);
+  }
   return out;
 }
 
@@ -120,6 +124,8 @@ std::string due(const due_entry& x) {
   if (x.what == due_entry::kind::send) {
     put_hash(out, x.key);
     put_id(out, x.user.str());
+  } else if (x.what == due_entry::kind::file) {
+    put_id(out, x.file);
   }
   return out;
 }
@@ -138,6 +144,10 @@ std::optional<due_entry> read_due(std::string_view key) {
   auto rest = key.substr(end + 2);
   if (x.what == due_entry::kind::retention || x.what == due_entry::kind::errand)
     return rest.empty() ? std::optional(std::move(x)) : std::nullopt;
+  if (x.what == due_entry::kind::file) {
+    x.file = rest;
+    return is_file_id(rest) ? std::optional(std::move(x)) : std::nullopt;
+  }
   if (x.what != due_entry::kind::send || rest.size() <= x.key.size())
     return std::nullopt;
   std::copy_n(rest.begin(), x.key.size(), x.key.begin());
@@ -146,6 +156,29 @@ std::optional<due_entry> read_due(std::string_view key) {
     return std::nullopt;
   x.user = std::move(*user);
   return x;
+}
+
+std::string file(const room_id& id, std::string_view file) { return begin(id, tag::file, file.size()).append(file); }
+
+std::string chunk(const room_id& id, std::string_view file, uint64_t index) {
+  auto out = begin(id, tag::chunk, file.size() + seq_bytes).append(file);
+  put_seq(out, index);
+  return out;
+}
+
+std::string attached(const room_id& id, uint64_t seq, std::string_view file) {
+  auto out = begin(id, tag::attached, seq_bytes + file.size());
+  put_seq(out, seq);
+  return out.append(file);
+}
+
+std::string usage(const user_id& id) { return begin(id, tag::usage, 0); }
+
+std::string charge(const user_id& id, const room_id& room, std::string_view file) {
+  auto out = begin(id, tag::charge, room.str().size() + 1 + file.size());
+  put_id(out, room.str());
+  out.push_back('\0');
+  return out.append(file);
 }
 
 std::string account(const user_id& id) { return begin(id, tag::account, 0); }
@@ -235,6 +268,8 @@ family family_of(std::string_view key) noexcept {
   case tag::positions:
   case tag::trace:
     return family::log;
+  case tag::chunk:
+    return family::files;
   default:
     return family::state;
   }
@@ -257,7 +292,15 @@ bool belongs(std::string_view key, shard_id shard) {
   case tag::profile:
   case tag::presence:
   case tag::erasure:
+  case tag::usage:
     return rest == 0;
+  case tag::file:
+    return rest == file_id_bytes;
+  case tag::chunk:
+  case tag::attached:
+    return rest == seq_bytes + file_id_bytes;
+  case tag::charge:
+    return rest > 1 + file_id_bytes;
   case tag::event:
   case tag::state:
     return rest == seq_bytes;
@@ -308,6 +351,9 @@ bool spans(std::string_view from, std::string_view to, shard_id shard) {
   case tag::listed:
   case tag::activity:
   case tag::block:
+  case tag::file:
+  case tag::chunk:
+  case tag::attached:
     break;
   default:
     return false; // of these, nothing is ever erased by the range

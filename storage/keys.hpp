@@ -29,7 +29,10 @@ enum class tag : char {
   mention = 'q',  // of one user, or of everybody, in one message
   reply = 't',    // in the thread of one message
   scheduled = 'd',
-  due = 'w', // of several rooms, by time: the only kind whose id is not what its key begins with
+  due = 'w',      // of several rooms, by time: the only kind whose id is not what its key begins with
+  file = 'b',     // an attachment
+  chunk = 'c',    // of its content
+  attached = 'j', // to which message it belongs
   // Of a user.
   account = 'a',
   session = 's',
@@ -40,6 +43,8 @@ enum class tag : char {
   thread = 'h', // how far it has been read
   block = 'v',  // of one other user
   erasure = 'y',
+  usage = 'u',  // what all attachments take
+  charge = 'V', // what one of them does
   // Of a shard: its log and how far it is. Only in the family `log`, never in a batch or a snapshot.
   entry = 'g',
   positions = 'p',
@@ -48,8 +53,10 @@ enum class tag : char {
 };
 
 /// The column families that the keys are spread over by their tag; each is tuned for how it is read (database.cpp).
-enum class family : uint8_t { state = 0, events = 1, keys = 2, log = 3 };
-inline constexpr size_t family_count = 4;
+enum class family : uint8_t { state = 0, events = 1, keys = 2, log = 3, files = 4 };
+inline constexpr size_t family_count = 5;
+/// Those that a shard's state is in; its log is not.
+inline constexpr std::array state_families{family::state, family::events, family::keys, family::files};
 /// With which the key of an event or of a log's entry ends.
 inline constexpr size_t seq_bytes = 8;
 /// An entry's key: shard, tag, index.
@@ -57,7 +64,7 @@ inline constexpr size_t entry_bytes = 2 + seq_bytes;
 /// A key of an id, without the rest: shard, tag, an id of one byte, and a 0 byte.
 inline constexpr size_t least_bytes = 4;
 /// The names on disk.
-inline constexpr std::array<const char*, family_count> family_names = {"default", "events", "keys", "log"};
+inline constexpr std::array<const char*, family_count> family_names = {"default", "events", "keys", "log", "files"};
 
 // One key each, in the shard of the id that comes first. An id that is empty or holds a 0 byte is std::logic_error, as
 // said above; parsed ids never are, so a key stays below 150 bytes, and a session's below 50 and its
@@ -67,7 +74,8 @@ std::string event(const room_id&, uint64_t seq);
 std::string member(const room_id&, const user_id&);
 std::string key(const room_id&, const key_hash&);
 /// By seq first: what was caused first is found first.
-std::string effect(const room_id&, uint64_t seq, const user_id&);
+/// `file` where it is about an attachment.
+std::string effect(const room_id&, uint64_t seq, const user_id&, std::string_view file = {});
 /// Behind which event `seq` and all later ones stand, and no earlier one; no event's key itself (see room_of in
 /// database.cpp). REQUIRES: seq > 0.
 std::string before_event(const room_id&, uint64_t seq);
@@ -84,6 +92,13 @@ std::string scheduled(const room_id&, const scheduled_place&);
 std::string due(const due_entry&);
 /// What a due entry's key says. nullopt: it is none.
 std::optional<due_entry> read_due(std::string_view key);
+// REQUIRES of all that take one: `file` is file_id_bytes long.
+std::string file(const room_id&, std::string_view file);
+std::string chunk(const room_id&, std::string_view file, uint64_t index);
+/// By seq first; an empty `file` comes before all of that message.
+std::string attached(const room_id&, uint64_t seq, std::string_view file);
+std::string usage(const user_id&);
+std::string charge(const user_id&, const room_id&, std::string_view file);
 std::string account(const user_id&);
 /// REQUIRES: !session.empty(). It may hold any bytes, as it ends the key.
 std::string session(const user_id&, std::string_view session);

@@ -76,7 +76,7 @@ outcome<bool> store::empty() const {
   if (!db)
     return db.error();
   for (unsigned shard = 0; shard < shard_count; ++shard)
-    for (auto family : {keys::family::state, keys::family::events, keys::family::keys}) {
+    for (auto family : keys::state_families) {
       range all(**db, family, keys::prefix(static_cast<shard_id>(shard)));
       all->SeekToFirst();
       if (all->Valid())

@@ -141,11 +141,12 @@ outcome<void> pending_write::add(const install_begin& x) {
     return touched.error();
   auto& shard = **touched;
   auto all = keys::prefix(x.shard);
-  for (auto family : {keys::family::state, keys::family::events, keys::family::keys})
+  for (auto family : keys::state_families)
     note(batch_.DeleteRange(db_.family(family), all, keys::end_of(all)));
   // What the shard held may hold what was revoked since, without a trace here: the snapshot won't tell.
   using keys::tag;
-  for (auto kind : {tag::event, tag::state, tag::scheduled, tag::room, tag::member, tag::profile})
+  for (auto kind :
+       {tag::event, tag::state, tag::scheduled, tag::room, tag::member, tag::profile, tag::file, tag::chunk})
     leave_trace(keys::prefix(x.shard, kind), keys::end_of(keys::prefix(x.shard, kind)));
   auto entries = keys::prefix(x.shard, keys::tag::entry);
   note(batch_.DeleteRange(db_.family(keys::family::log), entries, keys::end_of(entries)));

@@ -11,6 +11,8 @@ namespace {
 constexpr uint8_t room_version = 4;
 constexpr uint8_t member_version = 3;
 constexpr uint8_t session_version = 2;
+constexpr uint8_t effect_version = 2;
+constexpr uint8_t scheduled_version = 2;
 /// A room can't have as many events: clients count to 2^53 - 1.
 constexpr uint64_t max_since = (uint64_t{1} << 56) - 1;
 
@@ -168,7 +170,7 @@ outcome<key_record> decode<key_record>(std::string_view bytes) {
 
 // -- effect -----------------------------------------------------------------------------------------------------------
 std::string encode(const effect_record& x) {
-  auto out = start_record(128);
+  auto out = start_record(128, effect_version);
   put_text(out, x.room.str());
   put_text(out, x.epoch);
   put_varint(out, x.seq);
@@ -176,12 +178,15 @@ std::string encode(const effect_record& x) {
   put_enum(out, x.change);
   put_enum(out, x.role);
   put_enum(out, x.kind);
+  put_text(out, x.file);
+  put_varint(out, x.bytes);
+  put_time(out, x.at);
   return out;
 }
 
 template <>
 outcome<effect_record> decode<effect_record>(std::string_view bytes) {
-  record_reader in(bytes, "effect");
+  record_reader in(bytes, "effect", effect_version);
   effect_record x;
   x.room = in.room();
   x.epoch = in.string();
@@ -190,6 +195,11 @@ outcome<effect_record> decode<effect_record>(std::string_view bytes) {
   x.change = in.change();
   x.role = in.role();
   x.kind = in.kind();
+  if (in.version() > 1) {
+    x.file = in.string();
+    x.bytes = in.varint();
+    x.at = in.time();
+  }
   return in.finish(std::move(x));
 }
 
@@ -300,24 +310,107 @@ outcome<thread_record> decode<thread_record>(std::string_view bytes) {
 
 // -- scheduled send ---------------------------------------------------------------------------------------------------
 std::string encode(const scheduled_send& x) {
-  auto out = start_record(32 + x.key.size() + x.text.size() + x.data.size());
+  auto out = start_record(32 + x.key.size() + x.text.size() + x.data.size(), scheduled_version);
   put_time(out, x.at);
   put_text(out, x.key);
   put_text(out, x.text);
   put_text(out, x.data);
   put_varint(out, x.reply_to);
+  put_varint(out, x.attachments.size());
+  for (const auto& file : x.attachments) {
+    put_text(out, file.id);
+    put_text(out, file.name);
+    put_text(out, file.type);
+    put_varint(out, file.size);
+    put_text(out, file.sha256);
+  }
   return out;
 }
 
 template <>
 outcome<scheduled_send> decode<scheduled_send>(std::string_view bytes) {
-  record_reader in(bytes, "scheduled send");
+  record_reader in(bytes, "scheduled send", scheduled_version);
   scheduled_send x;
   x.at = in.time();
   x.key = in.string();
   x.text = in.string();
   x.data = in.string();
   x.reply_to = in.varint();
+  for (auto n = in.version() > 1 ? in.count() : 0; in.good() && n > 0; --n) {
+    attachment file;
+    file.id = in.string();
+    file.name = in.string();
+    file.type = in.string();
+    file.size = in.varint();
+    file.sha256 = in.string();
+    x.attachments.push_back(std::move(file));
+  }
+  return in.finish(std::move(x));
+}
+
+// -- attachments ------------------------------------------------------------------------------------------------------
+bool is_file_id(std::string_view text) noexcept {
+  return text.size() == file_id_bytes && text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789") == text.npos;
+}
+
+std::string encode(const file_record& x) {
+  auto out = start_record(160 + x.name.size() + x.type.size());
+  put_enum(out, x.at);
+  put_text(out, x.owner.str());
+  put_text(out, x.name);
+  put_text(out, x.type);
+  put_varint(out, x.size);
+  put_varint(out, x.received);
+  put_varint(out, x.chunk_bytes);
+  put_text(out, x.sha256);
+  put_text(out, x.digest);
+  put_time(out, x.created);
+  put_time(out, x.expires);
+  return out;
+}
+
+template <>
+outcome<file_record> decode<file_record>(std::string_view bytes) {
+  record_reader in(bytes, "attachment");
+  file_record x;
+  x.at = in.one_of(file_record::stage::uploading, file_record::stage::used);
+  x.owner = in.user();
+  x.name = in.string();
+  x.type = in.string();
+  x.size = in.varint();
+  x.received = in.varint();
+  x.chunk_bytes = in.varint32();
+  x.sha256 = in.string();
+  x.digest = in.string();
+  x.created = in.time();
+  x.expires = in.time();
+  if (x.chunk_bytes == 0 || x.chunk_bytes > chunk_bytes_max || x.received > x.size)
+    in.fail();
+  return in.finish(std::move(x));
+}
+
+std::string encode(const usage_record& x) {
+  auto out = start_record(32 + x.gone.size() * (file_id_bytes + 8));
+  put_varint(out, x.bytes);
+  put_varint(out, x.files);
+  put_varint(out, x.gone.size());
+  for (const auto& [id, until] : x.gone) {
+    put_text(out, id);
+    put_time(out, until);
+  }
+  return out;
+}
+
+template <>
+outcome<usage_record> decode<usage_record>(std::string_view bytes) {
+  record_reader in(bytes, "usage");
+  usage_record x;
+  x.bytes = in.varint();
+  x.files = in.varint();
+  for (auto n = in.count(); in.good() && n > 0; --n) {
+    auto id = in.string();
+    x.gone.emplace_back(std::move(id), in.time());
+  }
   return in.finish(std::move(x));
 }
 

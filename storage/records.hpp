@@ -94,17 +94,19 @@ struct scheduled_send {
   std::string text;
   std::string data;      // a JSON object as compact text, or empty
   uint64_t reply_to = 0; // 0: to nothing
+  std::vector<attachment> attachments = {};
   friend bool operator==(const scheduled_send&, const scheduled_send&) = default;
 };
 
 /// What a shard has to do at a time, without being asked.
 struct due_entry {
-  enum class kind : uint8_t { send = 's', retention = 'h', errand = 'u' };
+  enum class kind : uint8_t { send = 's', retention = 'h', errand = 'u', file = 'b' };
   int64_t at = 0; // ms since 1970 UTC
   room_id room;   // errand: the user's id, who has something to do; user ids are room ids, too
   kind what = kind::send;
-  user_id user;   // send
-  key_hash key{}; // send
+  user_id user;          // send
+  key_hash key{};        // send
+  std::string file = {}; // file: it goes, if it belongs to no message by then
   friend auto operator<=>(const due_entry&, const due_entry&) = default;
 };
 
@@ -118,6 +120,11 @@ struct effect_record {
   member_change change = member_change::none;
   member_role role = member_role::none;
   room_kind kind = room_kind::public_;
+  // Where it is about an attachment, `seq` is 0 when it was begun and 1 when it has gone, and there is no change of
+  // membership.
+  std::string file = {}; // empty: about membership
+  uint64_t bytes = 0;    // that it takes from now on; 0: it is gone
+  int64_t at = 0;        // when it was begun, ms since 1970 UTC
   friend bool operator==(const effect_record&, const effect_record&) = default;
 };
 
@@ -140,6 +147,47 @@ struct activity_record {
   uint64_t seq = 0; // of the last event then
   int64_t ts = 0;   // and its time, ms since 1970 UTC
   friend bool operator==(const activity_record&, const activity_record&) = default;
+};
+
+/// Characters of an attachment's id, drawn from [a-z2-7]: 160 bits that nobody can guess.
+inline constexpr size_t file_id_bytes = 32;
+bool is_file_id(std::string_view text) noexcept;
+/// The largest piece of an attachment's content that is stored under one key.
+inline constexpr uint32_t chunk_bytes_max = 256 * 1024;
+
+/// An attachment, from the moment on when its upload was begun.
+struct file_record {
+  enum class stage : uint8_t { uploading = 1, complete = 2, used = 3 };
+  stage at = stage::uploading;
+  user_id owner;
+  std::string name;
+  std::string type;
+  uint64_t size = 0;
+  uint64_t received = 0;    // of these; whole chunks, until it is complete
+  uint32_t chunk_bytes = 0; // of each chunk but the last
+  std::string sha256;       // 32 bytes; while it is uploaded, what it is to be; empty: not said
+  std::string digest;       // uploading: of what has been received, so that any node can go on
+  int64_t created = 0;      // ms since 1970 UTC
+  int64_t expires = 0;      // when it goes, unless it is used
+  friend bool operator==(const file_record&, const file_record&) = default;
+};
+
+/// What all attachments of a user take, wherever they are.
+struct usage_record {
+  uint64_t bytes = 0;
+  uint64_t files = 0;
+  /// Those that went soon after they had been begun, and until when to remember: what is told twice of their beginning
+  /// may come late.
+  std::vector<std::pair<std::string, int64_t>> gone;
+  friend bool operator==(const usage_record&, const usage_record&) = default;
+};
+
+/// To which message an attachment belongs.
+struct attached_file {
+  uint64_t seq = 0;
+  std::string id;
+  user_id owner;
+  friend bool operator==(const attached_file&, const attached_file&) = default;
 };
 
 /// How far a user has read the thread of one message.
@@ -230,6 +278,8 @@ std::string encode(const presence_record&);
 std::string encode(const scheduled_send&);
 std::string encode(const block_record&);
 std::string encode(const erasure_record&);
+std::string encode(const file_record&);
+std::string encode(const usage_record&);
 std::string encode(const account_record&);
 std::string encode(const session_record&);
 template <class Record>

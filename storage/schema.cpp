@@ -79,8 +79,9 @@ std::span<const migration> migrations() {
       // Version 5 counts messages in their events and has threads, mentions, scheduled sends and due entries; batches
       // may erase ranges and leave traces.
       migration{4, [](database&) -> outcome<void> { return {}; }},
-      // Version 6 has what users have chosen to appear as, limits in rooms and their events, blocks, erasures and errands
-      // of users; members say of direct rooms whether they block.
+      // Version 6 has the family `files`, which opening the database has made, attachments, and new forms of what names
+      // them; what users have chosen to appear as, limits in rooms and their events, blocks, erasures and errands of
+      // users. Older forms are read as they are.
       migration{5, [](database&) -> outcome<void> { return {}; }},
   };
   return steps;

@@ -12,12 +12,6 @@
 #include <atomic>
 
 namespace greenroom::storage {
-namespace {
-
-/// In the order in which they are read; the log itself is no part of a snapshot.
-constexpr std::array families{keys::family::state, keys::family::events, keys::family::keys};
-
-} // namespace
 
 struct shard_snapshot::core {
   core(const database& of, shard_id which) : shard(which), db(&of) {}
@@ -62,7 +56,7 @@ outcome<snapshot_chunk> shard_snapshot::next(size_t bytes) {
   result.token = self.token;
   chunk_writer chunk(self.shard, self.applied, self.token, bytes);
   result.last = true;
-  for (auto family : families) {
+  for (auto family : keys::state_families) { // in this order; the log itself is no part of a snapshot
     auto from = keys::prefix(self.shard);
     if (!result.token.empty()) {
       auto reached = keys::family_of(result.token);

@@ -127,7 +127,7 @@ outcome<void> store::impl::write_now(pending_write& x) {
   // compactions come by, while the snapshot that is about to arrive needs it.
   for (auto shard : x.dropped()) {
     snapshots->close(shard);
-    for (auto family : {keys::family::state, keys::family::events, keys::family::keys})
+    for (auto family : keys::state_families)
       if (auto status = db->drop_files(family, keys::prefix(shard)); !status.ok())
         return broken(status.ToString());
     if (auto status = db->drop_files(keys::family::log, keys::prefix(shard, keys::tag::entry)); !status.ok())

@@ -182,6 +182,17 @@ public:
   outcome<uint64_t> seq_at(const room_id& room, int64_t ts, uint64_t first, uint64_t head) const;
   /// `cached` answers would_block where it would have to read; what is absent has an empty record.
   outcome<std::pair<lookup, key_record>> find_key(const room_id& room, const key_hash& key, read_tier tier) const;
+  /// nullopt: there is no such attachment.
+  outcome<std::optional<file_record>> load_file(const room_id& room, std::string_view file) const;
+  /// nullopt: it has not been received, or is gone. The bytes are not kept in the cache: they are read once, in order.
+  outcome<std::optional<std::string>> load_chunk(const room_id& room, std::string_view file, uint64_t index) const;
+  /// Attachments of the room by id, at most `limit`.
+  outcome<std::vector<std::pair<std::string, file_record>>> files(const room_id& room, size_t limit) const;
+  /// Those that belong to messages with first <= seq < last, by seq, at most `limit`.
+  outcome<std::vector<attached_file>> attached(const room_id& room, uint64_t first, uint64_t last, size_t limit) const;
+  /// What the user's attachments take, and what that one does; 0: nothing.
+  outcome<std::pair<usage_record, uint64_t>> load_usage(const user_id& user, const room_id& room,
+                                                        std::string_view file) const;
   /// Effects of a shard that wait to be acknowledged, at most `limit`.
   outcome<std::vector<effect_record>> effects(shard_id shard, size_t limit) const;
   /// Whether any of them is of this room.

@@ -82,7 +82,7 @@ struct link_options {
   std::string name;                       // this node's
   std::string cluster;                    // the cluster's id
   std::string store;                      // this node's store
-  uint32_t version = 1;                   // of all that is said between nodes, frames and letters; must be the same
+  uint32_t version = 2;                   // of all that is said between nodes, frames and letters; must be the same
   uint16_t port = 0;                      // on 127.0.0.1, for CAF; 0: any
   size_t batch_bytes = 256u << 10;        // of letters in one frame, at most
   size_t credit_control_bytes = 1u << 20; // on the way to us at most, by channel

@@ -20,8 +20,9 @@ bool reads(const room::command& c) {
     return !room::changes_room(c);
   return std::holds_alternative<op::history>(c.what) || std::holds_alternative<op::thread>(c.what) ||
          std::holds_alternative<op::scheduled>(c.what) || std::holds_alternative<op::members>(c.what) ||
-         std::holds_alternative<op::pins>(c.what) || std::holds_alternative<room::pull>(c.what) ||
-         std::holds_alternative<room::peek>(c.what) || std::holds_alternative<room::gather>(c.what);
+         std::holds_alternative<op::pins>(c.what) || std::holds_alternative<op::fetch>(c.what) ||
+         std::holds_alternative<room::pull>(c.what) || std::holds_alternative<room::peek>(c.what) ||
+         std::holds_alternative<room::gather>(c.what);
 }
 bool reads(const user::command& c) {
   if (const auto* p = std::get_if<op::profile>(&c.what))
@@ -33,6 +34,11 @@ bool reads(const user::command& c) {
          std::holds_alternative<user::vouch>(c.what) || std::holds_alternative<user::invitation>(c.what) ||
          std::holds_alternative<account::show_erasure>(c.what) || std::holds_alternative<account::look_into>(c.what);
 }
+
+/// Chunks of attachments leave control to what people wait for. One that is overtaken says by its offset where it
+/// belongs, and nothing that follows on it is under way.
+bool is_bulk(const room::command& c) { return std::holds_alternative<op::store>(c.what); }
+bool is_bulk(const user::command&) { return false; }
 
 /// Whether somebody waits for what becomes of it.
 bool is_answered(const room::command& c) { return !std::holds_alternative<room::receipt>(c.what); }
@@ -138,7 +144,8 @@ void router::dispatch(uint64_t ticket, pending& p) {
   }
   forward x{epoch_, stream_, ticket, again, {}};
   std::visit([&](const auto& c) { x.what = *c; }, p.what);
-  post_to(*to, x);
+  const bool bulk = std::visit([](const auto& c) { return is_bulk(*c); }, p.what);
+  post_to(*to, x, bulk ? channel::bulk : channel::control);
 }
 
 /// The command as the room or the user is to see it: its answer comes to us, under the ticket.
@@ -219,8 +226,8 @@ void router::resend() {
   }
 }
 
-void router::post_to(neighbour& to, const shard_letter& x) {
-  to.link->post(channel::control, {shard_mailbox(id_), std::make_shared<const std::string>(encode(x))});
+void router::post_to(neighbour& to, const shard_letter& x, channel by) {
+  to.link->post(by, {shard_mailbox(id_), std::make_shared<const std::string>(encode(x))});
 }
 
 /// The answer to what has a key may be on its way from where it was sent first. It is the true one: whoever is asked
@@ -366,6 +373,12 @@ void router::expire(pending& p) {
 
 // -- answers ---------------------------------------------------------------------------------------------------------
 
+/// Whether it holds a chunk of an attachment.
+bool router::is_large(const answer& what) {
+  const auto* f = what ? std::get_if<ok::file>(&*what) : nullptr;
+  return f && f->bytes;
+}
+
 template <class What>
 void router::give(uint64_t ticket, const What& what) {
   if (auto g = guests_.find(ticket); g != guests_.end()) {
@@ -374,7 +387,7 @@ void router::give(uint64_t ticket, const What& what) {
     if (who.reads && !house_.cluster->may_read(id_))
       post(who.node, answered_letter{who.ticket, answer{lease_has_ended()}});
     else
-      post(who.node, answered_letter{who.ticket, what});
+      post(who.node, answered_letter{who.ticket, what}, is_large(what) ? channel::bulk : channel::control);
     return;
   }
   auto i = find(ticket, stays_true(what));

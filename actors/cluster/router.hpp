@@ -161,11 +161,16 @@ private:
   void empty_audiences();
   void perform_here(uint64_t ticket, const command& c, uint32_t node, bool retried);
   neighbour* primary();
-  void post_to(neighbour& to, const shard_letter& x);
+  void post_to(neighbour& to, const shard_letter& x, channel by = channel::control);
   template <class Letter, class What>
   void pass_on(const What& what);
   uint32_t node_of(const std::string& name);
-  bool post(uint32_t node, const shard_letter& x);
+  static bool is_large(const answer& what);
+  template <class What>
+  static bool is_large(const What&) {
+    return false;
+  }
+  bool post(uint32_t node, const shard_letter& x, channel by = channel::control);
   bool takes(uint32_t node, uint64_t epoch, uint64_t stream, bool serves);
   void expire(pending& p);
   void end_unconfirmed();

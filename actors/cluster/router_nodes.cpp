@@ -21,11 +21,11 @@ uint32_t router::node_of(const std::string& name) {
   return static_cast<uint32_t>(i - names_.begin()) + 1;
 }
 
-bool router::post(uint32_t node, const shard_letter& x) {
+bool router::post(uint32_t node, const shard_letter& x, channel by) {
   auto n = nodes_.find(node);
   if (n == nodes_.end() || !n->second.link)
     return false;
-  return n->second.link->post(channel::control, {shard_mailbox(id_), std::make_shared<const std::string>(encode(x))});
+  return n->second.link->post(by, {shard_mailbox(id_), std::make_shared<const std::string>(encode(x))});
 }
 
 void router::receive(const peer_up& x) {

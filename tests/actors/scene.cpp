@@ -167,6 +167,9 @@ frame readable::answer(std::optional<int64_t> re, const greenroom::answer& what)
           [](const ok::about_events& x) { return "about events " + x.what.room.str(); },
           [](const ok::grant&) { return std::string("grant"); },
           [](const ok::sessions&) { return std::string("sessions"); },
+          [](const ok::file& x) {
+            return "file " + std::to_string(x.what.received) + "/" + std::to_string(x.what.size);
+          },
       },
       *what);
   return text(head + body);
@@ -362,6 +365,7 @@ void scene::start() {
   auto& h = *home;
   h.storage = system_->spawn<persist::storage_actor>(h);
   h.hasher = system_->spawn<hasher::hasher_actor>(h);
+  h.bulk = system_->spawn<bulk::bulk_actor>(h);
   h.readers.push_back(system_->spawn<reader::reader_actor>(h, 0));
   for (auto& l : lanes)
     h.relay_lanes.push_back(system_->spawn<relay_lane::relay_lane_actor>(h, *l));
@@ -385,6 +389,7 @@ void scene::stop() {
   run();
   tell(home->storage, persist::stop{});
   tell(home->hasher, hasher::stop{});
+  tell(home->bulk, bulk::stop{});
   tell(home->readers.front(), reader::stop{});
   for (const auto& l : home->relay_lanes)
     tell(l, relay_lane::stop{});
@@ -397,6 +402,7 @@ void scene::stop() {
   home->readers.clear();
   home->storage = persist::handle{};
   home->hasher = hasher::handle{};
+  home->bulk = bulk::handle{};
   system_.reset();
   lanes.clear();
   home.reset();
@@ -433,9 +439,11 @@ void scene::pass(std::chrono::milliseconds time) {
     clock += 100;
     for (auto& l : lanes)
       l->timers().tick();
-    if (clock % 1'000 == 0)
+    if (clock % 1'000 == 0) {
       for (const auto& s : home->shards)
         tell(s, shard::tick{});
+      tell(home->bulk, bulk::tick{});
+    }
     scheduler().advance_time(100ms);
     run();
   }

@@ -20,7 +20,7 @@ storage::event word(uint64_t seq) {
   e.from = ada;
   e.key = "k";
   e.text = std::string("what \0 ever", 11);
-  e.more.edit().attachments = {"a", ""};
+  e.more.edit().attachments = {{"a", "b", "c", 4, "d"}, {}};
   return e;
 }
 

@@ -82,7 +82,7 @@ def test_the_document_shows_everything():
     assert {int(n) for t in tables for n in re.findall(r"\b[1-4]\d{3}\b", t)} == closes
     paths = {n for k, n in SEEN if k == "rest"}
     for part in ("auth", "auth/register", "auth/guest", "auth/refresh", "sessions", "chat", "rooms/", "livez", "readyz",
-                 "metrics"):
+                 "metrics", "attachments"):
         assert any(part in p for p in paths), part
 
 

@@ -14,6 +14,7 @@ import pytest
 from support.checker import Ack, Record, check
 from support.fault_players import Latecomer, Reader, Repeater
 from support.kill import Play, Sender, Subscriber
+from support.uploader import Uploader
 
 KILLS = int(os.environ.get("GREENROOM_KILLS", "100"))
 ROOMS = ["hall", "team/green", "quiet"]
@@ -38,6 +39,9 @@ def set_up(server, record, seed, window):
             client.leave()
         positions[room] = {"epoch": joined["epoch"], "seq": joined["seq"]}
     direct = "@member+sender0"
+    client = server.sign_in("uploader", subscribe="none")
+    client.request("create", room="files", kind="private")
+    client.leave()
     client = server.sign_in("sender0", subscribe="none")
     first = client.request("send", to="member", key="sender0-first", text="hello")
     owner.leave(), client.leave()
@@ -59,6 +63,7 @@ def set_up(server, record, seed, window):
         Latecomer(server, record, "newcomer", seed, positions=positions),
     ]
     play.players[-1].pause_s = 10  # it keeps whole logs
+    play.players.append(Uploader(server, record, "uploader", seed, room="files"))
     # The first direct message was sent outside of the play.
     record.sent[("sender0", direct)].insert(0, "sender0-first")
     return play, {**{room: ("owner", "sender0") for room in ROOMS}, direct: ("member", "sender0")}, first

@@ -140,10 +140,11 @@ TEST_CASE("golden events", "[codec]") {
         R"({"ev":"message","room":"general","seq":58,"ts":1764000001456,"from":"bob","key":"b-17","text":"hi"})");
   e.more.edit().data = R"({"a":[1]})";
   e.more.edit().reply_to = 4;
-  e.more.edit().attachments = {"a1", "a2"};
-  CHECK(payload(encode.event(room("general"), e)) ==
-        R"({"ev":"message","room":"general","seq":58,"ts":1764000001456,"from":"bob","key":"b-17","text":"hi",)"
-        R"("data":{"a":[1]},"reply_to":4,"attachments":["a1","a2"]})");
+  e.more.edit().attachments = {{"a1", "cat \"x\".png", "image/png", 7, std::string("\x00\xff", 2)}};
+  CHECK(
+      payload(encode.event(room("general"), e)) ==
+      R"({"ev":"message","room":"general","seq":58,"ts":1764000001456,"from":"bob","key":"b-17","text":"hi",)"
+      R"("data":{"a":[1]},"reply_to":4,"attachments":[{"id":"a1","name":"cat \"x\".png","type":"image/png","size":7,"sha256":"00ff"}]})");
   storage::event m;
   m.kind = storage::event_kind::member;
   m.seq = 1;

@@ -40,7 +40,7 @@ TEST_CASE_METHOD(rest_fixture, "a message is sent once, under its idempotency ke
   };
   wrong(R"({"text":""})", 400, errc::bad_request, "text:");
   wrong(R"({"text":"x","to":"bob"})", 400, errc::bad_request, "room: exactly one");
-  wrong(R"({"text":"x","attachments":["a"]})", 501, errc::unsupported, "attachments:");
+  wrong(R"({"text":"x","attachments":["a"]})", 400, errc::bad_request, "attachments:");
   wrong(R"({"text":")" + std::string(16385, 'x') + "\"}", 413, errc::too_large, "text:");
   wrong("", 400, errc::bad_request, "body: not valid JSON");
   send.headers["idempotency-key"] = std::string(65, 'k');

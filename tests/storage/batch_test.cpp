@@ -163,7 +163,8 @@ TEST_CASE("what is due says itself in its key", "[batch]") {
       {1'764'000'000'000, room("lobby"), due_entry::kind::send, user("ada"), hash_of(user("ada"), "k")},
       {0, room("@ada+bob"), due_entry::kind::retention, {}, {}},
       {5, room("ada"), due_entry::kind::errand, {}, {}},
-      {INT64_MAX, room("a"), due_entry::kind::send, user("b"), {}}};
+      {INT64_MAX, room("a"), due_entry::kind::send, user("b"), {}},
+      {9, room("a"), due_entry::kind::file, {}, {}, std::string(file_id_bytes, 'f')}};
   for (const auto& x : all) {
     const auto key = keys::due(x);
     CHECK(keys::belongs(key, x.room.shard()));
@@ -180,7 +181,14 @@ TEST_CASE("no bytes crash the parser of batches", "[batch]") {
   auto x = a_join(room("lobby"));
   x.erase_events(room("lobby"), 1, 3);
   x.replace(room("lobby"), message(2, "x"));
-  x.put(due_entry{7, room("lobby"), due_entry::kind::send, user("ada"), {}});
+  x.put(due_entry{7, room("lobby"), due_entry::kind::send, user("ada"), {}, {}});
+  const std::string file(file_id_bytes, 'f');
+  x.put(due_entry{7, room("lobby"), due_entry::kind::file, {}, {}, file});
+  x.put(room("lobby"), file, file_record{});
+  x.put_chunk(room("lobby"), file, 3, "bytes");
+  x.put_attached(room("lobby"), 2, file, user("ada"));
+  x.erase_attached(room("lobby"), 2, file);
+  x.erase_file(room("lobby"), file);
   for (size_t size = 0; size < x.bytes().size(); ++size)
     if (auto cut = batch::parse(x.bytes().substr(0, size))) // at the border of two operations
       CHECK(operations(*cut).size() == cut->count());

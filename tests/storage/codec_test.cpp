@@ -26,7 +26,7 @@ event full_event(event_kind kind) {
     x.text = text;
     x.more.edit().data = "{}";
     x.more.edit().reply_to = 128;
-    x.more.edit().attachments = {"", "b", std::string(200, 'c')};
+    x.more.edit().attachments = {{}, {"b", "cat.png", "image/png", UINT64_MAX, std::string(200, '\0')}};
     x.more.edit().mentions = {"bob", "@room"};
     break;
   case event_kind::edited:
@@ -127,7 +127,7 @@ TEST_CASE("events that an older version has stored are read", "[codec]") {
   CHECK(message->text == "hi");
   CHECK(message->more->data == "{}");
   CHECK(message->more->reply_to == 5);
-  CHECK(message->more->attachments == std::vector<std::string>{"a"});
+  CHECK(message->more->attachments == std::vector<attachment>{{"a", {}, {}, 0, {}}});
   CHECK(message->messages == 7); // not counted then: one for each event
   auto second = decode<event>("\x02\x06\x07\x09\x03"s
                               "ada\x02hi"s);
@@ -181,12 +181,18 @@ TEST_CASE("rooms and members keep their form", "[codec]") {
   check_form(thread_record{"e", UINT64_MAX});
   check_form(scheduled_send{});
   check_form(scheduled_send{1'764'000'000'000, "k", "text", "{}", 300});
+  check_form(scheduled_send{1'764'000'000'000, "k", "text", "{}", 300, {{"a", "b", "c", 300, "d"}, {}}});
+  const std::string hash(32, '\xff');
+  check_form(file_record{file_record::stage::uploading, user("ada"), "cat.png", "image/png", 300, 299, 128, hash,
+                         std::string(40, '\0'), 1'764'000'000'000, INT64_MAX});
   check_form(own_reactions{});
   check_form(own_reactions{9, 8, {"+1", "x"}});
   check_form(key_record{});
   check_form(key_record{8, 1, 2, UINT64_MAX});
   check_form(effect_record{room("@ada+bob"), "e", 9, user("bob"), member_change::joined, member_role::member,
                            room_kind::direct});
+  check_form(effect_record{room("a"), "e", 0, user("bob"), member_change::none, member_role::none, room_kind::direct,
+                           std::string(32, 'f'), UINT64_MAX, 1'764'000'000'000});
 }
 
 TEST_CASE("what belongs to a user keeps its form", "[codec]") {
@@ -194,6 +200,8 @@ TEST_CASE("what belongs to a user keeps its form", "[codec]") {
   check_form(activity_record{});
   check_form(activity_record{"e", 41, 1'764'000'000'000});
   check_form(listed_room{"e", room_kind::private_, member_role::guest, 200, 199, 300, true});
+  check_form(usage_record{});
+  check_form(usage_record{UINT64_MAX, 300, {{"f", 1'764'000'000'000}, {"", 0}}});
   check_form(profile_record{});
   check_form(profile_record{"Ada", "https://example.org/ada.png", "{}", 1'764'000'000'000});
   check_form(presence_record{});
@@ -223,7 +231,7 @@ TEST_CASE("an effect of nobody is refused", "[codec]") {
 
 TEST_CASE("a huge count or length costs nothing", "[codec]") {
   event x;
-  x.more.edit().attachments = {""};
+  x.more.edit().mentions = {""};
   auto bytes = encode(x);
   bytes.replace(bytes.size() - 2, 2, "\xff\xff\xff\xff\xff\xff\xff\xff\x7f");
   CHECK_FALSE(decode<event>(bytes));

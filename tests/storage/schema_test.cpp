@@ -43,11 +43,12 @@ struct schema_fixture : store_fixture {
 using numbers = std::vector<uint32_t>;
 constexpr auto now = schema_version;
 
-/// As a program of version 1 left it: without the family `log`.
+/// As a program of version 1 left it: without the families `log` and `files`.
 void make_version_1(const store_options& options) {
   database_parts parts;
   auto db = database::open(options, parts).value();
-  REQUIRE((*db)->DropColumnFamily(db->family(keys::family::log)).ok());
+  for (auto family : {keys::family::log, keys::family::files})
+    REQUIRE((*db)->DropColumnFamily(db->family(family)).ok());
   std::string record;
   REQUIRE((*db)->Get({}, db->family(keys::family::state), keys::schema, &record).ok());
   record[0] = 1;

@@ -24,7 +24,7 @@ contents contents_of(const store_options& options, shard_id shard) {
   database_parts parts;
   auto db = database::open(options, parts).value();
   contents result;
-  for (auto family : {keys::family::state, keys::family::events, keys::family::keys}) {
+  for (auto family : keys::state_families) {
     std::unique_ptr<rocksdb::Iterator> it((*db)->NewIterator({}, db->family(family)));
     for (it->SeekToFirst(); it->Valid(); it->Next())
       if (static_cast<shard_id>(it->key()[0]) == shard)
@@ -50,6 +50,7 @@ struct snapshot_fixture : log_fixture {
     first.put(lobby, a_room());
     first.put(lobby, user("ada"), {member_role::owner, 1, {}});
     first.put(second, a_room());
+    first.put_chunk(lobby, std::string(file_id_bytes, 'f'), 0, std::string(1'000, 'c'));
     first.put(someone, account_record{"$argon2id$", 1, false, false});
     first.put(
         effect_record{lobby, "e", 1, user("ada"), member_change::joined, member_role::member, room_kind::public_});

@@ -10,6 +10,7 @@ from .fault_players import Guest, Latecomer, Reader, Repeater
 from .kill import Play, Sender, Subscriber
 from .nemesis import draw_plan
 from .stores import check_claims, claims, compare, digest
+from .uploader import Uploader
 from .waiting import LIMIT_S, until
 
 PATIENCE_S = 8  # how long a player waits for an answer, a little longer than the server itself does
@@ -91,7 +92,7 @@ class Campaign:
         """New rooms, and players in them."""
         ground, record = self.ground, Record()
         rooms = [f"{name}-{self.round}" for name in ("hall", "team/green", "quiet")]
-        door = f"door-{self.round}"
+        door, files = f"door-{self.round}", f"files-{self.round}"
         names = [n.name for n in ground.nodes]
         owner = ground.sign_in("owner", subscribe="none")
         positions = {}
@@ -99,6 +100,9 @@ class Campaign:
             made = owner.request("create", room=room)
             positions[room] = {"epoch": made["epoch"], "seq": made["seq"]}
         owner.leave()
+        uploader = ground.sign_in(self._user("uploader", names[-1]), subscribe="none")
+        uploader.request("create", room=files, kind="private")
+        uploader.leave()
         for user in [self._user(who, n) for n in names for who in ("sender", "member")]:
             client = ground.sign_in(user, subscribe="none")
             for room in rooms:
@@ -122,6 +126,7 @@ class Campaign:
         player(Reader, "sender")  # who sees own reactions, from connections beside the sender's
         player(Latecomer, "latecomer", positions={r: positions[r] for r in rooms})
         player(Guest, "guest", room=door)
+        player(Uploader, "uploader", room=files)
         readers = {room: ("owner", self._user("sender", names[0])) for room in positions}
         for n in names:
             pair = sorted([self._user("sender", n), self._user("member", n)])
@@ -228,6 +233,7 @@ class Campaign:
         self.totals["events seen"] += sum(len(e) for s in record.seen.values() for e in s.values())
         self.totals["reads"] += sum(getattr(p, "reads", 0) for p in play.players)
         self.totals["repeats"] += sum(getattr(p, "repeats", 0) for p in play.players)
+        self.totals["attachments"] += sum(getattr(p, "uploads", 0) for p in play.players)
         self.totals["visits"] += sum(getattr(p, "visits", 0) for p in play.players)
         self.totals["resumes from seq 0"] += len(record.left) + len(record.resumed)
         self.totals["pages"] += len(record.pages)

@@ -22,7 +22,7 @@ import fastjsonschema
 API = Path(__file__).resolve().parents[3] / "net" / "api"
 
 KEYWORDS = {"$ref", "type", "enum", "const", "properties", "required", "additionalProperties", "propertyNames", "minProperties", "items",
-            "minimum", "maximum", "minLength", "maxLength", "pattern", "anyOf", "oneOf", "allOf", "not",
+            "minItems", "minimum", "maximum", "minLength", "maxLength", "pattern", "anyOf", "oneOf", "allOf", "not",
             # what says nothing about a value
             "description", "default", "examples", "x-limit"}
 
@@ -32,7 +32,7 @@ REASONS = re.compile("|".join([
     "user: yourself", "(until|at): has passed", "thread: must be below seq", "idempotency-key: this header is required",
     "reply_to: no such event", "seq: beyond the room's last event", "room: a direct room exists without being created",
     "room: exactly one of room and to is required", ".*: a room id is .* with the names in byte order", "password: at least",
-    "(before|after|around|at): only one of before, after, around and at may be given",
+    "sha256: the content has another one", "(before|after|around|at): only one of before, after, around and at may be given",
 ]))
 # HTTP's own headers, and those for pages of other origins.
 GENERAL_HEADERS = {"server", "date", "connection", "content-type", "content-length", "transfer-encoding", "vary", "access-control-allow-origin",
@@ -279,9 +279,9 @@ class Rest(Document):
         if without_body or "content" not in response:
             return f"a body: {answer.body[:200]}" if answer.body else None
         kind = answer.headers.get("content-type", "").split(";")[0]
-        if kind not in response["content"]:
+        if kind not in response["content"] and "*/*" not in response["content"]:
             return f"content type {kind}"
-        if kind != "application/json":
+        if kind not in response["content"] or kind != "application/json":
             return None
         schema = response["content"][kind]["schema"]
         return self.flaw(schema, json.loads(answer.body), json.dumps(schema, sort_keys=True))
@@ -314,7 +314,11 @@ class Rest(Document):
         wanted = operation.get("requestBody")
         if wanted is None or (not body and not wanted.get("required")):
             return None
-        if headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
+        is_json = headers.get("content-type", "").split(";")[0].strip().lower() == "application/json"
+        if "*/*" in wanted["content"]:  # a file, as it is
+            if "application/json" not in wanted["content"] or not is_json or any(k == "name" for k, _ in given):
+                return None
+        if not is_json:
             return "the body is not said to be JSON"
         fields = parse_request(body)
         if fields is None:

@@ -2,6 +2,7 @@
 that can be provoked, each op with all of its fields. Whether what comes back is what they say is looked at by contract.py, as
 in every test; here it has to be the status or code that was wanted. What has been seen stands in contract.SEEN."""
 
+import hashlib
 import random
 import threading
 from urllib.parse import quote
@@ -21,7 +22,7 @@ DAY_MS = 86_400_000
 MODERATION = ("invite", "kick", "ban", "unban", "mute", "unmute", "role")
 SETTINGS = ("room", "topic", "pin", "unpin")
 
-# One good request for each operation that asks the node: (method, path, body, key).
+# One good request for each operation that asks the node: (method, path, body, key or headers).
 GOOD = {
     "log_in": ("POST", AUTH, {"user": "ann", "password": PASSWORD}, None),
     "register": ("POST", f"{AUTH}/register", {"user": "amy", "password": PASSWORD}, None),
@@ -81,7 +82,16 @@ GOOD = {
     "list_mutes": ("GET", "/api/v1/rooms/general/mutes", None, None),
     "mute": ("PUT", "/api/v1/rooms/general/mutes/zoe", None, None),
     "unmute": ("DELETE", "/api/v1/rooms/general/mutes/zoe", None, None),
+    "begin_attachment": ("POST", "/api/v1/rooms/general/attachments", {"name": "cat.png", "size": 1}, None),
+    "fetch_attachment": ("GET", f"/api/v1/rooms/general/attachments/{'a' * 32}", None, None),
+    "store_attachment": ("PATCH", f"/api/v1/rooms/general/attachments/{'a' * 32}", b"x", {"Upload-Offset": 0}),
+    "discard_attachment": ("DELETE", f"/api/v1/rooms/general/attachments/{'a' * 32}", None, None),
+    "show_attachment": ("GET", f"/api/v1/rooms/general/attachments/{'a' * 32}/info", None, None),
 }
+
+
+def headers_of(key):
+    return key if isinstance(key, dict) else {"Idempotency-Key": key} if key else {}
 
 
 class Caller:
@@ -93,8 +103,7 @@ class Caller:
     def __call__(self, status, method, path, body=None, who="alice", key=None, token=None, **headers):
         """The JSON of the answer, which must have this status. `who` None: without a token."""
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        if key:
-            headers["Idempotency-Key"] = key
+        headers.update(headers_of(key))
         if token is None and who:
             token = self.server.token(who, sid=f"of-{who}")
         answer = self.server.rest(method, path, body, token, headers)
@@ -185,7 +194,7 @@ def rooms(call):
     call(400, "POST", send, {"text": "no key"})
     call(413, "POST", send, {"text": LONG}, key="k2")
     call(415, "POST", send, b"two", key="k2", Content_Type="text/plain")
-    call(501, "POST", send, {"text": "two", "attachments": ["x"]}, key="k2")
+    call(400, "POST", send, {"text": "two", "attachments": ["x"]}, key="k2")
     call(403, "POST", send, {"text": "two"}, "bob", "k2")
     call(404, "POST", f"{nowhere}/messages", {"text": "two"}, key="k2")
 
@@ -450,6 +459,46 @@ def moderation(call):
         call(404, "GET", f"{nowhere}/{who}")
 
 
+def attachments(call):
+    """A file up, down and away. REQUIRES: settings()."""
+    club, vault, nowhere = "/api/v1/rooms/club", "/api/v1/rooms/vault", "/api/v1/rooms/nowhere"
+    files, bad = f"{club}/attachments", "/api/v1/rooms/Not%20A%20Room/attachments"
+    content = b"no cat" * 100
+    hashed = hashlib.sha256(content).hexdigest()
+    begun = call(201, "POST", files, {"name": "cat.png", "type": "image/png", "size": len(content), "sha256": hashed})
+    file = f"{files}/{begun['id']}"
+    call(204, "HEAD", file)
+    call(409, "GET", file)
+    call(409, "PATCH", file, content, Upload_Offset=5)
+    call(413, "PATCH", file, content + b"x", Upload_Offset=0)
+    call(400, "PATCH", file, content)
+    call(200, "PATCH", file, content, Upload_Offset=0)
+    call(200, "GET", file)
+    call(200, "GET", f"{file}/info")
+    call(206, "GET", file, Range="bytes=1-2")
+    call(416, "GET", file, Range="bytes=1000-")
+    call(304, "GET", file, If_None_Match=f'"{hashed}"')
+    at_once = call(201, "POST", f"{files}?name=cat.txt&sha256={hashed}", content, Content_Type="text/plain")
+    call(204, "DELETE", f"{files}/{at_once['id']}")
+    sent = call(201, "POST", f"{club}/messages", {"attachments": [begun["id"]]}, key="with-file")
+    call(200, "GET", f"{club}/events")
+    call(409, "DELETE", file)
+    call(409, "POST", f"{club}/messages", {"attachments": [begun["id"]]}, key="with-file-again")
+    call(200, "DELETE", f"{club}/messages/{sent['seq']}", key="without-file")
+    call(404, "GET", file)
+    call(400, "POST", files, {"name": "cat.png", "size": 0})
+    call(413, "POST", files, {"name": "cat.png", "size": 2**40})
+    call(415, "POST", files, b"cat", Content_Type="text/plain")
+    lost = "a" * 32
+    for method, path, body, headers in (("POST", "", {"name": "x", "size": 1}, {}), ("GET", f"/{lost}", None, {}),
+                                        ("GET", f"/{lost}/info", None, {}), ("PATCH", f"/{lost}", b"x", {"Upload_Offset": 0}),
+                                        ("DELETE", f"/{lost}", None, {})):
+        call(400, method, bad + path, body, **headers)
+        call(404, method, f"{nowhere}/attachments{path}", body, **headers)
+        if method != "DELETE":  # what is one's own can be given up from anywhere
+            call(403, method, f"{vault}/attachments{path}", body, "eve", **headers)
+
+
 def upgrades(call):
     """Answers at /ws. A WebSocket there and one that is refused for its token are what every client does."""
     good = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
@@ -488,8 +537,7 @@ def few_calls(call):
 
         def refused():
             token = call.server.token("alice", sid=f"few-{n}-{random.random()}")
-            headers = {"Idempotency-Key": key} if key else {}
-            return call.server.rest(method, path, body, token, headers).status == 429
+            return call.server.rest(method, path, body, token, headers_of(key)).status == 429
 
         until(refused, f"429 of {operation}")
 
@@ -536,7 +584,7 @@ def busy(call, dear):
             operation = sorted(left)[0]
             method, path, body, key = GOOD[operation]
             token = call.server.token("alice", sid=f"busy-{len(left)}")
-            answer = call.server.rest(method, path, body, token, {"Idempotency-Key": key} if key else {})
+            answer = call.server.rest(method, path, body, token, headers_of(key))
             if answer.status == 503:
                 left.discard(operation)
         login.join()
@@ -622,7 +670,7 @@ def conversation(server):
     for name in ("send", *MODERATION, *SETTINGS):
         bob.refused(name, "forbidden", **{**fields_for(name), "room": "news"})
     bob.refused("members", "forbidden", room="hall", banned=True)
-    bob.refused("send", "unsupported", room="hall", key="b4", text="x", attachments=["x"])
+    bob.refused("send", "not_found", room="hall", key="b4", text="x", attachments=["a" * 32])
     bob.refused("cancel", "not_found", room="hall", key="b4")
     alice.refused("edit", "forbidden", room="hall", target=said, key="a1", text="mine now")
     carol = server.sign_in("carol", token=server.token("carol"))

@@ -10,7 +10,8 @@ A conversation is a block of lines. Those that start with white space continue t
     alice< (closed 3501)           the server closes alice's connection with this code
     alice> (leaves)                alice starts the closing handshake with 1000
     alice< HTTP 401 {...}          instead of the upgrade came this answer
-    rest> GET /api/v1/sessions     a REST request, with headers `rest>   Name: value` and a body `rest> {...}`
+    rest> GET /api/v1/sessions     a REST request, with headers `rest>   Name: value` and a body `rest> {...}`, or
+                                   `rest> "..."`: text as it is
     rest< 200 {...}                its status and body; `rest<   Name: value` a header
 
 What is done to the server stands in preparations.py, for example `the disk is full`.
@@ -312,6 +313,9 @@ class Conversation:
                                  "headers": {}, "body": None}
         elif text.startswith(("{", "[")):
             self.rest_request["body"] = json.dumps(self.fill(json.loads(text))).encode()
+        elif text.startswith('"'):
+            self.rest_request["body"] = json.loads(text).encode()
+            self.rest_request["headers"].setdefault("Content-Type", "text/plain")
         else:
             name, value = text.strip().split(":", 1)
             value = re.sub(r"\$[\w:]+", lambda m: str(self.value_of(m.group(0))), value.strip())
@@ -334,6 +338,8 @@ class Conversation:
                 raise Mismatch(f"came: {answer}")
             if m.group(2):
                 expected = json.loads(m.group(2))
+                if isinstance(expected, str):
+                    return compare(expected, answer.body.decode(), self.names, "body")
                 if "error" in expected:
                     self.seen.add(("error", expected["error"].get("code")))
                 compare(expected, answer.json, self.names, "body")
