@@ -25,6 +25,19 @@ void append(std::string& out, const std::vector<storage::message_fold::reaction>
 
 } // namespace
 
+/// Those that the room has.
+void append_room_limits(object& o, const storage::room_limits& x) {
+  if (!x.any())
+    return;
+  object limits(o.key("limits"));
+  if (x.members != 0)
+    limits.integer("members", x.members);
+  if (x.text_bytes != 0)
+    limits.integer("text_bytes", x.text_bytes);
+  if (x.sends_per_s != 0)
+    limits.integer("sends_per_s", x.sends_per_s);
+}
+
 std::string hex_of(std::string_view bytes) {
   static constexpr char digits[] = "0123456789abcdef";
   std::string out;
