@@ -184,6 +184,8 @@ void room_actor::finish(const command_ptr& c, uint64_t seq) {
     c->from.answer(ok::any{ok::changed{seq}});
   else if (std::holds_alternative<op::cancel>(c->what))
     c->from.answer(ok::any{ok::none{}});
+  else if (const auto* back = std::get_if<replay>(&c->what))
+    c->from.answer(ok::any{ok::replay{back->hook, room_, seq, head_}});
   else if (const auto* r = std::get_if<op::configure>(&c->what); r && r->remove)
     c->from.answer(ok::any{ok::changed{seq}});
   else if (r)

@@ -22,6 +22,8 @@ void shard_actor::receive(const cluster::yield& x) {
   activity_.clear();
   effects_known_ = false;
   forget_due();
+  if (std::exchange(pushed_era_, std::nullopt))
+    tell(house_.pusher, pusher::yields{id_});
   reminders_.clear();
   router_->receive(x);
   std::erase_if(audiences_, [](const auto& a) { return !a.second->anybody(); }); // their rooms are gone

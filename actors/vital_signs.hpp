@@ -35,8 +35,10 @@ enum class actor_kind : uint8_t {
   replica,
   member,
   survey,
+  pusher,
+  vetter,
 };
-inline constexpr size_t actor_kinds = 16;
+inline constexpr size_t actor_kinds = 18;
 const char* to_string(actor_kind kind) noexcept;
 
 class vital_signs : public boost::intrusive::list_base_hook<> {

@@ -1,4 +1,4 @@
-// schema_table: the rows; those of [limits] are in schema_limits.cpp. To add a key: a member in settings.hpp, a row
+// schema_table: the rows; those of [limits] are in schema_limits.cpp, of [webhook] and [presend] in schema_hooks.cpp. To add a key: a member in settings.hpp, a row
 // here or there, then `greenroom config reference` into README.md; everything else follows.
 #include "config/ids.hpp"
 #include "config/schema.hpp"
@@ -473,6 +473,7 @@ const field table[] = {
 std::span<const field> fields() {
   static const auto all = [] {
     std::vector<field> rows(std::begin(table), std::end(table));
+    rows.insert(rows.end(), hook_fields().begin(), hook_fields().end());
     rows.insert(rows.end(), limit_fields().begin(), limit_fields().end());
     return rows;
   }();

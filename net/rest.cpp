@@ -53,6 +53,8 @@ const rest::route rest::routes[] = {
     {"DELETE", "/api/v1/rooms/*/bans/*", access::token, &rest::unban},
     {"PUT", "/api/v1/rooms/*/mutes/*", access::token, &rest::mute},
     {"DELETE", "/api/v1/rooms/*/mutes/*", access::token, &rest::unmute},
+    {"GET", "/api/v1/webhooks", access::token, &rest::list_webhooks},
+    {"POST", "/api/v1/webhooks/*/replay", access::token, &rest::replay},
 };
 
 rest::rest(const settings& config, const jwt_tokens& tokens, const json_encoder& encode, metrics& figures,

@@ -39,6 +39,7 @@ class rest_call;
 struct rest_hooks {
   std::function<void(lane&, const identity&, op::any, std::function<void(answer)>)> perform;
   std::function<void(lane&, const identity&, account::any, std::function<void(answer)>)> perform_account;
+  std::function<void(lane&, const identity&, admin::any, std::function<void(answer)>)> perform_admin;
   std::function<bool()> ready;
   std::function<bool()> draining = nullptr;                         // null: never
   std::function<std::shared_ptr<const greenroom::limits>()> limits; // never null
@@ -80,6 +81,7 @@ private:
   void ask(const call_ptr& c, std::string_view op, const outcome<json::document>& fields, unsigned status = 200);
   void ask_keyed(const call_ptr& c, std::string_view op, outcome<json::document> fields, unsigned status);
   void ask_account(const call_ptr& c, account::any what, unsigned status);
+  void ask_admin(const call_ptr& c, admin::any what);
   void sign_in(const call_ptr& c, outcome<account::any> what, unsigned status);
 
   // -- one per route -------------------------------------------------------------------------------------------------
@@ -127,6 +129,8 @@ private:
   void unban(const call_ptr& c);
   void mute(const call_ptr& c);
   void unmute(const call_ptr& c);
+  void list_webhooks(const call_ptr& c);
+  void replay(const call_ptr& c);
 
   const std::vector<std::string> allowed_origins_;
   const std::chrono::seconds token_life_;

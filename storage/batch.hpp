@@ -63,9 +63,13 @@ public:
   /// REQUIRES: x.room.shard() == shard().
   void put(const due_entry& x);
   void erase(const due_entry& x);
+  /// REQUIRES: the webhook's name is not empty and holds no 0 byte.
+  void put(const room_id& room, std::string_view hook, const hook_record& r);
+  void put_hooked(std::string_view hook, const room_id& room);
+  void erase_hooked(std::string_view hook, const room_id& room);
   /// Events and what hangs on them by seq: how messages stand, their threads. REQUIRES: first < last.
   void erase_events(const room_id& room, uint64_t first, uint64_t last);
-  /// Everything of the room but its record, its effects and its due entries.
+  /// Everything of the room but its record, its effects, its due entries and what put_hooked() says.
   void erase_contents(const room_id& room);
   void erase(const room_id& room);
   /// REQUIRES: r.room.shard() == shard(): an effect stands with its cause.

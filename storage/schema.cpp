@@ -67,7 +67,7 @@ std::string random_id() {
 } // namespace
 
 std::span<const migration> migrations() {
-  static const std::array<migration, 4> steps{
+  static const std::array<migration, 5> steps{
       // Version 2 has the family `log`, which opening the database has made; there is nothing to move. A program of
       // version 1 must not open such a store all the same: it would change the state beside the log.
       migration{1, [](database&) -> outcome<void> { return {}; }},
@@ -79,6 +79,8 @@ std::span<const migration> migrations() {
       // Version 5 counts messages in their events and has threads, mentions, scheduled sends and due entries; batches
       // may erase ranges and leave traces.
       migration{4, [](database&) -> outcome<void> { return {}; }},
+      // Version 6 has how far webhooks are.
+      migration{5, [](database&) -> outcome<void> { return {}; }},
   };
   return steps;
 }

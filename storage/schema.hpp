@@ -14,7 +14,7 @@
 namespace greenroom::storage {
 
 /// The version that this program writes. README.md has its table.
-inline constexpr uint32_t schema_version = 5;
+inline constexpr uint32_t schema_version = 6;
 
 struct schema_record {
   uint32_t version = 0;

@@ -30,6 +30,7 @@ struct context {
 void add_config_commands(CLI::App& program, context& shared);
 void add_token_command(CLI::App& program, context& shared);
 void add_user_commands(CLI::App& program, context& shared);
+void add_webhook_commands(CLI::App& program, context& shared);
 void add_chat_command(CLI::App& program, context& shared);
 void add_cluster_commands(CLI::App& program, context& shared);
 void add_certs_command(CLI::App& cluster, context& shared);

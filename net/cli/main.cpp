@@ -28,6 +28,7 @@ int main(int argc, char** argv, char** envp) {
   cli::add_config_commands(program, shared);
   cli::add_token_command(program, shared);
   cli::add_user_commands(program, shared);
+  cli::add_webhook_commands(program, shared);
   cli::add_chat_command(program, shared);
   cli::add_cluster_commands(program, shared);
 

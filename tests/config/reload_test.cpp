@@ -30,7 +30,7 @@ TEST_CASE("a reload applies limits and the log level and names what needs a rest
 
 TEST_CASE("every limit can be changed by a reload", "[reload]") {
   for (const auto& f : fields())
-    CHECK((f.takes_effect == change::reload) == (f.section == "limits" || f.name() == "log.level"));
+    CHECK((f.takes_effect == change::reload) == (f.section == "limits" || f.section == "webhook" || f.section == "presend" || f.name() == "log.level"));
 }
 
 } // namespace greenroom::config

@@ -62,6 +62,8 @@ GOOD = {
     "unban": ("DELETE", "/api/v1/rooms/general/bans/zoe", None, None),
     "mute": ("PUT", "/api/v1/rooms/general/mutes/zoe", None, None),
     "unmute": ("DELETE", "/api/v1/rooms/general/mutes/zoe", None, None),
+    "list_webhooks": ("GET", "/api/v1/webhooks", None, None),
+    "replay": ("POST", "/api/v1/webhooks/audit/replay", {"room": "general", "seq": 1}, None),
 }
 
 
@@ -321,6 +323,25 @@ def moderation(call):
         call(status, "GET", f"{club}/bans?{query}")
     call(403, "GET", f"{club}/bans", who="bob")
     call(404, "GET", f"{nowhere}/bans")
+
+
+def webhooks(call):
+    """What operators ask of webhooks. REQUIRES: one, named audit."""
+    root = call.server.token("root", admin=True)
+    replay = "/api/v1/webhooks/audit/replay"
+    call(201, "POST", "/api/v1/rooms", {"room": "general"})
+    call(201, "POST", "/api/v1/rooms/general/messages", {"text": "one"}, key="k1")
+    call(200, "GET", "/api/v1/webhooks", token=root)
+    call(403, "GET", "/api/v1/webhooks")
+    call(200, "POST", replay, {"room": "general", "seq": 2}, token=root)
+    call(200, "POST", replay, {"room": "general", "at": 0}, token=root)
+    call(403, "POST", replay, {"room": "general", "seq": 2})
+    call(400, "POST", replay, {"room": "general"}, token=root)
+    call(400, "POST", replay, {"room": "general", "seq": 40}, token=root)
+    call(404, "POST", replay, {"room": "nowhere", "seq": 2}, token=root)
+    call(404, "POST", "/api/v1/webhooks/another/replay", {"room": "general", "seq": 2}, token=root)
+    call(413, "POST", replay, {"room": "x" * 300, "seq": 2}, token=root)
+    call(415, "POST", replay, b"general", token=root, Content_Type="text/plain")
 
 
 def upgrades(call):
