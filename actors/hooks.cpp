@@ -94,8 +94,8 @@ std::vector<std::pair<std::string, figures_ptr>> in_force::all_figures() const {
 std::string delivery_id(const read_piece& x) {
   const auto& p = x.what;
   std::string all;
-  for (const auto& part : {p.hook, p.room.str(), p.epoch, std::to_string(p.turn), std::to_string(p.after),
-                           std::to_string(x.through)})
+  for (const auto& part :
+       {p.hook, p.room.str(), p.epoch, std::to_string(p.turn), std::to_string(p.after), std::to_string(x.through)})
     all.append(part).push_back('\0');
   const auto hash = storage::hash_of(user_id{}, all);
   return hex_of(hash.data(), hash.size());

@@ -40,7 +40,7 @@ struct presend {
 
 /// All of them; never changed, only replaced.
 struct hook_set {
-  std::vector<webhook_ptr> webhooks; // at most config::webhooks_max, by name
+  std::vector<webhook_ptr> webhooks;          // at most config::webhooks_max, by name
   std::shared_ptr<const presend> before_send; // null: nobody is asked
 };
 using hook_set_ptr = std::shared_ptr<const hook_set>;
@@ -87,9 +87,9 @@ struct piece {
   std::string epoch;
   uint64_t token = 0; // of whoever asked
   uint64_t turn = 0;
-  uint64_t after = 0; // up to there everything was delivered
-  uint64_t first = 1; // lowest seq that is kept
-  uint64_t head = 0;  // no more than that
+  uint64_t after = 0;  // up to there everything was delivered
+  uint64_t first = 1;  // lowest seq that is kept
+  uint64_t head = 0;   // no more than that
   bool to_head = true; // nothing that is durable was left out behind `head`
 };
 /// What has been read of it.

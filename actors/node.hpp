@@ -33,13 +33,13 @@ class node {
 public:
   struct parts {
     const settings& config;
-    storage::store& store;                // outlives the node
-    const encoder& encode;                // outlives the node
-    const token_verifier& tokens;         // outlives the node
-    greenroom::metrics& metrics;          // outlives the node
-    std::vector<lane*> lanes;             // outlive the node; run until stop() returned
-    cluster::agreement* decide = nullptr; // outlives the node; null: the node is by itself
-    cluster::front* front = nullptr;      // outlives the node; null: links are not encrypted
+    storage::store& store;                  // outlives the node
+    const encoder& encode;                  // outlives the node
+    const token_verifier& tokens;           // outlives the node
+    greenroom::metrics& metrics;            // outlives the node
+    std::vector<lane*> lanes;               // outlive the node; run until stop() returned
+    cluster::agreement* decide = nullptr;   // outlives the node; null: the node is by itself
+    cluster::front* front = nullptr;        // outlives the node; null: links are not encrypted
     http_client* web = nullptr;             // outlives the node; null, or without `wire`: no webhooks
     const hooks::hook_wire* wire = nullptr; // outlives the node
     hooks::hook_set hooks = {};

@@ -9,12 +9,12 @@
 namespace greenroom::pusher {
 namespace {
 
-constexpr int64_t ask_again_ms = 5'000;       // a room that has not answered
-constexpr int64_t read_again_ms = 1'000;      // what could not be read
+constexpr int64_t ask_again_ms = 5'000;         // a room that has not answered
+constexpr int64_t read_again_ms = 1'000;        // what could not be read
 constexpr int64_t retry_after_max = 86'400'000; // a receiver may ask for patience, but not for ever
-constexpr uint32_t ailing = 3;                // failures in a row, after which one delivery at a time is tried
-constexpr size_t scan_page = 1'000;           // rooms of an index with one read
-constexpr size_t answer_bytes_max = 65'536;   // nobody reads it
+constexpr uint32_t ailing = 3;                  // failures in a row, after which one delivery at a time is tried
+constexpr size_t scan_page = 1'000;             // rooms of an index with one read
+constexpr size_t answer_bytes_max = 65'536;     // nobody reads it
 
 /// Without a draw of lots: who fails together comes back apart.
 uint64_t scatter(const std::string& text, uint64_t n) {

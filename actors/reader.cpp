@@ -46,8 +46,9 @@ reader_actor::behavior_type reader_actor::make_behavior() {
         const auto& c = house_.config.rooms;
         using image = outcome<std::optional<storage::room_image>>;
         const auto events = std::min(c.ring_events, c.ring_loaded);
-        tell(x.to, room_loaded{share(certain() ? discreet(house_.store.load_room(x.room, events, c.ring_bytes, x.with_hooks))
-                                               : image{uncertain()})});
+        tell(x.to,
+             room_loaded{share(certain() ? discreet(house_.store.load_room(x.room, events, c.ring_bytes, x.with_hooks))
+                                         : image{uncertain()})});
       },
       [this](const load_user& x) {
         using image = outcome<storage::user_image>;

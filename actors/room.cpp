@@ -190,8 +190,8 @@ void room_actor::ask_to_retire() {
 void room_actor::try_to_end() {
   if (!retiring_ || phase_ == phase::loading || phase_ == phase::looking_up)
     return; // the answer of a reader is under way
-  if (!pending_.empty() || !awaiting_effects_.empty() || !reading_.empty() || !waiting_.empty() || !held_pages_.empty() ||
-      !vetting_.empty() || !lines_.empty())
+  if (!pending_.empty() || !awaiting_effects_.empty() || !reading_.empty() || !waiting_.empty() ||
+      !held_pages_.empty() || !vetting_.empty() || !lines_.empty())
     return;
   tell(shard_, retired{room_, this->id()});
   retiring_ = false;

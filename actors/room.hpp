@@ -190,12 +190,11 @@ struct remind {
 using keeper = caf::typed_actor<caf::reacts_to<wants_retire>, caf::reacts_to<retired>, caf::reacts_to<effects>,
                                 caf::reacts_to<due_later>, caf::reacts_to<due_done>, caf::reacts_to<remind>>;
 
-using handle =
-    caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<committed>, caf::reacts_to<effect_done>, caf::reacts_to<tick>,
-                     caf::reacts_to<retire>, caf::reacts_to<room_loaded>, caf::reacts_to<page_read>,
-                     caf::reacts_to<key_found>, caf::reacts_to<target_found>, caf::reacts_to<scheduled_found>,
-                     caf::reacts_to<counted>, caf::reacts_to<first_found>, caf::reacts_to<effects_left>,
-                     caf::reacts_to<vetter::vetted>>;
+using handle = caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<committed>, caf::reacts_to<effect_done>,
+                                caf::reacts_to<tick>, caf::reacts_to<retire>, caf::reacts_to<room_loaded>,
+                                caf::reacts_to<page_read>, caf::reacts_to<key_found>, caf::reacts_to<target_found>,
+                                caf::reacts_to<scheduled_found>, caf::reacts_to<counted>, caf::reacts_to<first_found>,
+                                caf::reacts_to<effects_left>, caf::reacts_to<vetter::vetted>>;
 
 using event_ptr = std::shared_ptr<const storage::event>;
 
@@ -277,17 +276,17 @@ private:
   };
   /// A webhook that means this room, or did.
   struct hooked {
-    hooks::webhook_ptr what;      // null: there is no such webhook any more, or it doesn't mean this room
+    hooks::webhook_ptr what; // null: there is no such webhook any more, or it doesn't mean this room
     std::string name;
-    storage::hook_record record;  // as admitted
-    bool there = false;           // it has a record
-    uint64_t wanted = 0;          // seq of the last event that it wants, or may; it is not closed before
+    storage::hook_record record; // as admitted
+    bool there = false;          // it has a record
+    uint64_t wanted = 0;         // seq of the last event that it wants, or may; it is not closed before
   };
   /// A message that waits for the pre-send hook.
   struct vetting {
     command_ptr cause;
     std::optional<storage::key_hash> key;
-    uint64_t content = 0; // as of `keyed`
+    uint64_t content = 0;          // as of `keyed`
     std::vector<command_ptr> same; // under the same key
   };
   /// One connection: what comes behind a message of its own that waits for the hook waits, too.
@@ -489,8 +488,8 @@ private:
 
   hooks::hook_set_ptr hook_set_; // as of hooks_version_
   uint64_t hooks_version_ = 0;
-  std::vector<hooked> hooks_; // at most as many as there are, and were
-  bool asks_first_ = false;   // the pre-send hook means this room
+  std::vector<hooked> hooks_;                     // at most as many as there are, and were
+  bool asks_first_ = false;                       // the pre-send hook means this room
   std::unordered_map<uint64_t, vetting> vetting_; // by token
   std::map<line, std::list<command_ptr>> lines_;  // of those with a message among them; what waits behind it
   size_t lined_up_ = 0;                           // in all of them

@@ -17,7 +17,7 @@ using storage::member_role;
 constexpr int64_t ms_per_day = 86'400'000;
 constexpr int64_t minute_ms = 60'000;
 constexpr int64_t hooks_wait_ms = 10'000; // until a room that stays for a webhook is looked at again
-constexpr size_t members_at_once = 500; // whose lists are told with one write
+constexpr size_t members_at_once = 500;   // whose lists are told with one write
 
 bool sits_anybody(const std::map<user_id, storage::member_record>& members) {
   return std::any_of(members.begin(), members.end(), [](const auto& m) { return m.second.role != member_role::none; });

@@ -66,10 +66,12 @@ void room_actor::look(const command_ptr&, const collect& x) {
     tell(house_.pusher, pusher::settled{room_, asked.hook, asked.token, false});
     return;
   }
-  const bool bounded = asked.upto > h->record.seq && asked.upto < head_;
+  // What has been dropped meanwhile makes it another delivery.
+  const bool bounded = asked.upto > h->record.seq && asked.upto < head_ && shown_.first <= h->record.seq + 1;
   reader::read_hooked wanted;
-  wanted.what = {asked.hook,     room_,          record_->epoch, asked.token, h->record.turn,
-                 h->record.seq, shown_.first,   bounded ? asked.upto : head_, !bounded};
+  wanted.what = {asked.hook,     room_,         record_->epoch, asked.token,
+                 h->record.turn, h->record.seq, shown_.first,   bounded ? asked.upto : head_,
+                 !bounded};
   wanted.kinds = h->what->kinds;
   wanted.limit = h->what->what.batch_events;
   wanted.bytes = h->what->what.batch_bytes;
@@ -98,7 +100,8 @@ void room_actor::move_hook(const command_ptr& c, const hook_moved& x) {
   commit(std::move(batch), std::move(p));
 }
 
-// -- an operator's -----------------------------------------------------------------------------------------------------
+// -- an operator's
+// -----------------------------------------------------------------------------------------------------
 
 void room_actor::set_back(const command_ptr& c, const replay& x) {
   const auto* h = find_hook(x.hook);
@@ -136,7 +139,8 @@ void room_actor::set_back_to(const command_ptr& c, const replay& x, uint64_t seq
   commit(std::move(batch), std::move(p));
 }
 
-// -- when the room goes ------------------------------------------------------------------------------------------------
+// -- when the room goes
+// ------------------------------------------------------------------------------------------------
 
 /// Whether a room that was deleted stays for a webhook.
 bool room_actor::hooks_wait() const {

@@ -59,8 +59,8 @@ void room_actor::vet(const command_ptr& c, std::optional<storage::key_hash> key,
   const auto token = ++next_token_;
   vetting_.emplace(token, vetting{c, key, content, {}});
   what.room = room_;
-  tell(house_.vetter,
-       vetter::ask{token, std::make_shared<const hooks::question>(std::move(what)), caf::actor_cast<vetter::asker>(self())});
+  tell(house_.vetter, vetter::ask{token, std::make_shared<const hooks::question>(std::move(what)),
+                                  caf::actor_cast<vetter::asker>(self())});
 }
 
 bool room_actor::waits_in_line(const command_ptr& c) {

@@ -50,15 +50,15 @@ using handle =
     caf::typed_actor<caf::reacts_to<room::ask>, caf::reacts_to<user::ask>, caf::reacts_to<room::wants_retire>,
                      caf::reacts_to<room::retired>, caf::reacts_to<room::effects>, caf::reacts_to<room::remind>,
                      caf::reacts_to<room::due_later>, caf::reacts_to<room::due_done>, caf::reacts_to<due_loaded>,
-                     caf::reacts_to<pusher::collect>, caf::reacts_to<pusher::moved>,
-                     caf::reacts_to<user::busy>, caf::reacts_to<user::retired>, caf::reacts_to<user::stays>,
-                     caf::reacts_to<user::effect_applied>, caf::reacts_to<relay::idle>, caf::reacts_to<effects_loaded>,
-                     caf::reacts_to<committed>, caf::reacts_to<tick>, caf::reacts_to<stop>, caf::reacts_to<reply>,
-                     caf::reacts_to<stands>, caf::reacts_to<room::pulled>, caf::reacts_to<user::welcome>,
-                     caf::reacts_to<user::listed>, caf::reacts_to<user::ended>, caf::reacts_to<relay::seen>,
-                     caf::reacts_to<cluster::arrived>, caf::reacts_to<cluster::peer_up>,
-                     caf::reacts_to<cluster::peer_down>, caf::reacts_to<cluster::primary_is>,
-                     caf::reacts_to<cluster::serve>, caf::reacts_to<cluster::yield>, caf::reacts_to<route_tick>>;
+                     caf::reacts_to<pusher::collect>, caf::reacts_to<pusher::moved>, caf::reacts_to<user::busy>,
+                     caf::reacts_to<user::retired>, caf::reacts_to<user::stays>, caf::reacts_to<user::effect_applied>,
+                     caf::reacts_to<relay::idle>, caf::reacts_to<effects_loaded>, caf::reacts_to<committed>,
+                     caf::reacts_to<tick>, caf::reacts_to<stop>, caf::reacts_to<reply>, caf::reacts_to<stands>,
+                     caf::reacts_to<room::pulled>, caf::reacts_to<user::welcome>, caf::reacts_to<user::listed>,
+                     caf::reacts_to<user::ended>, caf::reacts_to<relay::seen>, caf::reacts_to<cluster::arrived>,
+                     caf::reacts_to<cluster::peer_up>, caf::reacts_to<cluster::peer_down>,
+                     caf::reacts_to<cluster::primary_is>, caf::reacts_to<cluster::serve>,
+                     caf::reacts_to<cluster::yield>, caf::reacts_to<route_tick>>;
 
 class shard_actor : public hosted_actor<shard_actor, handle>, public cluster::router::shard {
 public:

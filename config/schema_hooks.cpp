@@ -39,7 +39,8 @@ bool is_event_kind(const std::string& text) {
 }
 
 constexpr text_form hook_form{is_hook_url, "https://host[:port]/path, or http://"};
-constexpr text_form pattern_form{is_room_pattern, "a room's id, with * for any characters, and ! in front of what is not meant"};
+constexpr text_form pattern_form{is_room_pattern,
+                                 "a room's id, with * for any characters, and ! in front of what is not meant"};
 constexpr text_form kind_form{is_event_kind,
                               "message, edited, revoked, reaction, member, topic, pinned, unpinned or room"};
 
@@ -51,14 +52,16 @@ const field table[] = {
      "",
      0,
      path_bytes,
-     "Where events are pushed to. Only in a section of its own, [webhook.NAME], one for each webhook; the other keys may "
+     "Where events are pushed to. Only in a section of its own, [webhook.NAME], one for each webhook; the other keys "
+     "may "
      "stand in [webhook], too, for all of them. The name is what a webhook is known by: under another one it begins "
      "anew.",
      "Another service: it gets every message that is said.",
      {},
      &hook_form},
     {AT(webhook, secret_file), reload, "", 0, path_bytes,
-     "File with the secret that deliveries are signed with: 16 to 256 visible characters on a line. A second line holds "
+     "File with the secret that deliveries are signed with: 16 to 256 visible characters on a line. A second line "
+     "holds "
      "another one, which signs as well, so that secrets can be changed. Read anew on SIGHUP.",
      "Not the one that the receiver knows: it refuses what comes, which waits."},
     {AT(webhook, ca_file), reload, "", 0, path_bytes,
@@ -78,7 +81,8 @@ const field table[] = {
      "patterns",
      0,
      64,
-     "Rooms whose events are pushed: their ids, with * for any characters; ! in front of those that are not meant after "
+     "Rooms whose events are pushed: their ids, with * for any characters; ! in front of those that are not meant "
+     "after "
      "all. Direct rooms begin with @.",
      "Too wide: what people say to each other leaves the house.",
      {},
@@ -122,7 +126,8 @@ const field table[] = {
      &hook_form},
     {AT(presend, secret_file), reload, "", 0, path_bytes, "As webhook.secret_file, for these questions.",
      "Not the one that the receiver knows: it refuses to answer."},
-    {AT(presend, ca_file), reload, "", 0, path_bytes, "As webhook.ca_file.", "Not the issuer: no question is answered."},
+    {AT(presend, ca_file), reload, "", 0, path_bytes, "As webhook.ca_file.",
+     "Not the issuer: no question is answered."},
     {AT(presend, rooms),
      reload,
      "patterns",

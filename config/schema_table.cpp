@@ -1,5 +1,6 @@
-// schema_table: the rows; those of [limits] are in schema_limits.cpp, of [webhook] and [presend] in schema_hooks.cpp. To add a key: a member in settings.hpp, a row
-// here or there, then `greenroom config reference` into README.md; everything else follows.
+// schema_table: the rows; those of [limits] are in schema_limits.cpp, of [webhook] and [presend] in schema_hooks.cpp.
+// To add a key: a member in settings.hpp, a row here or there, then `greenroom config reference` into README.md;
+// everything else follows.
 #include "config/ids.hpp"
 #include "config/schema.hpp"
 

@@ -203,9 +203,8 @@ void add_front(page& p, const front::front_metrics& m) {
   by_reason("greenroom_cluster_tls_dials_failed_total", "Ways to other nodes not found, by reason.", m.refused_out);
 }
 
-void add_hooks(page& p, const metrics& node,
-               const std::vector<std::pair<std::string, hooks::figures_ptr>>& webhooks) {
-  const auto each = [&](MetricType type, const char* name, const char* help, counter hooks::figures::* what,
+void add_hooks(page& p, const metrics& node, const std::vector<std::pair<std::string, hooks::figures_ptr>>& webhooks) {
+  const auto each = [&](MetricType type, const char* name, const char* help, counter hooks::figures::*what,
                         double unit = 1) {
     for (const auto& [hook, f] : webhooks)
       p.labelled(type, name, help, "hook", hook, static_cast<double>(((*f).*what).get()) * unit);
@@ -219,8 +218,8 @@ void add_hooks(page& p, const metrics& node,
   each(MetricType::Gauge, "greenroom_webhook_pending_rooms", "Rooms of this node with something to push, in memory.",
        &f::pending);
   each(MetricType::Gauge, "greenroom_webhook_in_flight", "Rooms of which something is being pushed.", &f::in_flight);
-  each(MetricType::Gauge, "greenroom_webhook_lag_seconds", "Age of the oldest event that is known to wait.",
-       &f::lag_ms, 1e-3);
+  each(MetricType::Gauge, "greenroom_webhook_lag_seconds", "Age of the oldest event that is known to wait.", &f::lag_ms,
+       1e-3);
   p.counter("greenroom_presend_asked_total", "Messages about which the pre-send hook was asked.", node.presend_asked);
   p.counter("greenroom_presend_rejected_total", "Of these, refused by it.", node.presend_rejected);
   p.counter("greenroom_presend_replaced_total", "Of these, changed by it.", node.presend_replaced);

@@ -19,10 +19,10 @@ inline constexpr std::string_view metrics_content_type = "text/plain; version=0.
 
 struct metrics_page {
   const metrics& node;
-  std::vector<std::pair<std::string, uint64_t>> store; // of RocksDB's properties
-  const cluster::figures* cluster = nullptr;           // null: the node is by itself
-  const front::front_metrics* front = nullptr;         // null: links are not encrypted
-  const provider_figures* provider = nullptr;          // null: tokens are our own
+  std::vector<std::pair<std::string, uint64_t>> store;                // of RocksDB's properties
+  const cluster::figures* cluster = nullptr;                          // null: the node is by itself
+  const front::front_metrics* front = nullptr;                        // null: links are not encrypted
+  const provider_figures* provider = nullptr;                         // null: tokens are our own
   std::vector<std::pair<std::string, hooks::figures_ptr>> hooks = {}; // by webhook
 };
 

@@ -39,8 +39,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto kept_for = 30s;           // connections that nobody uses; many servers close them after a minute
-constexpr auto trusted_for = 60s;        // then the file with the certificates is read anew
+constexpr auto kept_for = 30s;    // connections that nobody uses; many servers close them after a minute
+constexpr auto trusted_for = 60s; // then the file with the certificates is read anew
 constexpr auto sweep_every = 10s;
 constexpr int64_t retry_after_max_s = 604'800;
 

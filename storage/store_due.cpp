@@ -53,8 +53,8 @@ outcome<std::vector<room_id>> store::hooked(shard_id shard, std::string_view hoo
     return db.error();
   std::vector<room_id> result;
   const auto prefix = keys::all_hooked(shard, hook);
-  range all(**db, keys::family::state, prefix, prefix + std::string(after) + (after.empty() ? "" : std::string(1, '\0')),
-            nullptr);
+  range all(**db, keys::family::state, prefix,
+            prefix + std::string(after) + (after.empty() ? "" : std::string(1, '\0')), nullptr);
   for (all->SeekToFirst(); all->Valid() && result.size() < limit; all->Next()) {
     auto room = keys::read_hooked(all.key());
     if (!room)

@@ -55,8 +55,8 @@ outcome<open_database> store::impl::read() const {
   return fail(errc::unavailable, "storage: the store is being reopened");
 }
 
-outcome<std::optional<room_image>> store::load_room(const room_id& room, size_t recent_events,
-                                                    size_t recent_bytes, bool with_hooks) const {
+outcome<std::optional<room_image>> store::load_room(const room_id& room, size_t recent_events, size_t recent_bytes,
+                                                    bool with_hooks) const {
   auto db = impl_->read();
   if (!db)
     return db.error();

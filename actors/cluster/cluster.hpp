@@ -149,9 +149,10 @@ struct survey_tick {
 struct survey_stop {
   using local = message_tag;
 };
-using survey_handle = caf::typed_actor<caf::reacts_to<survey_ask>, caf::reacts_to<survey_hooks>, caf::reacts_to<survey_know>, caf::reacts_to<reply>,
-                                       caf::reacts_to<arrived>, caf::reacts_to<peer_up>, caf::reacts_to<peer_down>,
-                                       caf::reacts_to<survey_tick>, caf::reacts_to<survey_stop>>;
+using survey_handle =
+    caf::typed_actor<caf::reacts_to<survey_ask>, caf::reacts_to<survey_hooks>, caf::reacts_to<survey_know>,
+                     caf::reacts_to<reply>, caf::reacts_to<arrived>, caf::reacts_to<peer_up>, caf::reacts_to<peer_down>,
+                     caf::reacts_to<survey_tick>, caf::reacts_to<survey_stop>>;
 
 /// Part of the house.
 struct cluster_house {

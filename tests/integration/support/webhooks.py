@@ -23,6 +23,7 @@ class Request:
 
     def __init__(self, headers, body):
         self.headers = {k.lower(): v for k, v in headers.items()}
+        self.raw = body
         self.body = json.loads(body)
         self.at = time.monotonic()
 
