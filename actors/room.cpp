@@ -130,7 +130,7 @@ void room_actor::go_on() {
   }
   if (!waiting_.empty() && phase_ == phase::cold)
     load();
-  if (phase_ == phase::serving && !present() && pending_.empty())
+  if (phase_ == phase::serving && !present() && pending_.empty() && vetting_.empty())
     ask_to_retire(); // there is no such room: no reason to stay
   try_to_end();
 }

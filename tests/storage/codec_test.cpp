@@ -179,6 +179,8 @@ TEST_CASE("rooms and members keep their form", "[codec]") {
   check_form(thread_record{"e", UINT64_MAX});
   check_form(scheduled_send{});
   check_form(scheduled_send{1'764'000'000'000, "k", "text", "{}", 300});
+  check_form(hook_record{});
+  check_form(hook_record{300, 2, true});
   check_form(own_reactions{});
   check_form(own_reactions{9, 8, {"+1", "x"}});
   check_form(key_record{});
