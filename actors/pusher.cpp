@@ -64,7 +64,12 @@ void pusher_actor::receive(const changed&) {
       l.counts = house_.hooks.figures_of(w->name);
       l.to_scan = served_;
     }
-    l.paused_until = 0; // what was wrong may have been put right
+    // What was wrong may have been put right.
+    l.paused_until = 0;
+    for (auto& [room, e] : l.rooms)
+      if (e.at == phase::waiting)
+        e.due = std::min(e.due, house_.steady_ms());
+    scan(l);
     go_on(l);
   }
 }

@@ -222,24 +222,24 @@ TEST_CASE("an operator sets a webhook back to an event or a time", "[hooks]") {
   const auto before = ids();
 
   auto refused = s.perform("bob", admin::any{admin::replay{"audit", s.room("lobby"), 1, 0}});
-  REQUIRE_FALSE(refused);
+  REQUIRE(refused.has_error());
   CHECK(refused.error().code == errc::forbidden);
   auto unknown = s.perform("root", admin::any{admin::replay{"other", s.room("lobby"), 1, 0}}, "s_admin");
-  REQUIRE_FALSE(unknown);
+  REQUIRE(unknown.has_error());
   CHECK(unknown.error().code == errc::not_found);
-  REQUIRE_FALSE(replay(s, 9));
+  REQUIRE(replay(s, 9).has_error());
 
   auto done = replay(s, 3);
-  REQUIRE(done);
+  REQUIRE(done.has_value());
   CHECK(std::get<ok::replay>(*done).from == 3);
   CHECK(posted(s) == "audit lobby 3-3: 3=two");
   CHECK(ids() != before); // a receiver that knows the other one takes this
   s.web_says(200);
   CHECK(posted(s).empty());
-  REQUIRE(replay(s, 0, between));
+  REQUIRE(replay(s, 0, between).has_value());
   CHECK(posted(s) == "audit lobby 3-3: 3=two");
   // Set back once more while that is under way.
-  REQUIRE(replay(s, 1));
+  REQUIRE(replay(s, 1).has_value());
   s.web_says(200);
   CHECK(posted(s) == "audit lobby 1-3: 2=one 3=two");
   s.web_says(200);
@@ -269,11 +269,10 @@ TEST_CASE("rooms over the bound wait on the disk", "[hooks]") {
     bob.create(room).say(room, "hi");
   std::set<std::string> got;
   for (int i = 0; i < 20 && got.size() < 3; ++i) {
-    CHECK(s.web.open().size() <= 1);
-    for (const auto& body : s.web.open())
-      got.insert(body);
-    while (!s.web.open().empty())
-      s.web_says(200);
+    REQUIRE(s.web.open().size() == 1);
+    CHECK(s.home->hooks.figures_of("audit")->pending.get() == 1);
+    got.insert(s.web.open().front());
+    s.web_says(200);
     s.pass(1s);
   }
   CHECK(got == std::set<std::string>{"audit a 2-2: 2=hi", "audit b 2-2: 2=hi", "audit c 2-2: 2=hi"});
@@ -316,7 +315,7 @@ TEST_CASE("operators see what is left to push", "[hooks]") {
   s.web_says(500);
   s.pass(10s);
   auto seen = s.perform("root", admin::any{admin::webhooks{}}, "s_admin");
-  REQUIRE(seen);
+  REQUIRE(seen.has_value());
   const auto& all = std::get<ok::webhooks>(*seen).list;
   REQUIRE(all.size() == 1);
   CHECK(all[0].name == "audit");

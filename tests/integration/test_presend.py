@@ -63,6 +63,7 @@ def test_what_the_filter_allows_refuses_and_replaces(make, filter_):
     again = bob.request("send", room="lobby", key="k4", text="damn")
     assert again["duplicate"] and again["seq"] == first["seq"] and len(filter_.requests) == before
     assert refused(bob, "send", room="lobby", key="k4", text="other").code == "conflict"
+    filter_.says("replace", text="d***")
     bob.request("edit", room="lobby", target=first["seq"], key="e1", text="darn")
     assert filter_.requests[-1].body["op"] == "edit" and alice.event("edited")["text"] == "d***"
     bob.request("send", room="lobby", text="psst", ephemeral=True)
