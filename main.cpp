@@ -14,6 +14,7 @@
 #include "net/etcd/client.hpp"
 #include "net/etcd/configured.hpp"
 #include "net/front/front.hpp"
+#include "net/hook_json.hpp"
 #include "net/io_threads.hpp"
 #include "net/jwt.hpp"
 #include "net/log.hpp"
@@ -21,6 +22,7 @@
 #include "net/provider_keys.hpp"
 #include "net/rest.hpp"
 #include "net/server.hpp"
+#include "net/web_client.hpp"
 #include "storage/store.hpp"
 
 #include <spdlog/spdlog.h>
@@ -88,6 +90,9 @@ net::rest_hooks rest_hooks_of(node& actors, const storage::store& store, const m
   h.perform_account = [&actors](lane& on, const identity& who, account::any what, std::function<void(answer)> done) {
     actors.perform(on, who, std::move(what), std::move(done));
   };
+  h.perform_admin = [&actors](lane& on, const identity& who, admin::any what, std::function<void(answer)> done) {
+    actors.perform(on, who, std::move(what), std::move(done));
+  };
   // Without keys every client would be turned away; another node may have them.
   h.ready = [&actors, provider] { return actors.ready() && (!provider || provider->ready()); };
   h.draining = [&actors] { return actors.draining(); };
@@ -95,7 +100,7 @@ net::rest_hooks rest_hooks_of(node& actors, const storage::store& store, const m
   h.floods = &actors.floods();
   h.metrics_text = [&actors, &store, &figures, front, provider] {
     return net::render_metrics({figures, store.figures(), actors.cluster_figures(), front ? &front->figures() : nullptr,
-                                provider ? &provider->figures() : nullptr});
+                                provider ? &provider->figures() : nullptr, actors.hook_figures()});
   };
   return h;
 }
@@ -154,6 +159,9 @@ void reload(config::sources& from, settings& running, node& actors, net::server&
       return refuse(loaded.error());
     keys = std::move(*loaded);
   }
+  auto hooks = net::load_hooks(wanted.values);
+  if (!hooks)
+    return refuse(hooks.error());
   const bool encrypts = running.listen.tls_port != 0;
   if (encrypts) {
     if (auto done = server.reload_tls(); !done)
@@ -166,6 +174,8 @@ void reload(config::sources& from, settings& running, node& actors, net::server&
   auto plan = config::reload(running, wanted.values);
   running = plan.effective;
   actors.reload(running.limits);
+  const auto webhooks = hooks->webhooks.size();
+  actors.reload(std::move(*hooks)); // their secrets, too, whether or not a key changed
   net::set_log_level(running.log.level);
   for (const auto& key : plan.applied)
     spdlog::info("what=reloaded key={}", key);
@@ -176,6 +186,8 @@ void reload(config::sources& from, settings& running, node& actors, net::server&
                  running.cluster.tls_certificate_file, own->not_after());
   if (keys)
     spdlog::info("what=reloaded key=auth.jwks_file file={} keys={}", running.auth.jwks_file, keys->size());
+  if (webhooks > 0)
+    spdlog::info("what=reloaded key=webhook webhooks={}", webhooks);
   for (const auto& key : plan.needs_restart)
     spdlog::warn("what=reload_needs_restart key={}", key);
   spdlog::info("what=reload_done applied={} needs_restart={}",
@@ -218,8 +230,11 @@ int serve(config::sources from, settings config) {
   const settings at_start = config;  // what needs a restart stays as it was
   const node* encodes_for = nullptr; // nobody asks before there is a server
   net::json_encoder encode{[&encodes_for] { return encodes_for->limits_now(); }};
-  auto actors = std::make_unique<node>(
-      node::parts{at_start, *store, encode, *tokens, figures, threads.lanes(), etcd.get(), front.get(), on_drained});
+  const net::hook_json hook_wire;
+  auto web = std::make_unique<net::web_client>();
+  auto actors = std::make_unique<node>(node::parts{at_start, *store, encode, *tokens, figures, threads.lanes(),
+                                                   etcd.get(), front.get(), web.get(), &hook_wire,
+                                                   or_throw(net::load_hooks(at_start), "webhooks"), on_drained});
   encodes_for = actors.get();
   net::rest rest{at_start, *tokens, encode, figures,
                  rest_hooks_of(*actors, *store, figures, front.get(), tokens->provider())};
@@ -251,7 +266,9 @@ int serve(config::sources from, settings config) {
   if (!clean)
     std::_Exit(EXIT_FAILURE); // an actor hangs; everything acknowledged is on disk
   threads.join();
-  // Said when it is true: whatever goes wrong on the way is seen to have done so.
+  // Said when it is true: whatever goes wrong on the way is seen to have done so. What the web client has yet to answer
+  // holds actors, which must go before their system does.
+  web.reset();
   actors.reset();
   front.reset();
   etcd.reset();

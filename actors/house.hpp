@@ -8,14 +8,18 @@
 #include "actors/encoder.hpp"
 #include "actors/flood_control.hpp"
 #include "actors/hasher.hpp"
+#include "actors/hooks.hpp"
+#include "actors/http_client.hpp"
 #include "actors/limits_in_force.hpp"
 #include "actors/metrics.hpp"
+#include "actors/pusher.hpp"
 #include "actors/reader.hpp"
 #include "actors/relay_lane.hpp"
 #include "actors/scrubber.hpp"
 #include "actors/shard.hpp"
 #include "actors/storage_actor.hpp"
 #include "actors/strand.hpp"
+#include "actors/vetter.hpp"
 #include "actors/vital_signs.hpp"
 #include "config/settings.hpp"
 #include "storage/store.hpp"
@@ -66,6 +70,13 @@ struct house {
   scrubber::handle scrubber;
   bulk::handle bulk;
   std::atomic<bool> scrub_asked{false}; // it has not come to the last turn yet
+  // Webhooks and the pre-send hook. Without `web` and `wire` there are none.
+  http_client* web = nullptr;
+  const hooks::hook_wire* wire = nullptr;
+  hooks::in_force hooks;
+  std::unique_ptr<strand> hook_strand; // of the two below
+  pusher::handle pusher;
+  vetter::handle vetter;
   std::vector<reader::handle> readers;
   std::vector<relay_lane::handle> relay_lanes; // by lane index
   std::vector<shard::handle> shards;           // by shard id

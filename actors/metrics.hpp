@@ -72,6 +72,11 @@ struct metrics {
   counter users_active; // gauge
   counter users_activated;
   counter relays_active; // gauge
+  counter presend_asked; // messages about which the pre-send hook was asked
+  counter presend_rejected;
+  counter presend_replaced;
+  counter presend_failed;  // no good answer in time
+  counter presend_refused; // over presend.waiting
   counter logins;
   counter logins_refused;
   counter sessions_revoked;

@@ -121,12 +121,20 @@ node::node(parts p) {
     impl_->requesters.push_back(system.spawn<requester::requester_actor>(h, *l));
   for (unsigned s = 0; s < shard_count; ++s)
     h.strands.push_back(std::make_unique<strand>(system, p.config.scheduler.throughput));
+  h.web = p.web;
+  h.wire = p.wire;
+  if (h.web && h.wire && (!p.hooks.webhooks.empty() || p.hooks.before_send))
+    h.hooks.use(std::make_shared<const hooks::hook_set>(std::move(p.hooks)));
+  h.hook_strand = std::make_unique<strand>(system, p.config.scheduler.throughput);
+  h.pusher = system.spawn<pusher::pusher_actor>(h, *h.hook_strand);
+  h.vetter = system.spawn<vetter::vetter_actor>(h, *h.hook_strand);
   for (unsigned s = 0; s < shard_count; ++s)
     h.shards.push_back(system.spawn<shard::shard_actor>(h, static_cast<shard_id>(s)));
   impl_->clock = system.spawn<beat::beat_actor>(*p.lanes.front(), std::string(), h.living, tick_ms, [&h] {
     for (const auto& s : h.shards)
       tell(s, shard::tick{});
     tell(h.bulk, bulk::tick{});
+    tell(h.pusher, pusher::tick{});
     if (!h.scrub_asked.exchange(true))
       tell(h.scrubber, scrubber::turn{});
   });
@@ -163,6 +171,11 @@ void node::perform(lane& on, const identity& who, account::any what, std::functi
        requester::perform{std::make_shared<requester::call>(requester::call{who, std::move(what), std::move(done)})});
 }
 
+void node::perform(lane& on, const identity& who, admin::any what, std::function<void(answer)> done) {
+  tell(impl_->requesters[on.index()],
+       requester::perform{std::make_shared<requester::call>(requester::call{who, std::move(what), std::move(done)})});
+}
+
 bool node::may_reload() { return impl_->home.limits.settle(reload_limit); }
 
 void node::reload(const limits& l) {
@@ -173,6 +186,15 @@ void node::reload(const limits& l) {
     for (auto* s : impl_->cluster->strands())
       hosts.push_back(s);
   impl_->home.limits.replace(l, hosts);
+}
+
+void node::reload(hooks::hook_set set) {
+  impl_->home.hooks.use(std::make_shared<const hooks::hook_set>(std::move(set)));
+  tell(impl_->home.pusher, pusher::changed{});
+}
+
+std::vector<std::pair<std::string, hooks::figures_ptr>> node::hook_figures() const {
+  return impl_->home.hooks.all_figures();
 }
 
 const limits* node::limits_now() const { return impl_->home.limits_now(); }
@@ -232,6 +254,8 @@ bool node::stop() {
   h.store.end_scrubs();
   tell(h.scrubber, scrubber::stop{});
   tell(h.bulk, bulk::stop{});
+  tell(h.pusher, pusher::stop{});
+  tell(h.vetter, vetter::stop{});
   for (const auto& r : h.readers)
     tell(r, reader::stop{});
   for (const auto& l : h.relay_lanes)
@@ -265,6 +289,8 @@ bool node::stop() {
   h.hasher = hasher::handle{};
   h.scrubber = scrubber::handle{};
   h.bulk = bulk::handle{};
+  h.pusher = pusher::handle{};
+  h.vetter = vetter::handle{};
   h.readers.clear();
   if (impl_->cluster)
     impl_->cluster->forget();

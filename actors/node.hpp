@@ -3,6 +3,8 @@
 
 #include "actors/client.hpp"
 #include "actors/encoder.hpp"
+#include "actors/hooks.hpp"
+#include "actors/http_client.hpp"
 #include "actors/lane.hpp"
 #include "actors/metrics.hpp"
 #include "actors/requests.hpp"
@@ -31,13 +33,16 @@ class node {
 public:
   struct parts {
     const settings& config;
-    storage::store& store;                // outlives the node
-    const encoder& encode;                // outlives the node
-    const token_verifier& tokens;         // outlives the node
-    greenroom::metrics& metrics;          // outlives the node
-    std::vector<lane*> lanes;             // outlive the node; run until stop() returned
-    cluster::agreement* decide = nullptr; // outlives the node; null: the node is by itself
-    cluster::front* front = nullptr;      // outlives the node; null: links are not encrypted
+    storage::store& store;                  // outlives the node
+    const encoder& encode;                  // outlives the node
+    const token_verifier& tokens;           // outlives the node
+    greenroom::metrics& metrics;            // outlives the node
+    std::vector<lane*> lanes;               // outlive the node; run until stop() returned
+    cluster::agreement* decide = nullptr;   // outlives the node; null: the node is by itself
+    cluster::front* front = nullptr;        // outlives the node; null: links are not encrypted
+    http_client* web = nullptr;             // outlives the node; null, or without `wire`: no webhooks
+    const hooks::hook_wire* wire = nullptr; // outlives the node
+    hooks::hook_set hooks = {};
     /// Called once, on some thread, when the node has drained and should be stopped. Must not block. May be null.
     std::function<void()> drained = nullptr;
   };
@@ -59,6 +64,8 @@ public:
   /// The same for accounts. `who` may be empty for register, log_in, guest and refresh. An answer about a password may
   /// take as long as limits.request_ms, too: it waits for the hasher.
   void perform(lane& on, const identity& who, account::any what, std::function<void(answer)> done);
+  /// The same for operators.
+  void perform(lane& on, const identity& who, admin::any what, std::function<void(answer)> done);
 
   /// Waits until reload() may be called again. False: since the last time, some thread has been at one and the same
   /// thing for many seconds.
@@ -66,6 +73,10 @@ public:
   /// New limits for everything that happens from now on. REQUIRES: may_reload() has answered true; on that same thread,
   /// which is no lane's, and before stop().
   void reload(const limits& l);
+  /// New webhooks, likewise; any thread, before stop().
+  void reload(hooks::hook_set set);
+  /// What each webhook has done. Any thread, as long as the node is there.
+  std::vector<std::pair<std::string, hooks::figures_ptr>> hook_figures() const;
   /// The limits in force. On a lane's thread, and not to be kept beyond the handler there that asks.
   const limits* limits_now() const;
   /// The same, from any thread and for as long as they are held.

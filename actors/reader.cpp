@@ -46,8 +46,9 @@ reader_actor::behavior_type reader_actor::make_behavior() {
         const auto& c = house_.config.rooms;
         using image = outcome<std::optional<storage::room_image>>;
         const auto events = std::min(c.ring_events, c.ring_loaded);
-        tell(x.to, room_loaded{share(certain() ? discreet(house_.store.load_room(x.room, events, c.ring_bytes))
-                                               : image{uncertain()})});
+        tell(x.to,
+             room_loaded{share(certain() ? discreet(house_.store.load_room(x.room, events, c.ring_bytes, x.with_hooks))
+                                         : image{uncertain()})});
       },
       [this](const load_user& x) {
         using image = outcome<storage::user_image>;
@@ -94,6 +95,13 @@ reader_actor::behavior_type reader_actor::make_behavior() {
       [this](const load_due& x) {
         tell(x.to,
              due_loaded{x.token, share(certain() ? house_.store.due(x.shard, house_.config.rooms.due) : uncertain())});
+      },
+      [this](const read_hooked& x) { tell(x.to, hooked(x)); },
+      [this](const load_hooked& x) {
+        using rooms = outcome<std::vector<room_id>>;
+        tell(x.to, hooked_rooms{x.hook, x.token,
+                                share(certain() ? discreet(house_.store.hooked(x.shard, x.hook, x.after, x.limit))
+                                                : rooms{uncertain()})});
       },
       [this](const load_thread& x) {
         auto found = discreet(house_.store.load_thread(x.user, x.room, x.target));
@@ -184,6 +192,32 @@ outcome<scheduled_found::list> reader_actor::scheduled(const find_scheduled& x) 
   if (*found)
     result.emplace_back(*x.one, std::move(**found));
   return result;
+}
+
+/// Looks through a good part of the log at once, however few of its events are wanted.
+hooked_page reader_actor::hooked(const read_hooked& x) const {
+  constexpr size_t looked_through = 500;
+  const auto after = std::max(x.what.after, x.what.first - 1);
+  const auto events = [](outcome<std::vector<storage::event>> what) { return share(std::move(what)); };
+  if (after >= x.what.head)
+    return {x.what, events(std::vector<storage::event>{}), x.what.head};
+  if (!certain())
+    return {x.what, events(uncertain()), 0};
+  auto found = discreet(house_.store.events_after(x.what.room, after, std::max(x.limit, looked_through), x.bytes));
+  if (found && (found->events.empty() || found->events.front().seq != after + 1))
+    return {x.what, events(missing(x.what.room, after + 1)), 0};
+  if (!found)
+    return {x.what, events(found.error()), 0};
+  std::vector<storage::event> wanted;
+  auto through = after;
+  for (auto& e : found->events) {
+    if (e.seq > x.what.head || wanted.size() >= x.limit)
+      break;
+    through = e.seq;
+    if ((x.kinds & (1u << static_cast<unsigned>(e.kind))) != 0)
+      wanted.push_back(std::move(e));
+  }
+  return {x.what, events(std::move(wanted)), through};
 }
 
 outcome<shard_loaded::found> reader_actor::shard(const load_shard& x) const {

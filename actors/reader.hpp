@@ -14,6 +14,8 @@
 #pragma once
 
 #include "actors/caller.hpp"
+#include "actors/base.hpp"
+#include "actors/hooks.hpp"
 #include "storage/store.hpp"
 
 #include <memory>
@@ -132,6 +134,20 @@ struct threads_loaded {
   uint64_t token = 0;
   std::shared_ptr<const outcome<std::vector<std::pair<uint64_t, storage::thread_record>>>> what;
 };
+/// Of a piece of a room's log, the events that a webhook wants.
+struct hooked_page {
+  using local = message_tag;
+  hooks::piece what;
+  std::shared_ptr<const outcome<std::vector<storage::event>>> events;
+  uint64_t through = 0; // it has been looked through up to there
+};
+/// Rooms that a webhook has not got all of.
+struct hooked_rooms {
+  using local = message_tag;
+  std::string hook;
+  uint64_t token = 0;
+  std::shared_ptr<const outcome<std::vector<room_id>>> what;
+};
 
 /// A shard's positions, and its entries that are not applied.
 struct shard_loaded {
@@ -167,6 +183,7 @@ namespace reader {
 struct load_room {
   using local = message_tag;
   room_id room;
+  bool with_hooks = false; // how far webhooks are, too
   caf::typed_actor<caf::reacts_to<room_loaded>> to;
 };
 struct load_user {
@@ -296,6 +313,25 @@ struct load_due {
   uint64_t token = 0;
   caf::typed_actor<caf::reacts_to<due_loaded>> to;
 };
+/// At most `limit` events of these kinds, and about `bytes` of all that is looked through.
+struct read_hooked {
+  using local = message_tag;
+  hooks::piece what;
+  uint32_t kinds = 0; // a bit for each event_kind
+  size_t limit = 1;
+  size_t bytes = 0;
+  caf::typed_actor<caf::reacts_to<hooked_page>> to;
+};
+/// Of the index of a shard, rooms behind `after`, at most `limit`.
+struct load_hooked {
+  using local = message_tag;
+  shard_id shard = 0;
+  std::string hook;
+  std::string after; // a room id, or empty
+  size_t limit = 0;
+  uint64_t token = 0;
+  caf::typed_actor<caf::reacts_to<hooked_rooms>> to;
+};
 struct load_thread {
   using local = message_tag;
   user_id user;
@@ -354,7 +390,7 @@ using handle = caf::typed_actor<
     caf::reacts_to<find_scheduled>, caf::reacts_to<count_unread>, caf::reacts_to<find_first>,
     caf::reacts_to<any_effects>, caf::reacts_to<load_due>, caf::reacts_to<load_thread>, caf::reacts_to<load_threads>,
     caf::reacts_to<find_files>, caf::reacts_to<list_files>, caf::reacts_to<read_file>, caf::reacts_to<load_usage>,
-    caf::reacts_to<stop>>;
+    caf::reacts_to<read_hooked>, caf::reacts_to<load_hooked>, caf::reacts_to<stop>>;
 
 class reader_actor : public detached_actor<handle> {
 public:
@@ -370,6 +406,7 @@ private:
   outcome<storage::event_page> folded_page(const read_page& x) const;
   outcome<storage::event_page> page(const read_page& x) const;
   outcome<storage::event_page> page_around(const read_page& x, uint64_t seq) const;
+  hooked_page hooked(const read_hooked& x) const;
   outcome<shard_loaded::found> shard(const load_shard& x) const;
   outcome<log_found::part> log(const read_log& x) const;
   outcome<snapshot_read::piece> next_piece(const read_snapshot& x);

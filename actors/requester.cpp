@@ -11,7 +11,7 @@ constexpr uint64_t sweep_ms = 1'000;
 constexpr size_t once_characters = 16;
 constexpr size_t guest_characters = 16; // 80 bits: two guests never meet
 
-bool is_one_more_room(const std::variant<op::any, account::any>& what) {
+bool is_one_more_room(const decltype(call::what)& what) {
   const auto* x = std::get_if<op::any>(&what);
   return x && (std::holds_alternative<op::create>(*x) || std::holds_alternative<op::join>(*x));
 }
@@ -191,6 +191,29 @@ void requester_actor::look_into(uint64_t ticket, open_call& c, const account::lo
     ask_user(ticket, x.user, x);
 }
 
+void requester_actor::go(uint64_t ticket, open_call& c, const admin::any& what) {
+  const auto& who = c.what->who;
+  if (!who.admin) {
+    finish(ticket, fail(errc::forbidden, "webhooks: for admins"));
+    return;
+  }
+  std::visit(overloaded{
+                 [&](const admin::webhooks&) {
+                   tell(house_.pusher, pusher::list{as_caller(ticket, who.user)});
+                   if (house_.cluster) {
+                     ++c.missing;
+                     tell(house_.cluster->survey, cluster::survey_hooks{as_caller(ticket, who.user)});
+                   }
+                 },
+                 [&](const admin::replay& x) {
+                   auto asked = std::make_shared<const room::command>(
+                       room::command{x.room, as_caller(ticket, who.user), room::replay{x.hook, x.seq, x.ts}});
+                   tell(house_.shard_of(x.room), room::ask{std::move(asked)});
+                 },
+             },
+             what);
+}
+
 /// Each lane knows its connections; other nodes are asked by the survey.
 void requester_actor::list(uint64_t ticket, open_call& c, const account::list_sessions& x) {
   const auto& who = c.what->who;
@@ -236,6 +259,13 @@ void requester_actor::receive(const reply& x) {
     auto open = *page;
     keep_open(c.what->who, open);
     finish(x.ticket, ok::any{std::move(open)});
+    return;
+  }
+  if (const auto* w = x.what ? std::get_if<ok::webhooks>(&*x.what) : nullptr) {
+    auto& all = c.webhooks.list;
+    all.insert(all.end(), w->list.begin(), w->list.end());
+    if (--c.missing == 0)
+      finish(x.ticket, ok::any{std::move(c.webhooks)});
     return;
   }
   const auto* s = x.what ? std::get_if<ok::sessions>(&*x.what) : nullptr;

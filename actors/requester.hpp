@@ -27,7 +27,7 @@ namespace requester {
 /// `done` is called on the lane's thread, at the latest after limits.request_ms, then with unavailable.
 struct call {
   identity who;
-  std::variant<op::any, account::any> what;
+  std::variant<op::any, account::any, admin::any> what;
   std::function<void(answer)> done;
 };
 struct perform {
@@ -52,6 +52,7 @@ public:
 private:
   struct open_call {
     std::shared_ptr<call> what;
+    ok::webhooks webhooks; // gathered likewise
     bool vouched = false;  // the session is known to be good
     size_t missing = 1;    // replies that are still to come
     ok::sessions sessions; // gathered from lanes and other nodes
@@ -62,6 +63,7 @@ private:
   void go(uint64_t ticket, open_call& c, const account::any& what);
   void erase(uint64_t ticket, open_call& c, const account::erase& x);
   void look_into(uint64_t ticket, open_call& c, const account::look_into& x);
+  void go(uint64_t ticket, open_call& c, const admin::any& what);
   void list(uint64_t ticket, open_call& c, const account::list_sessions& x);
   template <class Command>
   user::ask user_command(uint64_t ticket, const user_id& user, Command what);

@@ -325,6 +325,19 @@ using any =
     std::variant<register_user, log_in, guest, refresh, end_session, list_sessions, erase, show_erasure, look_into>;
 } // namespace account
 
+/// What an operator can ask, through REST; needs identity::admin.
+namespace admin {
+struct webhooks {}; // answered with ok::webhooks
+/// Pushes what a webhook has had of a room once more. Answered with ok::replay.
+struct replay {
+  std::string hook;
+  room_id room;
+  uint64_t seq = 0; // from there on; 0: from `ts` on
+  int64_t ts = 0;   // ms since 1970 UTC
+};
+using any = std::variant<webhooks, replay>;
+} // namespace admin
+
 /// One frame of a client that could be read.
 struct request {
   std::optional<int64_t> id; // absent where no answer is wanted
@@ -541,9 +554,34 @@ struct sessions { // those that have lasted longest first
   std::string next = {}; // as above
 };
 
+struct webhook { // what it has done on one node, and what is left to do there
+  std::string name;
+  std::string url;
+  std::string node;
+  uint64_t pending_rooms = 0; // with something to push
+  bool more = false;          // there may be more of them on the disk
+  uint64_t in_flight = 0;
+  uint64_t lag_ms = 0; // age of the oldest event that is known to wait
+  uint64_t deliveries = 0;
+  uint64_t events = 0; // in them
+  uint64_t failures = 0;
+  uint64_t retry_ms = 0;    // until it is tried again, where it goes on failing
+  std::string last_failure; // empty: there has been none
+  int64_t failed_at = 0;    // ms since 1970 UTC
+};
+struct webhooks {
+  std::vector<webhook> list;
+};
+struct replay {
+  std::string hook;
+  room_id room;
+  uint64_t from = 0; // the first seq that is pushed once more
+  uint64_t head = 0; // the last one so far
+};
+
 using any = std::variant<none, hello, refresh, ping, created, joined, left, changed, room, sent, kept, scheduled, page,
                          thread, read, members, rooms, profile, presence, watched, blocks, grant, sessions, erasure,
-                         about_user, about_rooms, about_threads, about_events, file>;
+                         about_user, about_rooms, about_threads, about_events, file, webhooks, replay>;
 
 } // namespace ok
 

@@ -45,7 +45,9 @@ room_actor::~room_actor() { house_.metrics.rooms_active.add(-1); }
 void room_actor::load() {
   phase_ = phase::loading;
   era_ = house_.era_of(room_.shard()); // before the read: what fails meanwhile makes the image stale
-  tell(house_.reader_of(room_.shard()), reader::load_room{room_, self()});
+  hooks_version_ = house_.hooks.version();
+  hook_set_ = house_.hooks.set();
+  tell(house_.reader_of(room_.shard()), reader::load_room{room_, hooks_version_ > 1, self()});
 }
 
 void room_actor::receive(const room_loaded& x) {
@@ -70,6 +72,8 @@ void room_actor::receive(const room_loaded& x) {
   ring_.clear();
   ring_bytes_ = 0;
   drawn_ = head_ = announced_ = told_ = drawn_messages_ = head_messages_ = 0;
+  hooks_.clear();
+  asks_first_ = hook_set_->before_send && hooks::covers(hook_set_->before_send->what.rooms, room_.str());
   if (const auto& image = **x.what) {
     record_ = image->record;
     shown_ = image->record;
@@ -84,19 +88,24 @@ void room_actor::receive(const room_loaded& x) {
       ring_.push_back(std::make_shared<const storage::event>(e));
       ring_bytes_ += size_of(e);
     }
+    load_hooks(image->hooks);
     // A write that was reported as failed may have reached the disk after all: listeners must not miss it.
     audience_->tell(relay::announce{head_});
     tell_size();
     if (present() && keeps_some(*record_)) // a room of an older store may not stand among what is due
       tell(shard_, due_later{next_retention()});
     clear_out();
+  } else {
+    load_hooks({});
   }
   go_on();
 }
 
 void room_actor::receive(const ask& x) {
   auto bound = house_.config.rooms.pending;
-  if (waiting_.size() + pending_.size() + awaiting_effects_.size() + begun_.size() + uploads_.size() >= bound) {
+  if (waiting_.size() + pending_.size() + awaiting_effects_.size() + begun_.size() + uploads_.size() + vetting_.size() +
+          lined_up_ >=
+      bound) {
     refuse(*x.what,
            fail(errc::unavailable, "rooms.pending: " + std::to_string(bound) + " commands wait for this room"));
     return;
@@ -128,12 +137,15 @@ void room_actor::go_on() {
     agreed_to_.clear();
   if (!waiting_.empty() && phase_ == phase::cold)
     load();
-  if (phase_ == phase::serving && !present() && pending_.empty())
+  if (phase_ == phase::serving && !present() && pending_.empty() && vetting_.empty())
     ask_to_retire(); // there is no such room: no reason to stay
   try_to_end();
 }
 
-bool room_actor::stale() const noexcept { return era_ != house_.era_of(room_.shard()); }
+/// Something has changed that is only known when the room has been read.
+bool room_actor::stale() const noexcept {
+  return era_ != house_.era_of(room_.shard()) || hooks_version_ != house_.hooks.version();
+}
 
 /// A write failed. Nothing that was admitted is acknowledged, and the room must be read anew.
 void room_actor::fail_pending() {
@@ -170,9 +182,11 @@ void room_actor::refuse(const command& c, const failure& why) {
 
 void room_actor::receive(const retire& x) {
   retiring_ = true;
-  if (x.stopping)
+  if (x.stopping) {
     finish_awaiting();
   end_questions(INT64_MAX);
+    end_vetting(fail(errc::unavailable, "the server is going down"));
+  }
   try_to_end();
 }
 
@@ -187,7 +201,7 @@ void room_actor::try_to_end() {
   if (std::any_of(uploads_.begin(), uploads_.end(), [](const auto& u) { return u.second.token != 0; }))
     return; // the bulk lane answers yet
   if (!pending_.empty() || !awaiting_effects_.empty() || !begun_.empty() || !reading_.empty() || !waiting_.empty() ||
-      !held_pages_.empty())
+      !held_pages_.empty() || !vetting_.empty() || !lines_.empty())
     return;
   tell(shard_, retired{room_, this->id()});
   retiring_ = false;
@@ -252,10 +266,13 @@ void room_actor::tell_activity() {
 void room_actor::perform(const command_ptr& c) {
   if (!questions_.empty() && is_behind_question(c))
     return;
+  if (waits_in_line(c))
+    return;
   bool writes = has_key(*c) || waits_for_list(*c) || changes_room(*c) || std::holds_alternative<op::cancel>(c->what) ||
                 std::holds_alternative<fall_due>(c->what) || std::holds_alternative<shun>(c->what) ||
                 std::holds_alternative<op::upload>(c->what) || std::holds_alternative<op::store>(c->what) ||
-                std::holds_alternative<op::discard>(c->what);
+                std::holds_alternative<op::discard>(c->what) || std::holds_alternative<hook_moved>(c->what) ||
+                std::holds_alternative<replay>(c->what);
   if (writes && house_.storage_is_full()) { // before a seq is drawn: what is admitted is never skipped
     refuse(*c, fail(errc::unavailable, "storage.queue: too many writes wait for the disk"));
     return;
@@ -329,6 +346,10 @@ void room_actor::carry_out(const command_ptr& c) {
       look_for_files(c, {x.file});
     else if constexpr (std::is_same_v<op_type, fall_due>)
       fall_due_now(c, x.what);
+    else if constexpr (std::is_same_v<op_type, hook_moved>)
+      move_hook(c, x);
+    else if constexpr (std::is_same_v<op_type, replay>)
+      set_back(c, x);
     else if constexpr (std::is_same_v<op_type, op::read>)
       read(c, x);
     else if constexpr (std::is_same_v<op_type, op::typing>)
@@ -399,6 +420,10 @@ void room_actor::succeed(pending& p, uint32_t copies) {
     for (; !ring_.empty() && ring_.front()->seq < shown_.first; ring_.pop_front())
       ring_bytes_ -= size_of(*ring_.front());
   }
+  if (p.opened != 0)
+    tell_hooks(p);
+  if (p.settled)
+    tell(house_.pusher, *p.settled);
   if (p.done)
     tell(shard_, due_done{*p.done});
   if (p.later)
@@ -455,6 +480,7 @@ void room_actor::forget_room() {
   typing_.clear();
   spoke_.clear();
   next_told_ = {};
+  load_hooks({});
 }
 
 void room_actor::publish(const event_ptr& e) {

@@ -22,8 +22,10 @@
 
 #include "actors/audience.hpp"
 #include "actors/bulk.hpp"
+#include "actors/pusher.hpp"
 #include "actors/reader.hpp"
 #include "actors/storage_actor.hpp"
+#include "actors/vetter.hpp"
 #include "config/token_bucket.hpp"
 
 #include <deque>
@@ -89,6 +91,28 @@ struct shun {
 struct gather {
   uint64_t after = 0;
 };
+/// From the pusher, by way of the shard: where does the webhook go on? The reader sends the answer.
+struct collect {
+  pusher::collect what;
+};
+/// Likewise: the webhook has it. Answered with pusher::settled when that is durable.
+struct hook_moved {
+  pusher::moved what;
+};
+/// From an operator: the webhook gets once more what was said from `seq` on, or from `ts` on where that is 0. Answered
+/// with ok::replay.
+struct replay {
+  std::string hook;
+  uint64_t seq = 0;
+  int64_t ts = 0;
+};
+/// What the pre-send hook has said of a command, which comes once more with it.
+struct vetted_content {
+  uint64_t content = 0; // of what its client has sent
+  std::optional<std::string> refused;
+  std::optional<std::string> text; // instead, of what was scheduled
+  std::optional<std::string> data;
+};
 
 struct command {
   room_id room;
@@ -96,9 +120,10 @@ struct command {
   std::variant<op::create, op::join, op::leave, op::subscribe, op::send, op::edit, op::revoke, op::react, op::moderate,
                op::topic, op::pin, op::configure, op::history, op::thread, op::scheduled, op::cancel, op::read,
                op::typing, op::members, op::pins, op::upload, op::store, op::fetch, op::discard, pull, peek, receipt,
-               watch, fall_due, shun, gather>
+               watch, fall_due, shun, gather, collect, hook_moved, replay>
       what;
   std::string once = {}; // where changes_room(): drawn by whoever asks, so that a repetition is known as one
+  std::shared_ptr<const vetted_content> vetted = nullptr; // within the room only
 };
 using command_ptr = std::shared_ptr<const command>;
 
@@ -190,27 +215,16 @@ using handle = caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<committed>, 
                                 caf::reacts_to<scheduled_found>, caf::reacts_to<counted>, caf::reacts_to<first_found>,
                                 caf::reacts_to<effects_left>, caf::reacts_to<reply>, caf::reacts_to<files_found>,
                                 caf::reacts_to<files_listed>, caf::reacts_to<bulk::stored>,
-                                caf::reacts_to<file_charged>>;
+                                caf::reacts_to<file_charged>, caf::reacts_to<vetter::vetted>>;
 
 using event_ptr = std::shared_ptr<const storage::event>;
 
-/// Tells a repetition of a request from another content under the same key. FNV-1a: a client can only fool itself.
-inline uint64_t content_of(std::string_view a, std::string_view b, std::string_view c) {
-  uint64_t h = 0xcbf29ce484222325ULL;
-  for (auto text : {a, b, c}) {
-    for (unsigned char byte : text)
-      h = (h ^ byte) * 0x100000001b3ULL;
-    h = (h ^ 0xff) * 0x100000001b3ULL; // 0xff is in no UTF-8 text: the end of a field
-  }
-  return h;
-}
+/// Tells a repetition of a request from another content under the same key.
+uint64_t content_of(std::string_view a, std::string_view b, std::string_view c);
+uint64_t content_of(const op::send& x);
 
-inline uint64_t content_of(const op::send& x) {
-  auto rest = std::to_string(x.reply_to) + (x.at == 0 ? std::string{} : "@" + std::to_string(x.at));
-  for (const auto& file : x.attachments)
-    rest += "+" + file;
-  return content_of(x.text, x.data, rest);
-}
+/// What the pre-send hook is asked about it.
+hooks::question question_of(const user_id& from, const op::send& x);
 
 /// Whether the room forgets what is old.
 inline bool keeps_some(const storage::room_record& r) { return r.history_days != 0 || r.history_events != 0; }
@@ -250,6 +264,7 @@ public:
   void receive(const files_listed& x);
   void receive(const bulk::stored& x);
   void receive(const file_charged& x);
+  void receive(const vetter::vetted& x);
 
 private:
   enum class phase : uint8_t {
@@ -282,7 +297,26 @@ private:
     std::optional<storage::due_entry> later;    // what has to be done then
     std::optional<storage::due_entry> done;     // what was due, or is not any more
     bool ends_room = false;                     // it was deleted, and this was the last of it
+    uint32_t opened = 0;                        // a bit for each of hooks_ that has something to push from here on
+    std::optional<pusher::settled> settled;     // what the pusher is told then
   };
+  /// A webhook that means this room, or did.
+  struct hooked {
+    hooks::webhook_ptr what; // null: there is no such webhook any more, or it doesn't mean this room
+    std::string name;
+    storage::hook_record record; // as admitted
+    bool there = false;          // it has a record
+    uint64_t wanted = 0;         // seq of the last event that it wants, or may; it is not closed before
+  };
+  /// A message that waits for the pre-send hook.
+  struct vetting {
+    command_ptr cause;
+    std::optional<storage::key_hash> key;
+    uint64_t content = 0;          // as of `keyed`
+    std::vector<command_ptr> same; // under the same key
+  };
+  /// One connection: what comes behind a message of its own that waits for the hook waits, too.
+  using line = std::pair<uint32_t, uint64_t>; // its node and its id
   /// A message with changes on their way to the disk: how it stands with them.
   struct changing {
     storage::message_state state;
@@ -405,6 +439,25 @@ private:
   void look(const command_ptr& c, const receipt& x);
   void look(const command_ptr& c, const watch& x);
 
+  // Webhooks, in room_hooks.cpp.
+  void load_hooks(const std::vector<std::pair<std::string, storage::hook_record>>& records);
+  void note_for_hooks(storage::batch& batch, const storage::event& e, pending& p);
+  void tell_hooks(const pending& p);
+  hooked* find_hook(const std::string& name);
+  bool hooks_wait() const;
+  void erase_hooks(storage::batch& batch);
+  void look(const command_ptr& c, const collect& x);
+  void move_hook(const command_ptr& c, const hook_moved& x);
+  void set_back(const command_ptr& c, const replay& x);
+  void set_back_to(const command_ptr& c, const replay& x, uint64_t seq);
+
+  // The pre-send hook, in room_vetting.cpp.
+  bool wants_vetting(const command& c) const;
+  void vet(const command_ptr& c, std::optional<storage::key_hash> key, hooks::question what, uint64_t content);
+  bool waits_in_line(const command_ptr& c);
+  void end_vetting(const failure& why);
+  uint64_t content_as_sent(const command& c, uint64_t own) const { return c.vetted ? c.vetted->content : own; }
+
   // Pieces.
   bool present() const noexcept { return record_ && record_->deleted == 0; }
   storage::member_role role_of(const user_id& user) const;
@@ -431,7 +484,7 @@ private:
   std::optional<failure> is_full() const;
   std::optional<failure> too_long(std::string_view text) const;
   std::optional<failure> too_soon(const user_id& user) const;
-  std::optional<failure> too_many();
+  std::optional<failure> too_many(bool take = true);
   bool settle_by_key(const command_ptr& c, const keyed& what, const known_key& known);
   standing stand(const user_id& user, const std::optional<position>& resume, bool goes_on = false) const;
   void let_in(const caller& from, const std::optional<position>& resume, std::optional<uint64_t> at = std::nullopt,
@@ -514,6 +567,14 @@ private:
   std::map<user_id, int64_t> typing_;                  // until when, ms
   std::map<user_id, int64_t> spoke_; // in slow mode: when, of house::steady_ms; those of the last slow_ms
   token_bucket sends_;               // of all members together
+
+  hooks::hook_set_ptr hook_set_; // as of hooks_version_
+  uint64_t hooks_version_ = 0;
+  std::vector<hooked> hooks_;                     // at most as many as there are, and were
+  bool asks_first_ = false;                       // the pre-send hook means this room
+  std::unordered_map<uint64_t, vetting> vetting_; // by token
+  std::map<line, std::list<command_ptr>> lines_;  // of those with a message among them; what waits behind it
+  size_t lined_up_ = 0;                           // in all of them
 };
 
 } // namespace greenroom::room

@@ -74,7 +74,7 @@ void room_actor::change(const command_ptr& c, const Operation& x) {
     return;
   }
   if constexpr (requires { x.key; }) { // what is on its way answers its repetition, too
-    const keyed what{kind_of(x), key_of(*c), digest(x)};
+    const keyed what{kind_of(x), key_of(*c), content_as_sent(*c, digest(x))};
     if (keys_in_flight_.contains(what.key)) {
       settle_by_key(c, what, std::pair{storage::lookup::absent, storage::key_record{}});
       return;
@@ -110,7 +110,7 @@ void room_actor::receive(const target_found& x) {
   auto carry_out = [&](const auto& what) {
     if constexpr (requires { needed(what); }) {
       if constexpr (requires { what.key; })
-        if (settle_by_key(c, {kind_of(what), key_of(*c), digest(what)}, x.key))
+        if (settle_by_key(c, {kind_of(what), key_of(*c), content_as_sent(*c, digest(what))}, x.key))
           return;
       bool anyway = false;
       if constexpr (requires { what.erased; })
@@ -164,7 +164,8 @@ void room_actor::change_with(const command_ptr& c, const op::send& x, const stor
     c->from.answer(std::move(*why));
     return;
   }
-  if (auto why = too_many()) {
+  const bool asks = wants_vetting(*c);
+  if (auto why = too_many(!asks)) {
     c->from.answer(std::move(*why));
     return;
   }
@@ -173,10 +174,15 @@ void room_actor::change_with(const command_ptr& c, const op::send& x, const stor
     return;
   }
   // What has been dropped has no thread any more; the reply says all the same what it replies to.
+  const auto content = content_as_sent(*c, digest(x));
+  if (asks) {
+    vet(c, key_of(*c), question_of(c->from.user, x), content);
+    return;
+  }
   const bool there = target.what && target.what->seq >= record_->first;
   auto batch = std::make_shared<storage::batch>(room_.shard());
   auto files = use_files(*batch, x);
-  say(c, x, c->from.user, {kind_of(x), key_of(*c), digest(x)}, std::move(batch), {},
+  say(c, x, c->from.user, {kind_of(x), key_of(*c), content}, std::move(batch), {},
       there ? std::optional(target.state) : std::nullopt, std::move(files));
 }
 
@@ -199,6 +205,17 @@ void room_actor::change_with(const command_ptr& c, const op::edit& x, const stor
     c->from.refuse(errc::too_large, "limits.edits_per_message: " + std::to_string(bound));
     return;
   }
+  const auto content = content_as_sent(*c, digest(x));
+  if (wants_vetting(*c)) {
+    hooks::question q;
+    q.what = hooks::said::edit;
+    q.from = c->from.user;
+    q.key = x.key;
+    q.text = x.text;
+    q.target = x.target;
+    vet(c, key_of(*c), std::move(q), content);
+    return;
+  }
   auto e = next_event(event_kind::edited, c->from.user);
   e.target = x.target;
   e.key = x.key;
@@ -210,7 +227,7 @@ void room_actor::change_with(const command_ptr& c, const op::edit& x, const stor
   auto batch = std::make_shared<storage::batch>(room_.shard());
   batch->put(room_, x.target, state);
   changing_[x.target].state = std::move(state);
-  commit_change(c, x.target, {kind_of(x), key_of(*c), digest(x)}, std::move(batch), std::move(e), {});
+  commit_change(c, x.target, {kind_of(x), key_of(*c), content}, std::move(batch), std::move(e), {});
 }
 
 void room_actor::change_with(const command_ptr& c, const op::revoke& x, const storage::target_image& target) {

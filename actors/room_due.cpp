@@ -269,15 +269,30 @@ void room_actor::make_reply(const command_ptr& c, const due_entry& x, const outc
   make(c, x, there ? std::optional(std::move(state)) : std::nullopt);
 }
 
-/// Whether its author may say it is judged now, not when it was scheduled.
+/// Whether its author may say it is judged now, not when it was scheduled; so is what it says.
 void room_actor::make(const command_ptr& c, const due_entry& x, std::optional<storage::message_state> root) {
+  auto why = refusal(x.user, action::send);
+  if (!why && c->vetted && c->vetted->refused)
+    why = fail(errc::forbidden, *c->vetted->refused);
+  if (!why && wants_vetting(*c)) {
+    hooks::question q;
+    q.from = x.user;
+    q.key = falling_due_->key;
+    q.text = falling_due_->text;
+    q.data = falling_due_->data;
+    q.reply_to = falling_due_->reply_to;
+    q.scheduled = true;
+    falling_due_.reset();
+    vet(c, x.key, std::move(q), 0);
+    return;
+  }
   auto batch = std::make_shared<storage::batch>(room_.shard());
   batch->erase(room_, place_of(x));
   batch->erase(x);
   pending p;
   p.done = x;
   auto said = std::move(*std::exchange(falling_due_, std::nullopt));
-  if (auto why = refusal(x.user, action::send)) {
+  if (why) {
     spdlog::info("what=scheduled_send_refused room={} user={} reason=\"{}\"", room_.str(), x.user.str(), why->message);
     batch->put(room_, x.key, key_record{key_record::cancelled, 0, x.at, falling_due_key_.content});
     for (const auto& file : said.attachments)
@@ -288,8 +303,8 @@ void room_actor::make(const command_ptr& c, const due_entry& x, std::optional<st
   }
   op::send send;
   send.key = said.key;
-  send.text = said.text;
-  send.data = said.data;
+  send.text = c->vetted && c->vetted->text ? *c->vetted->text : said.text;
+  send.data = c->vetted && c->vetted->data ? *c->vetted->data : said.data;
   send.reply_to = said.reply_to;
   say(c, send, x.user, {event_kind::message, x.key, falling_due_key_.content}, std::move(batch), std::move(p),
       std::move(root), std::move(said.attachments));

@@ -16,7 +16,8 @@ using storage::member_role;
 
 constexpr int64_t ms_per_day = 86'400'000;
 constexpr int64_t minute_ms = 60'000;
-constexpr size_t members_at_once = 500; // whose lists are told with one write
+constexpr int64_t hooks_wait_ms = 10'000; // until a room that stays for a webhook is looked at again
+constexpr size_t members_at_once = 500;   // whose lists are told with one write
 
 bool sits_anybody(const std::map<user_id, storage::member_record>& members) {
   return std::any_of(members.begin(), members.end(), [](const auto& m) { return m.second.role != member_role::none; });
@@ -55,6 +56,14 @@ void room_actor::receive(const first_found& x) {
     return;
   auto c = std::exchange(looked_up_, nullptr);
   phase_ = phase::serving;
+  if (const auto* back = std::get_if<replay>(&c->what)) {
+    if (x.what)
+      set_back_to(c, *back, *x.what);
+    else
+      c->from.answer(x.what.error());
+    go_on();
+    return;
+  }
   const auto& entry = std::get<fall_due>(c->what).what;
   if (*x.what && present()) {
     const auto& found = **x.what;
@@ -128,6 +137,17 @@ void room_actor::end_at_last(const command_ptr& c) {
   clear_out();
   if (sits_anybody(members_) || !pending_.empty())
     return; // the shard asks again
+  if (hooks_wait()) {
+    auto batch = std::make_shared<storage::batch>(room_.shard());
+    pending p;
+    p.causes = {c};
+    p.done = std::get<fall_due>(c->what).what;
+    p.later = {house_.now_ms() + hooks_wait_ms, room_, due_entry::kind::retention, {}, {}};
+    batch->erase(*p.done);
+    batch->put(*p.later);
+    commit(std::move(batch), std::move(p));
+    return;
+  }
   phase_ = phase::looking_up;
   looked_up_ = c;
   tell(house_.reader_of(room_.shard()), reader::list_files{room_, self()}); // and then for effects
@@ -140,6 +160,7 @@ void room_actor::receive(const effects_left& x) {
   phase_ = phase::serving;
   if (x.what && !*x.what && record_) {
     auto batch = std::make_shared<storage::batch>(room_.shard());
+    erase_hooks(*batch);
     batch->erase_contents(room_);
     batch->erase(room_);
     pending p;

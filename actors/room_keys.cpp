@@ -7,6 +7,22 @@ namespace greenroom::room {
 
 using storage::event_kind;
 
+/// FNV-1a: a client can only fool itself.
+uint64_t content_of(std::string_view a, std::string_view b, std::string_view c) {
+  uint64_t h = 0xcbf29ce484222325ULL;
+  for (auto text : {a, b, c}) {
+    for (unsigned char byte : text)
+      h = (h ^ byte) * 0x100000001b3ULL;
+    h = (h ^ 0xff) * 0x100000001b3ULL; // 0xff is in no UTF-8 text: the end of a field
+  }
+  return h;
+}
+
+uint64_t content_of(const op::send& x) {
+  return content_of(x.text, x.data,
+                    std::to_string(x.reply_to) + (x.at == 0 ? std::string{} : "@" + std::to_string(x.at)));
+}
+
 storage::key_hash key_of(const command& c) {
   return std::visit(
       [&](const auto& x) {
@@ -63,6 +79,8 @@ void room_actor::commit_keyed(const command_ptr& c, const std::optional<keyed>& 
     p.seq = e->seq;
     p.ts = e->ts;
     batch->put(room_, *e);
+    if (!hooks_.empty())
+      note_for_hooks(*batch, *e, p);
     p.what = std::make_shared<const storage::event>(std::move(*e));
   }
   if (what)

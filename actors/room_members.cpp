@@ -228,6 +228,8 @@ void room_actor::finish(const command_ptr& c, uint64_t seq) {
     begun(c, *u);
   else if (std::holds_alternative<op::cancel>(c->what) || std::holds_alternative<op::discard>(c->what))
     c->from.answer(ok::any{ok::none{}});
+  else if (const auto* back = std::get_if<replay>(&c->what))
+    c->from.answer(ok::any{ok::replay{back->hook, room_, seq, head_}});
   else if (const auto* r = std::get_if<op::configure>(&c->what); r && r->remove)
     c->from.answer(ok::any{ok::changed{seq}});
   else if (r)

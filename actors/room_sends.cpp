@@ -58,13 +58,18 @@ void room_actor::receive(const key_found& x) {
 }
 
 void room_actor::send_with(const command_ptr& c, const op::send& x, const known_key& known) {
-  const keyed what{event_kind::message, key_of(*c), content_of(x)};
+  const keyed what{event_kind::message, key_of(*c), content_as_sent(*c, content_of(x))};
   if (settle_by_key(c, what, known))
     return;
+  const bool asks = wants_vetting(*c);
   auto why = refusal(c->from.user, action::send);
   if (why || (why = too_long(x.text)) || (why = too_soon(c->from.user)) || (why = wrong_files(x, c->from.user)) ||
-      (why = too_many())) {
+      (why = too_many(!asks))) {
     c->from.answer(std::move(*why));
+    return;
+  }
+  if (asks) {
+    vet(c, what.key, question_of(c->from.user, x), what.content);
     return;
   }
   auto batch = std::make_shared<storage::batch>(room_.shard());
@@ -124,9 +129,14 @@ void room_actor::say(const command_ptr& c, const op::send& x, const user_id& fro
 /// Heard by who listens now, and never again.
 void room_actor::pass_on(const command_ptr& c, const op::send& x) {
   const auto& from = c->from.user;
+  const bool asks = wants_vetting(*c);
   auto why = refusal(from, action::send);
-  if (why || (why = too_long(x.text)) || (why = too_soon(from)) || (why = too_many())) {
+  if (why || (why = too_long(x.text)) || (why = too_soon(from)) || (why = too_many(!asks))) {
     c->from.answer(std::move(*why));
+    return;
+  }
+  if (asks) {
+    vet(c, std::nullopt, question_of(from, x), 0);
     return;
   }
   if (record_ && record_->slow_ms != 0) {
@@ -160,7 +170,8 @@ std::optional<failure> room_actor::too_soon(const user_id& user) const {
 }
 
 /// The lesser of what the node and the room allow holds for all, and nobody is to blame: this is no flood of one user's.
-std::optional<failure> room_actor::too_many() {
+/// Without `take` it is only looked at.
+std::optional<failure> room_actor::too_many(bool take) {
   auto r = sends_of_room(*house_.limits_now());
   const auto own = record_ ? record_->limits.sends_per_s : 0;
   const bool is_own = own != 0 && (r.count == 0 || own < r.count);
@@ -168,7 +179,7 @@ std::optional<failure> room_actor::too_many() {
     r = {own, 1'000, own};
   if (r.count == 0)
     return std::nullopt;
-  const auto wait = sends_.take(r, house_.steady_ms());
+  const auto wait = take ? sends_.take(r, house_.steady_ms()) : sends_.wait(r, house_.steady_ms());
   if (wait == 0)
     return std::nullopt;
   house_.metrics.refused(flood::sends);

@@ -141,8 +141,14 @@ void shard_actor::receive(const tick&) {
   if (house_.steady_ms() - activity_since_ >= int64_t{house_.config.rooms.activity_s} * 1'000)
     write_activity();
   tell_presence();
-  if (is_home())
+  if (is_home()) {
     see_to_due();
+    // After a failed write, too: what was refused may stand in the index all the same.
+    if (const auto era = house_.era_of(id_); pushed_era_ != era) {
+      pushed_era_ = era;
+      tell(house_.pusher, pusher::serves{id_});
+    }
+  }
   if (!effects_known_ && has_room_for_effects() && is_home())
     begin();
   for (auto& [key, e] : effects_)

@@ -6,8 +6,8 @@
 // In   room::ask and user::ask from everywhere; the signs of life of its rooms, users and relays; effect_applied from
 //      other shards; tick from the node's clock; stop. In a cluster also serve, yield and primary_is from the shard's
 //      replica, letters from other nodes, and the answers to commands that its router has passed on
-// Out  the same asks, to the actor that is meant, and what has fallen due; effects to the users' shards; in a cluster
-//      letters to other nodes
+// Out  the same asks, to the actor that is meant, what has fallen due, and what the pusher wants of rooms; effects to
+//      the users' shards; serves and yields to the pusher; in a cluster letters to other nodes
 //
 // Invariants
 // - See activations.hpp: one actor per id, order kept, bounded.
@@ -26,10 +26,12 @@
 #include "actors/audience.hpp"
 #include "actors/cluster/router.hpp"
 #include "actors/presence_board.hpp"
+#include "actors/pusher.hpp"
 #include "actors/room.hpp"
 #include "actors/user.hpp"
 
 #include <map>
+#include <optional>
 #include <tuple>
 #include <unordered_map>
 
@@ -58,16 +60,17 @@ using handle =
     caf::typed_actor<caf::reacts_to<room::ask>, caf::reacts_to<user::ask>, caf::reacts_to<room::wants_retire>,
                      caf::reacts_to<room::retired>, caf::reacts_to<room::effects>, caf::reacts_to<room::remind>,
                      caf::reacts_to<room::due_later>, caf::reacts_to<room::due_done>, caf::reacts_to<due_loaded>,
-                     caf::reacts_to<user::busy>, caf::reacts_to<user::retired>, caf::reacts_to<user::stays>,
-                     caf::reacts_to<watched>, caf::reacts_to<user::errand>, caf::reacts_to<user::gone>,
-                     caf::reacts_to<user::effect_applied>, caf::reacts_to<relay::idle>, caf::reacts_to<effects_loaded>,
-                     caf::reacts_to<committed>, caf::reacts_to<tick>, caf::reacts_to<stop>, caf::reacts_to<reply>,
-                     caf::reacts_to<stands>, caf::reacts_to<room::pulled>, caf::reacts_to<user::welcome>,
-                     caf::reacts_to<user::listed>, caf::reacts_to<user::ended>, caf::reacts_to<user::shown>,
-                     caf::reacts_to<user::signalled>, caf::reacts_to<user::vanished>, caf::reacts_to<relay::seen>,
-                     caf::reacts_to<cluster::arrived>, caf::reacts_to<cluster::peer_up>,
-                     caf::reacts_to<cluster::peer_down>, caf::reacts_to<cluster::primary_is>,
-                     caf::reacts_to<cluster::serve>, caf::reacts_to<cluster::yield>, caf::reacts_to<route_tick>>;
+                     caf::reacts_to<pusher::collect>, caf::reacts_to<pusher::moved>, caf::reacts_to<user::busy>,
+                     caf::reacts_to<user::retired>, caf::reacts_to<user::stays>, caf::reacts_to<watched>,
+                     caf::reacts_to<user::errand>, caf::reacts_to<user::gone>, caf::reacts_to<user::effect_applied>,
+                     caf::reacts_to<relay::idle>, caf::reacts_to<effects_loaded>, caf::reacts_to<committed>,
+                     caf::reacts_to<tick>, caf::reacts_to<stop>, caf::reacts_to<reply>, caf::reacts_to<stands>,
+                     caf::reacts_to<room::pulled>, caf::reacts_to<user::welcome>, caf::reacts_to<user::listed>,
+                     caf::reacts_to<user::ended>, caf::reacts_to<user::shown>, caf::reacts_to<user::signalled>,
+                     caf::reacts_to<user::vanished>, caf::reacts_to<relay::seen>, caf::reacts_to<cluster::arrived>,
+                     caf::reacts_to<cluster::peer_up>, caf::reacts_to<cluster::peer_down>,
+                     caf::reacts_to<cluster::primary_is>, caf::reacts_to<cluster::serve>,
+                     caf::reacts_to<cluster::yield>, caf::reacts_to<route_tick>>;
 
 class shard_actor : public hosted_actor<shard_actor, handle>, public cluster::router::shard {
 public:
@@ -83,6 +86,9 @@ public:
   void receive(const room::due_later& x);
   void receive(const room::due_done& x);
   void receive(const due_loaded& x);
+  /// For rooms that this node serves; whoever asks does so again.
+  void receive(const pusher::collect& x) { pass_on(x.room, room::collect{x}); }
+  void receive(const pusher::moved& x) { pass_on(x.room, room::hook_moved{x}); }
   void receive(const user::errand& x);
   void receive(const user::gone& x);
   void receive(const user::busy& x);
@@ -152,6 +158,13 @@ private:
   void add(const storage::effect_record& e);
   bool has_room_for_effects() const;
   void send_effect(const storage::effect_record& e);
+  template <class What>
+  void pass_on(const room_id& room, What what) {
+    if (stopping_ || (router_ && !router_->serves()))
+      return;
+    auto c = std::make_shared<const room::command>(room::command{room, caller{}, std::move(what)});
+    rooms_.take(room, room::ask{std::move(c)});
+  }
   void see_to_due();
   void ask_for(const storage::due_entry& what, uint32_t& age);
   void ask_for_due(int64_t now);
@@ -187,6 +200,7 @@ private:
   uint64_t due_token_ = 0; // of the answer that is awaited
   uint64_t due_era_ = 0;   // of which due_ is
   bool counted_as_started_ = false;
+  std::optional<uint64_t> pushed_era_; // in which the pusher was told that the shard is served here
   bool stopping_ = false;
   std::unique_ptr<cluster::router> router_; // null: the node is by itself
 };

@@ -23,6 +23,8 @@ void shard_actor::receive(const cluster::yield& x) {
   activity_.clear();
   effects_known_ = false;
   forget_due();
+  if (std::exchange(pushed_era_, std::nullopt))
+    tell(house_.pusher, pusher::yields{id_});
   reminders_.clear();
   board_.end();
   router_->receive(x);

@@ -22,6 +22,10 @@ const char* to_string(actor_kind kind) noexcept {
     return "reader";
   case actor_kind::hasher:
     return "hasher";
+  case actor_kind::pusher:
+    return "pusher";
+  case actor_kind::vetter:
+    return "vetter";
   case actor_kind::scrubber:
     return "scrubber";
   case actor_kind::requester:

@@ -36,8 +36,10 @@ enum class actor_kind : uint8_t {
   member,
   survey,
   bulk,
+  pusher,
+  vetter,
 };
-inline constexpr size_t actor_kinds = 17;
+inline constexpr size_t actor_kinds = 19;
 const char* to_string(actor_kind kind) noexcept;
 
 class vital_signs : public boost::intrusive::list_base_hook<> {

@@ -5,6 +5,8 @@
 #include "config/load.hpp"
 #include "config/schema.hpp"
 
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +27,13 @@ public:
   /// As set(), for what is no value at all.
   void refuse(const field& f, std::string complaint, source from) { note(f, std::move(from), std::move(complaint)); }
 
+  /// A key in [webhook.NAME]. `v` is none, and `wrong` says why, where it can't be one.
+  void set_named(std::string name, const field& f, std::optional<value> v, std::string wrong, std::string where);
+  /// [webhook.NAME], though it may hold nothing. False: there are too many of them, or that is no name.
+  bool begin_named(const std::string& name, const std::string& where);
+  /// When everything has been read: webhooks are what [webhook] says, and what their own sections say besides.
+  void settle_named();
+
   const settings& values() const noexcept { return result_.values; }
   const source& origin_of(const field& f) const { return result_.came_from[index_of(f)]; }
   bool spoilt(const field& f) const { return spoilt_[index_of(f)]; }
@@ -36,8 +45,16 @@ private:
   static size_t index_of(const field& f) { return static_cast<size_t>(&f - fields().data()); }
   void note(const field& f, source from, std::optional<std::string> complaint);
 
+  struct named_value {
+    const field* what;
+    std::optional<value> v;
+    std::string wrong;
+    std::string where;
+  };
   load_result result_;
   std::vector<bool> spoilt_;
+  std::map<std::string, std::vector<named_value>> named_;
+  std::map<std::string, std::string> named_at_;
 };
 
 /// Reads the TOML file (v1.0.0) at `path`; that it cannot be read, or is longer than file_bytes_max, is a mistake.

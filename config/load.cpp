@@ -1,6 +1,7 @@
 #include "config/load.hpp"
 
 #include "config/gathering.hpp"
+#include "config/ids.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -97,6 +98,47 @@ void gathering::note(const field& f, source from, std::optional<std::string> com
   result_.came_from[i] = std::move(from);
 }
 
+bool gathering::begin_named(const std::string& name, const std::string& where) {
+  if (!user_id::parse(name)) {
+    complain(where, "webhook." + name, "is not a name: [a-z0-9][a-z0-9._-]{0,31}");
+    return false;
+  }
+  if (!named_.contains(name) && named_.size() >= webhooks_max) {
+    complain(where, "webhook." + name, "is one too many: at most " + std::to_string(webhooks_max) + " webhooks");
+    return false;
+  }
+  named_[name];
+  named_at_.emplace(name, where);
+  return true;
+}
+
+void gathering::set_named(std::string name, const field& f, std::optional<value> v, std::string wrong,
+                          std::string where) {
+  named_[name].push_back({&f, std::move(v), std::move(wrong), std::move(where)});
+}
+
+void gathering::settle_named() {
+  for (const auto& [name, keys] : named_) {
+    settings own;
+    own.webhook = result_.values.webhook;
+    for (const auto& k : keys) {
+      const auto full = "webhook." + name + "." + std::string(k.what->key);
+      auto wrong = k.v ? write(*k.what, own, *k.v) : std::optional(k.wrong);
+      if (wrong)
+        complain(k.where, full, std::move(*wrong));
+      result_.named_from[name + "." + std::string(k.what->key)] = {origin::file, k.where};
+    }
+    const auto demand = [&](bool holds, std::string_view key, std::string why) {
+      const bool spoilt = std::any_of(keys.begin(), keys.end(), [&](const auto& k) { return k.what->key == key; });
+      if (!holds && !spoilt)
+        complain(named_at_.at(name), "webhook." + name + "." + std::string(key), std::move(why));
+    };
+    demand(!own.webhook.url.empty(), "url", "is needed: where events are pushed to");
+    demand(!own.webhook.secret_file.empty(), "secret_file", "is needed: with what deliveries are signed");
+    result_.values.webhooks.push_back({name, std::move(own.webhook)});
+  }
+}
+
 load_result gathering::finish(std::string file) && {
   result_.file = std::move(file);
   return std::move(result_);
@@ -112,6 +154,7 @@ load_result load(const sources& from) {
     read_file(file, g);
   read_environment(from.environment, g);
   read_flags(from.flags, g);
+  g.settle_named();
   check_relations(g);
   return std::move(g).finish(std::move(file));
 }

@@ -9,6 +9,7 @@
 #include "config/settings.hpp"
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -51,6 +52,8 @@ struct load_result {
   settings values;
   /// One for each of fields(), in that order.
   std::vector<source> came_from;
+  /// Keys that stand in the section of one webhook: `NAME.key` and where.
+  std::map<std::string, source> named_from;
   /// The file that was read; empty if none.
   std::string file;
   std::vector<mistake> mistakes;
@@ -58,6 +61,8 @@ struct load_result {
   bool ok() const noexcept { return mistakes.empty(); }
 };
 
+/// [webhook.NAME].
+inline constexpr size_t webhooks_max = 32;
 inline constexpr std::string_view default_file = "greenroom.toml";
 /// A larger file is refused: it is not a configuration.
 inline constexpr size_t file_bytes_max = 1'048'576;

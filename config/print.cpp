@@ -84,6 +84,18 @@ std::string effective_text(const load_result& loaded) {
     out += std::string(f.key) + " = " + to_toml(read(f, loaded.values)) + " # " +
            (from.kind == origin::fallback ? "default" : from.where) + "\n";
   }
+  for (const auto& w : loaded.values.webhooks) {
+    out += "\n[webhook." + w.name + "]\n";
+    settings own;
+    own.webhook = w.what;
+    for (const auto& f : fields()) {
+      if (f.section != "webhook")
+        continue;
+      const auto from = loaded.named_from.find(w.name + "." + std::string(f.key));
+      out += std::string(f.key) + " = " + to_toml(read(f, own)) + " # " +
+             (from == loaded.named_from.end() ? "as in [webhook]" : from->second.where) + "\n";
+    }
+  }
   return out;
 }
 

@@ -25,6 +25,7 @@ constexpr order orders[] = {
     {"limits.sends_per_s", "limits.sends_burst", "the average could never be reached"},
     {"cluster.min_in_sync", "cluster.replicas", "there would never be so many copies"},
     {"cluster.drain_spread_ms", "cluster.drain_ms", "the node would stop before its clients have gone"},
+    {"presend.deadline_ms", "limits.request_ms", "the sender would be told to try again before there is an answer"},
     {"storage.commit_requests", "storage.queue", "no write could ever be that large"},
 };
 
@@ -152,6 +153,9 @@ void check_relations(gathering& g) {
   c.both(s.cluster.etcd_user, "cluster.etcd_user", s.cluster.etcd_password_file, "cluster.etcd_password_file");
   c.both(s.cluster.etcd_certificate, "cluster.etcd_certificate", s.cluster.etcd_key, "cluster.etcd_key");
   check_links(c, s.cluster);
+  c.demand(s.webhook.url.empty(), "webhook.url", "webhook.url", "needs a name: [webhook.NAME]");
+  c.demand(s.presend.url.empty() || !s.presend.secret_file.empty(), "presend.secret_file", "presend.url",
+           "is needed because presend.url is set");
   // Somebody who names an issuer believes that etcd is spoken to in secret.
   const bool encrypted = std::any_of(s.cluster.etcd.begin(), s.cluster.etcd.end(),
                                      [](const std::string& url) { return url.starts_with("https://"); });

@@ -18,6 +18,19 @@ reload_plan reload(const settings& running, const settings& wanted) {
       plan.needs_restart.push_back(f.name());
     }
   }
+  const auto find = [](const settings& in, const std::string& name) -> const settings::webhook_settings* {
+    for (const auto& w : in.webhooks)
+      if (w.name == name)
+        return &w.what;
+    return nullptr;
+  };
+  for (const auto& w : wanted.webhooks)
+    if (const auto* was = find(running, w.name); !was || *was != w.what)
+      plan.applied.push_back("webhook." + w.name);
+  for (const auto& w : running.webhooks)
+    if (!find(wanted, w.name))
+      plan.applied.push_back("webhook." + w.name);
+  plan.effective.webhooks = wanted.webhooks;
   return plan;
 }
 

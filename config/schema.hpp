@@ -68,6 +68,8 @@ struct field {
 
 /// All keys, grouped by section, in the order in which they are printed.
 std::span<const field> fields();
+/// Of these, the ones of [webhook] and [presend].
+std::span<const field> hook_fields();
 /// Of these, the ones of [limits].
 std::span<const field> limit_fields();
 /// And those of [attachments].

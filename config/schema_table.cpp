@@ -1,6 +1,6 @@
-// schema_table: the rows; those of [limits] are in schema_limits.cpp, those of
-// [attachments] in schema_attachments.cpp. To add a key: a member in settings.hpp, a row
-// here or there, then `greenroom config reference` into README.md; everything else follows.
+// schema_table: the rows; those of [limits] are in schema_limits.cpp, of [attachments] in schema_attachments.cpp, of
+// [webhook] and [presend] in schema_hooks.cpp. To add a key: a member in settings.hpp, a row here or there, then
+// `greenroom config reference` into README.md; everything else follows.
 #include "config/ids.hpp"
 #include "config/schema.hpp"
 
@@ -492,6 +492,7 @@ std::span<const field> fields() {
   static const auto all = [] {
     std::vector<field> rows(std::begin(table), std::end(table));
     rows.insert(rows.end(), attachment_fields().begin(), attachment_fields().end());
+    rows.insert(rows.end(), hook_fields().begin(), hook_fields().end());
     rows.insert(rows.end(), limit_fields().begin(), limit_fields().end());
     return rows;
   }();

@@ -252,6 +252,42 @@ struct settings {
     std::string etcd_key;         // PEM
   } cluster;
 
+  /// One webhook; what [webhook.NAME] leaves out is as in [webhook].
+  struct webhook_settings {
+    std::string url;
+    std::string secret_file; // one secret, or two of which either is good, a line each
+    std::string ca_file;     // PEM; empty: whom the system trusts
+    std::vector<std::string> events;
+    std::vector<std::string> rooms = {"*"};
+    std::string start = "head"; // where it begins in a room that it has not seen yet
+    uint32_t timeout_ms = 10'000;
+    uint32_t batch_events = 100;
+    uint32_t batch_bytes = 262'144;
+    uint32_t in_flight = 8;
+    uint32_t retry_min_ms = 1'000;
+    uint32_t retry_max_s = 600;
+    uint32_t pending_rooms = 100'000;
+    uint32_t deleted_s = 600;
+    friend bool operator==(const webhook_settings&, const webhook_settings&) = default;
+  } webhook;
+  struct named_webhook {
+    std::string name;
+    webhook_settings what;
+    friend bool operator==(const named_webhook&, const named_webhook&) = default;
+  };
+  std::vector<named_webhook> webhooks; // by name
+
+  struct presend_settings {
+    std::string url; // empty: nobody is asked
+    std::string secret_file;
+    std::string ca_file;
+    std::vector<std::string> rooms = {"*"};
+    std::string on_failure = "closed";
+    uint32_t deadline_ms = 1'000;
+    uint32_t waiting = 1'024;
+    friend bool operator==(const presend_settings&, const presend_settings&) = default;
+  } presend;
+
   struct {
     log_level level = log_level::info;
     log_format format = log_format::text;

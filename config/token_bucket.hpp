@@ -30,6 +30,8 @@ public:
     full_at_ns_ = next.full_at_ns;
     return next.wait_ms;
   }
+  /// The same, but nothing is taken in any case.
+  uint32_t wait(const rate& r, int64_t now_ms) const noexcept { return after(full_at_ns_, r, now_ms).wait_ms; }
   /// As if nothing had been taken yet.
   void fill() noexcept { full_at_ns_ = 0; }
 

@@ -22,6 +22,10 @@
 
 namespace greenroom::net {
 
+/// For connections to servers that must show a certificate from whom `ca_file` says (PEM; empty: whom the system
+/// trusts). Null, and `why`: the file is not what it should be. In fetcher.cpp.
+std::unique_ptr<boost::asio::ssl::context> trusting(const std::string& ca_file, boost::system::error_code& why);
+
 class byte_stream {
 public:
   using executor_type = boost::beast::tcp_stream::executor_type;

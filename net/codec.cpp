@@ -1,6 +1,7 @@
 #include "net/codec.hpp"
 
 #include "net/event_json.hpp"
+#include "net/hook_json.hpp"
 #include "net/json.hpp"
 #include "net/json_document.hpp"
 #include "net/op_reader.hpp"
@@ -135,6 +136,9 @@ struct ok_writer {
 
   void operator()(const ok::refresh& x) const { object(out).integer("expires_at", x.expires_at); }
   void operator()(const ok::ping& x) const { object(out).integer("time", x.time); }
+  void operator()(const ok::webhooks& x) const { append_webhooks(out, x); }
+  void operator()(const ok::replay& x) const { append_replay(out, x); }
+
   void operator()(const ok::created& x) const {
     object o(out);
     o.text("room", x.room.str());
@@ -499,6 +503,8 @@ frame json_encoder::goaway(uint32_t reconnect_ms, std::string_view reason) const
     o.text("reason", reason);
   });
 }
+
+void append_event(std::string& out, const room_id& room, const storage::event& e) { append(out, room, e); }
 
 std::string json_encoder::body(const ok::any& what) const {
   std::string out;

@@ -26,6 +26,9 @@ namespace greenroom::net {
 /// unsupported, and its message names the field or limit.
 std::variant<request, bad_frame> decode(std::string_view frame, const limits& bounds);
 
+/// An event as clients see it, without what has become of it since.
+void append_event(std::string& out, const room_id& room, const storage::event& e);
+
 class json_encoder : public encoder {
 public:
   /// `limits_in_force` is asked for every answer to hello, which tells the client its limits. Called on any thread.

@@ -34,16 +34,6 @@ failure unavailable(const std::string& step, const error_code& why) {
   return fail(errc::unavailable, step + ": " + (why == beast::error::timeout ? "no answer in time" : why.message()));
 }
 
-/// Null, and `why`: the file is not what it should be.
-std::unique_ptr<asio::ssl::context> trusting(const std::string& ca_file, error_code& why) {
-  auto out = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_client);
-  SSL_CTX_set_min_proto_version(out->native_handle(), TLS1_2_VERSION);
-  out->set_verify_mode(asio::ssl::verify_peer);
-  if (ca_file.empty() ? out->set_default_verify_paths(why) : out->load_verify_file(ca_file, why))
-    return nullptr;
-  return out;
-}
-
 bool is_port(std::string_view text) {
   uint16_t number = 0;
   const auto [end, wrong] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -68,7 +58,7 @@ std::string web_address::authority() const {
   return (v6 ? "[" + host + "]" : host) + (usual ? "" : ":" + port);
 }
 
-outcome<web_address> parse_web_address(std::string_view url) {
+outcome<web_address> parse_web_address(std::string_view url, bool plain_anywhere) {
   const auto refuse = [url](std::string_view why) {
     return fail(errc::bad_request, "\"" + std::string(url) + "\" " + std::string(why));
   };
@@ -109,8 +99,17 @@ outcome<web_address> parse_web_address(std::string_view url) {
     return refuse("must have a port from 1 to 65535, if any");
   else
     out.port = port.substr(1);
-  if (!out.tls && !is_this_machine(out.host))
+  if (!out.tls && !plain_anywhere && !is_this_machine(out.host))
     return refuse("must begin with https://: on the way over a network anybody could change what comes");
+  return out;
+}
+
+std::unique_ptr<asio::ssl::context> trusting(const std::string& ca_file, error_code& why) {
+  auto out = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_client);
+  SSL_CTX_set_min_proto_version(out->native_handle(), TLS1_2_VERSION);
+  out->set_verify_mode(asio::ssl::verify_peer);
+  if (ca_file.empty() ? out->set_default_verify_paths(why) : out->load_verify_file(ca_file, why))
+    return nullptr;
   return out;
 }
 

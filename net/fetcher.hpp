@@ -26,8 +26,8 @@ struct web_address {
 };
 
 /// https://, or http:// to this machine: what passes a network must have come from whom it says. Fails with
-/// bad_request.
-outcome<web_address> parse_web_address(std::string_view url);
+/// bad_request. `plain_anywhere`: http:// to others, too.
+outcome<web_address> parse_web_address(std::string_view url, bool plain_anywhere = false);
 
 class fetcher {
 public:

@@ -209,6 +209,31 @@ void add_front(page& p, const front::front_metrics& m) {
   by_reason("greenroom_cluster_tls_dials_failed_total", "Ways to other nodes not found, by reason.", m.refused_out);
 }
 
+void add_hooks(page& p, const metrics& node, const std::vector<std::pair<std::string, hooks::figures_ptr>>& webhooks) {
+  const auto each = [&](MetricType type, const char* name, const char* help, counter hooks::figures::*what,
+                        double unit = 1) {
+    for (const auto& [hook, f] : webhooks)
+      p.labelled(type, name, help, "hook", hook, static_cast<double>(((*f).*what).get()) * unit);
+  };
+  using f = hooks::figures;
+  each(MetricType::Counter, "greenroom_webhook_deliveries_total", "Deliveries answered with 2xx, by webhook.",
+       &f::deliveries);
+  each(MetricType::Counter, "greenroom_webhook_events_total", "Events in them.", &f::events);
+  each(MetricType::Counter, "greenroom_webhook_failures_total", "Deliveries that were not; they are tried again.",
+       &f::failures);
+  each(MetricType::Gauge, "greenroom_webhook_pending_rooms", "Rooms of this node with something to push, in memory.",
+       &f::pending);
+  each(MetricType::Gauge, "greenroom_webhook_in_flight", "Rooms of which something is being pushed.", &f::in_flight);
+  each(MetricType::Gauge, "greenroom_webhook_lag_seconds", "Age of the oldest event that is known to wait.", &f::lag_ms,
+       1e-3);
+  p.counter("greenroom_presend_asked_total", "Messages about which the pre-send hook was asked.", node.presend_asked);
+  p.counter("greenroom_presend_rejected_total", "Of these, refused by it.", node.presend_rejected);
+  p.counter("greenroom_presend_replaced_total", "Of these, changed by it.", node.presend_replaced);
+  p.counter("greenroom_presend_failed_total", "Of these, without a good answer in time.", node.presend_failed);
+  p.counter("greenroom_presend_refused_total", "Messages refused because too many wait (presend.waiting).",
+            node.presend_refused);
+}
+
 void add_provider(page& p, const provider_figures& m) {
   const auto value = [](const std::atomic<int64_t>& x) {
     return static_cast<double>(x.load(std::memory_order_relaxed));
@@ -273,6 +298,7 @@ std::string render_metrics(const metrics_page& of) {
     add_front(p, *of.front);
   if (of.provider)
     add_provider(p, *of.provider);
+  add_hooks(p, of.node, of.hooks);
   for (auto& [name, value] : of.store)
     p.gauge(store_name(name), "RocksDB property " + name + ".", static_cast<double>(value));
   add_process(p);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "actors/cluster/figures.hpp"
+#include "actors/hooks.hpp"
 #include "actors/metrics.hpp"
 #include "net/front/front_metrics.hpp"
 #include "net/provider_keys.hpp"
@@ -18,10 +19,11 @@ inline constexpr std::string_view metrics_content_type = "text/plain; version=0.
 
 struct metrics_page {
   const metrics& node;
-  std::vector<std::pair<std::string, uint64_t>> store; // of RocksDB's properties
-  const cluster::figures* cluster = nullptr;           // null: the node is by itself
-  const front::front_metrics* front = nullptr;         // null: links are not encrypted
-  const provider_figures* provider = nullptr;          // null: tokens are our own
+  std::vector<std::pair<std::string, uint64_t>> store;                // of RocksDB's properties
+  const cluster::figures* cluster = nullptr;                          // null: the node is by itself
+  const front::front_metrics* front = nullptr;                        // null: links are not encrypted
+  const provider_figures* provider = nullptr;                         // null: tokens are our own
+  std::vector<std::pair<std::string, hooks::figures_ptr>> hooks = {}; // by webhook
 };
 
 /// Our counters (greenroom_*), the cluster's (greenroom_cluster_*), the store's own figures (greenroom_store_*, named

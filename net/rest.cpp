@@ -77,6 +77,8 @@ const rest::route rest::routes[] = {
     {"PATCH", "/api/v1/rooms/*/attachments/*", access::token, &rest::store_attachment},
     {"DELETE", "/api/v1/rooms/*/attachments/*", access::token, &rest::discard_attachment},
     {"GET", "/api/v1/rooms/*/attachments/*/info", access::token, &rest::show_attachment},
+    {"GET", "/api/v1/webhooks", access::token, &rest::list_webhooks},
+    {"POST", "/api/v1/webhooks/*/replay", access::token, &rest::replay},
 };
 
 rest::rest(const settings& config, const jwt_tokens& tokens, const json_encoder& encode, metrics& figures,

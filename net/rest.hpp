@@ -41,6 +41,7 @@ class rest_call;
 struct rest_hooks {
   std::function<void(lane&, const identity&, op::any, std::function<void(answer)>)> perform;
   std::function<void(lane&, const identity&, account::any, std::function<void(answer)>)> perform_account;
+  std::function<void(lane&, const identity&, admin::any, std::function<void(answer)>)> perform_admin;
   std::function<bool()> ready;
   std::function<bool()> draining = nullptr;                         // null: never
   std::function<std::shared_ptr<const greenroom::limits>()> limits; // never null
@@ -86,6 +87,7 @@ private:
   void ask_keyed(const call_ptr& c, std::string_view op, outcome<json::document> fields, unsigned status);
   void ask_passing(const call_ptr& c, std::string_view op, outcome<json::document> fields);
   void ask_account(const call_ptr& c, account::any what, unsigned status);
+  void ask_admin(const call_ptr& c, admin::any what);
   void sign_in(const call_ptr& c, outcome<account::any> what, unsigned status);
 
   // -- many operations in one request: rest_batch.cpp ------------------------------------------------------------------
@@ -176,6 +178,8 @@ private:
   void show_attachment(const call_ptr& c);
   void fetch_attachment(const call_ptr& c);
   void discard_attachment(const call_ptr& c);
+  void list_webhooks(const call_ptr& c);
+  void replay(const call_ptr& c);
 
   const std::vector<std::string> allowed_origins_;
   const std::chrono::seconds token_life_;

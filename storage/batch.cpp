@@ -136,6 +136,12 @@ void batch::erase(const room_id& room, const scheduled_place& place) {
 void batch::put(const due_entry& x) { add_put(keys::due(x), {}); }
 void batch::erase(const due_entry& x) { add_erase(keys::due(x)); }
 
+void batch::put(const room_id& room, std::string_view hook, const hook_record& r) {
+  add_put(keys::hook(room, hook), encode(r));
+}
+void batch::put_hooked(std::string_view hook, const room_id& room) { add_put(keys::hooked(hook, room), {}); }
+void batch::erase_hooked(std::string_view hook, const room_id& room) { add_erase(keys::hooked(hook, room)); }
+
 void batch::erase_events(const room_id& room, uint64_t first, uint64_t last) {
   add_erase_range(keys::before_event(room, first), keys::event(room, last));
   add_erase_range(keys::state(room, first), keys::state(room, last));
@@ -146,7 +152,7 @@ void batch::erase_events(const room_id& room, uint64_t first, uint64_t last) {
 void batch::erase_contents(const room_id& room) {
   using keys::tag;
   for (auto kind : {tag::event, tag::member, tag::key, tag::state, tag::reaction, tag::mention, tag::reply,
-                    tag::scheduled, tag::file, tag::chunk, tag::attached}) {
+                    tag::scheduled, tag::file, tag::chunk, tag::attached, tag::hook}) {
     auto all = keys::prefix(room, kind);
     add_erase_range(all, keys::end_of(all));
   }

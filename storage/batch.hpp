@@ -63,6 +63,10 @@ public:
   /// REQUIRES: x.room.shard() == shard().
   void put(const due_entry& x);
   void erase(const due_entry& x);
+  /// REQUIRES: the webhook's name is not empty and holds no 0 byte.
+  void put(const room_id& room, std::string_view hook, const hook_record& r);
+  void put_hooked(std::string_view hook, const room_id& room);
+  void erase_hooked(std::string_view hook, const room_id& room);
   /// An attachment.
   void put(const room_id& room, std::string_view file, const file_record& r);
   void put_chunk(const room_id& room, std::string_view file, uint64_t index, std::string_view bytes);
@@ -74,7 +78,7 @@ public:
   /// Events and what hangs on them by seq: how messages stand, their threads, which attachments are theirs. REQUIRES:
   /// first < last.
   void erase_events(const room_id& room, uint64_t first, uint64_t last);
-  /// Everything of the room but its record, its effects and its due entries.
+  /// Everything of the room but its record, its effects, its due entries and what put_hooked() says.
   void erase_contents(const room_id& room);
   void erase(const room_id& room);
   /// REQUIRES: r.room.shard() == shard(): an effect stands with its cause.

@@ -181,6 +181,33 @@ std::string charge(const user_id& id, const room_id& room, std::string_view file
   return out.append(file);
 }
 
+std::string hook(const room_id& id, std::string_view name) {
+  auto out = begin(id, tag::hook, name.size());
+  put_id(out, name);
+  return out;
+}
+
+std::string all_hooked(shard_id shard, std::string_view name) {
+  auto out = prefix(shard, tag::hooked);
+  put_id(out, name);
+  out.push_back('\0');
+  return out;
+}
+
+std::string hooked(std::string_view name, const room_id& room) {
+  auto out = all_hooked(room.shard(), name);
+  put_id(out, room.str());
+  return out;
+}
+
+std::optional<room_id> read_hooked(std::string_view key) {
+  const auto end = key.size() > 2 ? key.find('\0', 2) : std::string_view::npos;
+  if (end == std::string_view::npos || end == 2 || key[1] != static_cast<char>(tag::hooked))
+    return std::nullopt;
+  auto room = room_id::parse(key.substr(end + 1));
+  return room ? std::optional(std::move(*room)) : std::nullopt;
+}
+
 std::string account(const user_id& id) { return begin(id, tag::account, 0); }
 
 std::string session(const user_id& id, std::string_view session) {
@@ -282,6 +309,10 @@ bool belongs(std::string_view key, shard_id shard) {
     auto entry = read_due(key);
     return entry && entry->room.shard() == shard;
   }
+  if (key[1] == static_cast<char>(tag::hooked)) {
+    auto room = read_hooked(key);
+    return room && room->shard() == shard;
+  }
   auto end = key.find('\0', 2);
   if (end == std::string_view::npos || end == 2 || shard_of(key.substr(2, end - 2)) != shard)
     return false;
@@ -321,8 +352,10 @@ bool belongs(std::string_view key, shard_id shard) {
   case tag::listed:
   case tag::activity:
   case tag::block:
+  case tag::hook:
     return rest > 0;
-  case tag::due: // seen to above
+  case tag::hooked: // seen to above, as is
+  case tag::due:
   case tag::entry:
   case tag::positions:
   case tag::trace:
@@ -354,6 +387,7 @@ bool spans(std::string_view from, std::string_view to, shard_id shard) {
   case tag::file:
   case tag::chunk:
   case tag::attached:
+  case tag::hook:
     break;
   default:
     return false; // of these, nothing is ever erased by the range

@@ -29,7 +29,9 @@ enum class tag : char {
   mention = 'q',  // of one user, or of everybody, in one message
   reply = 't',    // in the thread of one message
   scheduled = 'd',
-  due = 'w',      // of several rooms, by time: the only kind whose id is not what its key begins with
+  due = 'w',      // of several rooms, by time: its id is not what its key begins with
+  hook = 'C',     // how far a webhook has the room
+  hooked = 'B',   // a webhook has not got all of the room; by webhook, its id is not what its key begins with either
   file = 'b',     // an attachment
   chunk = 'c',    // of its content
   attached = 'j', // to which message it belongs
@@ -99,6 +101,13 @@ std::string chunk(const room_id&, std::string_view file, uint64_t index);
 std::string attached(const room_id&, uint64_t seq, std::string_view file);
 std::string usage(const user_id&);
 std::string charge(const user_id&, const room_id&, std::string_view file);
+std::string hook(const room_id&, std::string_view name);
+/// By the webhook first, whose name holds no 0 byte.
+std::string hooked(std::string_view name, const room_id&);
+/// Everything of one webhook in a shard, see hooked().
+std::string all_hooked(shard_id, std::string_view name);
+/// The room that such a key is about. nullopt: it is none.
+std::optional<room_id> read_hooked(std::string_view key);
 std::string account(const user_id&);
 /// REQUIRES: !session.empty(). It may hold any bytes, as it ends the key.
 std::string session(const user_id&, std::string_view session);

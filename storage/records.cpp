@@ -462,6 +462,28 @@ outcome<erasure_record> decode<erasure_record>(std::string_view bytes) {
   return in.finish(std::move(x));
 }
 
+// -- webhook ----------------------------------------------------------------------------------------------------------
+std::string encode(const hook_record& x) {
+  auto out = start_record(16);
+  put_varint(out, x.seq);
+  put_varint(out, x.turn);
+  put_varint(out, x.open ? 1 : 0);
+  return out;
+}
+
+template <>
+outcome<hook_record> decode<hook_record>(std::string_view bytes) {
+  record_reader in(bytes, "webhook");
+  hook_record x;
+  x.seq = in.varint();
+  x.turn = in.varint();
+  const auto open = in.varint();
+  if (open > 1)
+    in.fail();
+  x.open = open == 1;
+  return in.finish(std::move(x));
+}
+
 // -- account ----------------------------------------------------------------------------------------------------------
 std::string encode(const account_record& x) {
   auto out = start_record(16 + x.password.size());

@@ -110,6 +110,14 @@ struct due_entry {
   friend auto operator<=>(const due_entry&, const due_entry&) = default;
 };
 
+/// How far a webhook has a room.
+struct hook_record {
+  uint64_t seq = 0;  // all that it wants up to here was delivered, or is not to be
+  uint64_t turn = 0; // how often an operator has set that back
+  bool open = false; // there may be more; then the room stands among those that are to be looked at, too
+  friend bool operator==(const hook_record&, const hook_record&) = default;
+};
+
 /// An effect on another shard, in the same batch as its cause; sent until acknowledged, applied idempotently by
 /// (room, epoch, seq, user).
 struct effect_record {
@@ -280,6 +288,7 @@ std::string encode(const block_record&);
 std::string encode(const erasure_record&);
 std::string encode(const file_record&);
 std::string encode(const usage_record&);
+std::string encode(const hook_record&);
 std::string encode(const account_record&);
 std::string encode(const session_record&);
 template <class Record>

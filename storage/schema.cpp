@@ -81,7 +81,7 @@ std::span<const migration> migrations() {
       migration{4, [](database&) -> outcome<void> { return {}; }},
       // Version 6 has the family `files`, which opening the database has made, attachments, and new forms of what names
       // them; what users have chosen to appear as, limits in rooms and their events, blocks, erasures and errands of
-      // users. Older forms are read as they are.
+      // users; how far webhooks are. Older forms are read as they are.
       migration{5, [](database&) -> outcome<void> { return {}; }},
   };
   return steps;

@@ -57,6 +57,7 @@ struct room_image {
   uint64_t messages = 0;                                  // how many there have been, up to the head
   std::vector<std::pair<user_id, member_record>> members; // those who left included
   std::vector<event> recent;                              // the last events, oldest first, within the bounds asked for
+  std::vector<std::pair<std::string, hook_record>> hooks; // by name, where they were asked for
 };
 
 /// What a user actor needs to start.
@@ -137,7 +138,8 @@ public:
   // Any of them fails with unavailable while the database is closed, or the disk can't be read, and with internal where
   // what is stored is damaged. Bytes are those of the stored forms.
   /// nullopt: no such room. `recent_events` and `recent_bytes` bound room_image::recent; its members are all of them.
-  outcome<std::optional<room_image>> load_room(const room_id& room, size_t recent_events, size_t recent_bytes) const;
+  outcome<std::optional<room_image>> load_room(const room_id& room, size_t recent_events, size_t recent_bytes,
+                                               bool with_hooks = false) const;
   /// Of an unknown user all of it is empty; bounded by limits.rooms_per_user, limits.blocks and auth.sessions_per_user,
   /// and by what earlier bounds have left.
   outcome<user_image> load_user(const user_id& user) const;
@@ -175,6 +177,9 @@ public:
   /// How far the user has read threads of that room, those of messages behind `after` first; at most `limit`.
   outcome<std::vector<std::pair<uint64_t, thread_record>>> threads(const user_id& user, const room_id& room,
                                                                    uint64_t after, size_t limit) const;
+  /// Rooms of a shard that a webhook has not got all of, by their ids, behind `after`; at most `limit`.
+  outcome<std::vector<room_id>> hooked(shard_id shard, std::string_view hook, std::string_view after,
+                                       size_t limit) const;
   /// nullopt: never read.
   outcome<std::optional<thread_record>> load_thread(const user_id& user, const room_id& room, uint64_t target) const;
   /// The lowest seq in first..head whose ts >= `ts`; head + 1 if there is none. Binary search over seq: the design

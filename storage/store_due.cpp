@@ -46,6 +46,26 @@ outcome<bool> store::has_effects(const room_id& room) const {
   return any;
 }
 
+outcome<std::vector<room_id>> store::hooked(shard_id shard, std::string_view hook, std::string_view after,
+                                            size_t limit) const {
+  auto db = impl_->read();
+  if (!db)
+    return db.error();
+  std::vector<room_id> result;
+  const auto prefix = keys::all_hooked(shard, hook);
+  range all(**db, keys::family::state, prefix,
+            prefix + std::string(after) + (after.empty() ? "" : std::string(1, '\0')), nullptr);
+  for (all->SeekToFirst(); all->Valid() && result.size() < limit; all->Next()) {
+    auto room = keys::read_hooked(all.key());
+    if (!room)
+      return fail(errc::internal, "storage: not a valid entry of a webhook");
+    result.push_back(std::move(*room));
+  }
+  if (auto good = all.status(); !good)
+    return good.error();
+  return result;
+}
+
 outcome<std::vector<due_entry>> store::due(shard_id shard, size_t limit) const {
   auto db = impl_->read();
   if (!db)

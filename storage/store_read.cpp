@@ -86,8 +86,8 @@ outcome<open_database> store::impl::read() const {
   return fail(errc::unavailable, "storage: the store is being reopened");
 }
 
-outcome<std::optional<room_image>> store::load_room(const room_id& room, size_t recent_events,
-                                                    size_t recent_bytes) const {
+outcome<std::optional<room_image>> store::load_room(const room_id& room, size_t recent_events, size_t recent_bytes,
+                                                    bool with_hooks) const {
   auto db = impl_->read();
   if (!db)
     return db.error();
@@ -110,6 +110,16 @@ outcome<std::optional<room_image>> store::load_room(const room_id& room, size_t 
   });
   if (!scanned)
     return scanned.error();
+
+  if (with_hooks) {
+    range hooks(**db, keys::family::state, keys::prefix(room, keys::tag::hook), moment.snapshot());
+    scanned = scan<hook_record>(hooks, [&](std::string_view name, hook_record&& x) {
+      image.hooks.emplace_back(std::string(name), x);
+      return true;
+    });
+    if (!scanned)
+      return scanned.error();
+  }
 
   range log(**db, keys::family::events, keys::prefix(room, keys::tag::event), moment.snapshot());
   log->SeekToLast();

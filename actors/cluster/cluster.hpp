@@ -137,6 +137,11 @@ struct survey_ask {
   uint32_t limit = UINT32_MAX;
 };
 /// The nodes that etcd lists.
+/// What the webhooks of the other nodes have done. Answered with ok::webhooks, or unavailable and which node.
+struct survey_hooks {
+  using local = message_tag;
+  caller from;
+};
 struct survey_know {
   using local = message_tag;
   std::shared_ptr<const std::set<std::string>> nodes;
@@ -147,9 +152,10 @@ struct survey_tick {
 struct survey_stop {
   using local = message_tag;
 };
-using survey_handle = caf::typed_actor<caf::reacts_to<survey_ask>, caf::reacts_to<survey_know>, caf::reacts_to<reply>,
-                                       caf::reacts_to<arrived>, caf::reacts_to<peer_up>, caf::reacts_to<peer_down>,
-                                       caf::reacts_to<survey_tick>, caf::reacts_to<survey_stop>>;
+using survey_handle =
+    caf::typed_actor<caf::reacts_to<survey_ask>, caf::reacts_to<survey_hooks>, caf::reacts_to<survey_know>,
+                     caf::reacts_to<reply>, caf::reacts_to<arrived>, caf::reacts_to<peer_up>, caf::reacts_to<peer_down>,
+                     caf::reacts_to<survey_tick>, caf::reacts_to<survey_stop>>;
 
 /// Part of the house.
 struct cluster_house {

@@ -143,7 +143,15 @@ struct sessions_there {
   std::vector<ok::live_session> list;
   bool last = false;
 };
-using survey_letter = std::variant<list_there, sessions_there>;
+/// What have your webhooks done?
+struct hooks_asked_there {
+  uint64_t ticket = 0;
+};
+struct hooks_there {
+  uint64_t ticket = 0;
+  std::vector<ok::webhook> list;
+};
+using survey_letter = std::variant<list_there, sessions_there, hooks_asked_there, hooks_there>;
 
 /// Not bounded here: link_options::letter_bytes_max is, where a letter is posted.
 std::string encode(const replica_letter& x);

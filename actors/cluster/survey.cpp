@@ -27,35 +27,58 @@ survey_actor::survey_actor(caf::actor_config& cfg, house& in, host& on)
 
 // -- for this node ---------------------------------------------------------------------------------------------------
 
-void survey_actor::receive(const survey_ask& x) {
+bool survey_actor::may_begin(const caller& from) const {
   if (!house_.cluster->lease_holds()) {
-    x.from.refuse(errc::unavailable, "sessions: the node has lost touch with its cluster");
-    return;
+    from.refuse(errc::unavailable, "sessions: the node has lost touch with its cluster");
+    return false;
   }
-  const auto& bounds = house_.config.cluster;
-  if (asks_.size() >= bounds.surveys) {
-    x.from.refuse(errc::unavailable, "cluster.surveys: " + std::to_string(bounds.surveys) + " are under way");
-    return;
+  if (auto bound = house_.config.cluster.surveys; asks_.size() >= bound) {
+    from.refuse(errc::unavailable, "cluster.surveys: " + std::to_string(bound) + " are under way");
+    return false;
   }
+  return true;
+}
+
+void survey_actor::receive(const survey_ask& x) {
+  if (!may_begin(x.from))
+    return;
   auto of_all = std::count_if(asks_.begin(), asks_.end(), [](const auto& a) { return a.second.of_all; });
-  if (x.user.empty() && of_all >= bounds.surveys_of_all) {
-    x.from.refuse(errc::unavailable,
-                  "cluster.surveys_of_all: " + std::to_string(bounds.surveys_of_all) + " are under way");
+  if (auto bound = house_.config.cluster.surveys_of_all; x.user.empty() && of_all >= bound) {
+    x.from.refuse(errc::unavailable, "cluster.surveys_of_all: " + std::to_string(bound) + " are under way");
     return;
   }
-  open_ask a{x.from, x.user.empty(), known_, {}, house_.steady_ms()};
-  auto ticket = ++next_ticket_;
+  begin({x.from, x.user.empty(), known_, {}, house_.steady_ms()}, list_there{++next_ticket_, x.user, x.after, x.limit});
+}
+
+void survey_actor::receive(const survey_hooks& x) {
+  if (may_begin(x.from))
+    begin({x.from, false, known_, {}, house_.steady_ms(), true}, hooks_asked_there{++next_ticket_});
+}
+
+/// REQUIRES: `what` has the last ticket.
+void survey_actor::begin(open_ask a, const survey_letter& what) {
   for (const auto& node : known_) {
     auto p = peers_.find(node);
-    if (p == peers_.end() || !post(p->second, list_there{ticket, x.user, x.after, x.limit})) {
-      x.from.answer(unreachable(node));
+    if (p == peers_.end() || !post(p->second, what)) {
+      a.from.answer(unreachable(node));
       return;
     }
   }
-  if (a.missing.empty())
-    x.from.answer(ok::any{ok::sessions{}});
+  if (!a.missing.empty())
+    asks_.emplace(next_ticket_, std::move(a));
+  else if (a.of_hooks)
+    a.from.answer(ok::any{ok::webhooks{}});
   else
-    asks_.emplace(ticket, std::move(a));
+    a.from.answer(ok::any{ok::sessions{}});
+}
+
+void survey_actor::take(const peer_ptr& from, const hooks_there& x) {
+  auto i = asks_.find(x.ticket);
+  if (i == asks_.end() || !i->second.missing.contains(from->name))
+    return; // too late
+  auto& all = i->second.hooks.list;
+  all.insert(all.end(), x.list.begin(), x.list.end());
+  heard_all(from->name, x.ticket, i->second);
 }
 
 void survey_actor::take(const peer_ptr& from, const sessions_there& x) {
@@ -72,7 +95,10 @@ void survey_actor::heard_all(const std::string& node, uint64_t ticket, open_ask&
   a.missing.erase(node);
   if (!a.missing.empty())
     return;
-  a.from.answer(ok::any{std::move(a.found)});
+  if (a.of_hooks)
+    a.from.answer(ok::any{std::move(a.hooks)});
+  else
+    a.from.answer(ok::any{std::move(a.found)});
   asks_.erase(ticket);
 }
 
@@ -100,8 +126,24 @@ void survey_actor::take(const peer_ptr& from, const list_there& x) {
     tell(l, relay_lane::list{here, x.user, x.after, x.limit});
 }
 
+void survey_actor::take(const peer_ptr& from, const hooks_asked_there& x) {
+  if (guests_.size() >= house_.config.cluster.surveys)
+    return; // as above
+  auto ticket = ++next_ticket_;
+  guests_.emplace(ticket, guest{from, x.ticket, 1, {}, house_.steady_ms()});
+  caller here;
+  here.to = caf::actor_cast<asker>(self());
+  here.ticket = ticket;
+  tell(house_.pusher, pusher::list{here});
+}
+
 void survey_actor::receive(const reply& x) {
   auto i = guests_.find(x.ticket);
+  if (const auto* hooks = x.what ? std::get_if<ok::webhooks>(&*x.what) : nullptr; hooks && i != guests_.end()) {
+    post(i->second.from, hooks_there{i->second.ticket, hooks->list});
+    guests_.erase(i);
+    return;
+  }
   const auto* found = x.what ? std::get_if<ok::sessions>(&*x.what) : nullptr;
   if (i == guests_.end() || !found)
     return;

@@ -35,6 +35,7 @@ public:
   survey_actor(caf::actor_config& cfg, house& in, host& on);
 
   void receive(const survey_ask& x);
+  void receive(const survey_hooks& x);
   void receive(const survey_know& x);
   void receive(const reply& x);
   void receive(const arrived& x);
@@ -51,6 +52,8 @@ private:
     std::set<std::string> missing; // nodes
     ok::sessions found;
     int64_t since = 0;
+    bool of_hooks = false; // instead, what webhooks have done
+    ok::webhooks hooks = {};
   };
   /// Of another node: what our lanes say is gathered for it.
   struct guest {
@@ -64,6 +67,10 @@ private:
   };
   void take(const peer_ptr& from, const list_there& x);
   void take(const peer_ptr& from, const sessions_there& x);
+  void take(const peer_ptr& from, const hooks_asked_there& x);
+  void take(const peer_ptr& from, const hooks_there& x);
+  bool may_begin(const caller& from) const;
+  void begin(open_ask a, const survey_letter& what);
   void heard_all(const std::string& node, uint64_t ticket, open_ask& a);
   void lost(const std::string& node);
   void send(const guest& g) const;

@@ -29,14 +29,14 @@ struct office : lone_house {
     return who;
   }
   /// Its number; what became of it is in `ended`.
-  size_t call(const identity& who, std::variant<op::any, account::any> what) {
+  size_t call(const identity& who, decltype(requester::call::what) what) {
     auto number = ++calls;
     tell(it, requester::perform{std::make_shared<requester::call>(requester::call{
                  who, std::move(what), [this, number](answer a) { ended[number].push_back(std::move(a)); }})});
     run();
     return number;
   }
-  size_t call(const std::string& name, std::variant<op::any, account::any> what) {
+  size_t call(const std::string& name, decltype(requester::call::what) what) {
     return call(name.empty() ? identity{} : as(name), std::move(what));
   }
   user::command_ptr asked_user() { return shards.only<user::ask>().what; }
@@ -130,7 +130,7 @@ TEST_CASE("before anything is done in a user's name the user confirms the sessio
 
 TEST_CASE("a session that the user does not confirm gets nothing done", "[requester]") {
   office w;
-  for (auto what : std::initializer_list<std::variant<op::any, account::any>>{
+  for (auto what : std::initializer_list<decltype(requester::call::what)>{
            hello_all(), op::any{create_it()}, op::any{op::rooms{}}, account::any{account::end_session{}},
            account::any{account::list_sessions{}}}) {
     auto n = w.call("ada", what);

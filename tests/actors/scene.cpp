@@ -170,6 +170,13 @@ frame readable::answer(std::optional<int64_t> re, const greenroom::answer& what)
           [](const ok::file& x) {
             return "file " + std::to_string(x.what.received) + "/" + std::to_string(x.what.size);
           },
+          [](const ok::webhooks& x) {
+            std::string s = "webhooks";
+            for (const auto& w : x.list)
+              s += " " + w.name + ":" + std::to_string(w.pending_rooms);
+            return s;
+          },
+          [](const ok::replay& x) { return "replay " + x.room.str() + "#" + std::to_string(x.from); },
       },
       *what);
   return text(head + body);
@@ -226,6 +233,41 @@ outcome<identity> plain_tokens::verify(std::string_view token) const {
   auto session = slash == std::string_view::npos ? token : token.substr(slash + 1);
   return identity{*user, "s_" + std::string(session), clock_ + lifetime_ms, token.ends_with("/admin"),
                   std::move(open)};
+}
+
+std::vector<std::string> told_web::open() const {
+  std::vector<std::string> bodies;
+  for (const auto& p : posts)
+    if (!p.answered)
+      bodies.push_back(p.what.body);
+  return bodies;
+}
+
+std::string plain_wire::delivery(const hooks::delivery& x) const {
+  const auto& p = x.what.what;
+  auto s = p.hook + " " + p.room.str() + " " + std::to_string(std::max(p.after + 1, p.first)) + "-" +
+           std::to_string(x.what.through) + (p.first > p.after + 1 ? " missed:" : ":");
+  for (const auto& e : x.what.events)
+    s += " " + std::to_string(e.seq) + "=" + (e.revoked ? "(revoked)" : e.text);
+  return s;
+}
+
+std::string plain_wire::question(const hooks::question& x) const {
+  constexpr const char* what[] = {" ", " in passing ", " edits "};
+  return x.room.str() + what[static_cast<size_t>(x.what)] + x.from.str() + ": " + x.text +
+         (x.scheduled ? " (scheduled)" : "");
+}
+
+hooks::verdict plain_wire::read_verdict(unsigned status, std::string_view body, const hooks::question&,
+                                        const limits&) const {
+  using kind = hooks::verdict::kind;
+  if (status != 200)
+    return {kind::failed, "status", {}, {}};
+  if (body.starts_with("reject "))
+    return {kind::reject, std::string(body.substr(7)), {}, {}};
+  if (body.starts_with("replace "))
+    return {kind::replace, {}, std::string(body.substr(8)), {}};
+  return {};
 }
 
 bool recorder::write(const frame& bytes, delivery how) {
@@ -373,6 +415,13 @@ void scene::start() {
     requesters_.push_back(system_->spawn<requester::requester_actor>(h, *l));
   for (unsigned s = 0; s < shard_count; ++s)
     h.strands.push_back(std::make_unique<strand>(*system_, config.scheduler.throughput));
+  h.web = &web;
+  h.wire = &wire_;
+  if (hook_set_)
+    h.hooks.use(hook_set_);
+  h.hook_strand = std::make_unique<strand>(*system_, config.scheduler.throughput);
+  h.pusher = system_->spawn<pusher::pusher_actor>(h, *h.hook_strand);
+  h.vetter = system_->spawn<vetter::vetter_actor>(h, *h.hook_strand);
   for (unsigned s = 0; s < shard_count; ++s)
     h.shards.push_back(system_->spawn<shard::shard_actor>(h, static_cast<shard_id>(s)));
   for (const auto& s : h.shards)
@@ -391,6 +440,8 @@ void scene::stop() {
   tell(home->hasher, hasher::stop{});
   tell(home->bulk, bulk::stop{});
   tell(home->readers.front(), reader::stop{});
+  tell(home->pusher, pusher::stop{});
+  tell(home->vetter, vetter::stop{});
   for (const auto& l : home->relay_lanes)
     tell(l, relay_lane::stop{});
   run();
@@ -400,6 +451,9 @@ void scene::stop() {
   home->shards.clear();
   home->relay_lanes.clear();
   home->readers.clear();
+  web.posts.clear();
+  home->pusher = pusher::handle{};
+  home->vetter = vetter::handle{};
   home->storage = persist::handle{};
   home->hasher = hasher::handle{};
   home->bulk = bulk::handle{};
@@ -407,6 +461,22 @@ void scene::stop() {
   lanes.clear();
   home.reset();
   store.reset();
+}
+
+void scene::use_hooks(hooks::hook_set set) {
+  hook_set_ = std::make_shared<const hooks::hook_set>(std::move(set));
+  home->hooks.use(hook_set_);
+  tell(home->pusher, pusher::changed{});
+  run();
+}
+
+void scene::web_says(unsigned status, std::string body, int64_t retry_after_ms) {
+  auto i = std::find_if(web.posts.begin(), web.posts.end(), [](const auto& p) { return !p.answered; });
+  if (i == web.posts.end())
+    throw std::logic_error("nothing was posted");
+  i->answered = true;
+  i->done(http_answer{status, std::move(body), retry_after_ms});
+  run();
 }
 
 void scene::restart() {
@@ -443,13 +513,14 @@ void scene::pass(std::chrono::milliseconds time) {
       for (const auto& s : home->shards)
         tell(s, shard::tick{});
       tell(home->bulk, bulk::tick{});
+      tell(home->pusher, pusher::tick{});
     }
     scheduler().advance_time(100ms);
     run();
   }
 }
 
-void scene::perform_later(const std::string& user, std::variant<op::any, account::any> what,
+void scene::perform_later(const std::string& user, decltype(requester::call::what) what,
                           std::function<void(answer)> done, std::string session) {
   identity who;
   if (!user.empty()) {
@@ -463,7 +534,7 @@ void scene::perform_later(const std::string& user, std::variant<op::any, account
        requester::perform{std::make_shared<requester::call>(requester::call{who, std::move(what), std::move(done)})});
 }
 
-answer scene::perform(const std::string& user, std::variant<op::any, account::any> what, std::string session) {
+answer scene::perform(const std::string& user, decltype(requester::call::what) what, std::string session) {
   std::optional<answer> result;
   perform_later(
       user, std::move(what), [&](answer a) { result = std::move(a); }, std::move(session));

@@ -49,6 +49,32 @@ private:
   const int64_t& clock_;
 };
 
+/// A web that answers when the test says so.
+class told_web : public http_client {
+public:
+  struct asked {
+    http_post what;
+    std::function<void(outcome<http_answer>)> done;
+    bool answered = false;
+  };
+  void post(http_post what, std::function<void(outcome<http_answer>)> done) override {
+    posts.push_back({std::move(what), std::move(done)});
+  }
+  /// The bodies of those that have not been answered.
+  std::vector<std::string> open() const;
+
+  std::deque<asked> posts;
+};
+
+/// "audit lobby 1-3: 2 bob: hi", and "lobby bob: hi"; answers are "allow", "reject WHY" and "replace TEXT".
+class plain_wire : public hooks::hook_wire {
+public:
+  std::string delivery(const hooks::delivery& x) const override;
+  std::string question(const hooks::question& x) const override;
+  hooks::verdict read_verdict(unsigned status, std::string_view body, const hooks::question& to,
+                              const limits& bounds) const override;
+};
+
 /// A socket that remembers.
 class recorder : public transport {
 public:
@@ -105,10 +131,10 @@ public:
 
   person enter(std::string name, uint32_t lane = 0) { return person{*this, std::move(name), lane}; }
   /// A REST call on lane 0; lets nothing run yet.
-  void perform_later(const std::string& user, std::variant<op::any, account::any> what,
-                     std::function<void(answer)> done, std::string session = {});
+  void perform_later(const std::string& user, decltype(requester::call::what) what, std::function<void(answer)> done,
+                     std::string session = {});
   /// The same; runs until it is answered.
-  answer perform(const std::string& user, std::variant<op::any, account::any> what, std::string session = {});
+  answer perform(const std::string& user, decltype(requester::call::what) what, std::string session = {});
   /// A request to an account that may have been carried out before, as another node of a cluster repeats it when it
   /// has lost the answer.
   answer perform_again(const user_id& user,
@@ -117,6 +143,10 @@ public:
   void run();
   /// Lets time pass: the actors' clock, the lanes' timers, the shards' ticks and CAF's delayed messages.
   void pass(std::chrono::milliseconds time);
+  /// Webhooks from now on, and after a restart.
+  void use_hooks(hooks::hook_set set);
+  /// Answers the oldest post that has not been answered, and runs.
+  void web_says(unsigned status, std::string body = {}, int64_t retry_after_ms = 0);
   /// Ends all actors and starts new ones on the same store, as a restart does.
   void restart();
   room_id room(const std::string& name) const { return room_id::trusted(name); }
@@ -130,6 +160,7 @@ public:
   std::unique_ptr<storage::store> store;
   std::unique_ptr<house> home;
   std::vector<std::unique_ptr<lane>> lanes;
+  told_web web;
 
 private:
   friend class person;
@@ -140,6 +171,8 @@ private:
 
   std::string directory_;
   readable encode_;
+  plain_wire wire_;
+  hooks::hook_set_ptr hook_set_; // null: none
   plain_tokens tokens_{clock};
   std::unique_ptr<caf::actor_system_config> caf_config_;
   std::unique_ptr<caf::actor_system> system_;

@@ -421,3 +421,38 @@ TEST_CASE("a node by itself has nobody to ask", "[survey]") {
   REQUIRE(w.answers.size() == 1);
   CHECK(sessions_of(w.answers[0]).empty());
 }
+
+TEST_CASE("what webhooks have done is gathered from all other nodes", "[survey]") {
+  three_nodes w;
+  hooks::webhook hook;
+  hook.name = "audit";
+  hook.what.url = "https://audit.example/in?secret=1";
+  for (auto& [name, n] : w.nodes) {
+    n.home->hooks.use(std::make_shared<const hooks::hook_set>(
+        hooks::hook_set{{std::make_shared<const hooks::webhook>(hook)}, nullptr}));
+    n.home->hooks.figures_of("audit")->deliveries.add(name == "b" ? 5 : 7);
+    n.home->pusher = w.system.spawn<pusher::pusher_actor>(*n.home, *n.home->strands[1]);
+  }
+  caller from;
+  from.to = caf::actor_cast<asker>(w.who);
+  tell(w.nodes["a"].survey, survey_hooks{from});
+  w.run();
+  REQUIRE(w.answers.size() == 1);
+  const auto& found = std::get<ok::webhooks>(*w.answers[0]).list;
+  REQUIRE(found.size() == 2); // its own are not for the survey
+  for (const auto& x : found) {
+    CHECK(x.name == "audit");
+    CHECK(x.url == "https://audit.example/in");
+    CHECK(x.deliveries == (x.node == "b" ? 5 : 7));
+  }
+  w.unlink("a", "c");
+  tell(w.nodes["a"].survey, survey_hooks{from});
+  w.run();
+  REQUIRE(w.answers.size() == 2);
+  CHECK(w.answers[1].has_error());
+  for (auto& [name, n] : w.nodes) {
+    tell(n.home->pusher, pusher::stop{});
+    w.run();
+    n.home->pusher = pusher::handle{};
+  }
+}

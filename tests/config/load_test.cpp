@@ -1,4 +1,5 @@
 #include "config/load.hpp"
+#include "config/print.hpp"
 #include "config/schema.hpp"
 #include "tests/config/support.hpp"
 
@@ -318,6 +319,53 @@ TEST_CASE("the command line refuses what it does not know", "[load]") {
   CHECK(to_string(line.mistakes[1]) == "start: no such argument");
   CHECK(read_arguments({"--config"}).mistakes.size() == 1);
   CHECK(read_arguments({"--config="}).mistakes.size() == 1);
+}
+
+// -- webhooks, which have names --------------------------------------------------
+
+TEST_CASE_METHOD(load_fixture, "a webhook has a section of its own, and the rest from all of them", "[load]") {
+  write("greenroom.toml",
+        "[webhook.b]\nurl = 'http://b.example/'\nrooms = ['x/*', '!x/y']\n"
+        "[webhook]\nsecret_file = 's'\ntimeout_ms = 500\n"
+        "[webhook.a]\nurl = 'https://a.example:8443/h?k=1'\ntimeout_ms = 700\nevents = ['message']\n");
+  sources from;
+  from.flags = {"--webhook.batch_events=7"};
+  auto result = load(from);
+  REQUIRE(lines(result) == strings{});
+  const auto& all = result.values.webhooks;
+  REQUIRE(all.size() == 2);
+  CHECK(all[0].name == "a");
+  CHECK(all[0].what.timeout_ms == 700);
+  CHECK(all[0].what.events == strings{"message"});
+  CHECK(all[0].what.batch_events == 7);
+  CHECK(all[1].what.timeout_ms == 500);
+  CHECK(all[1].what.secret_file == "s");
+  CHECK(all[1].what.rooms == strings{"x/*", "!x/y"});
+  const auto shown = effective_text(result);
+  CHECK_THAT(shown, Catch::Contains("[webhook.a]\nurl = \"https://a.example:8443/h?k=1\" # greenroom.toml:8\n"));
+  CHECK_THAT(shown, Catch::Contains("timeout_ms = 500 # as in [webhook]\n"));
+}
+
+TEST_CASE_METHOD(load_fixture, "mistakes in the section of a webhook are named with it", "[load]") {
+  CHECK(mistakes_in("[webhook.a]\nurl = 'ftp://x/'\nsecret_file = 's'\nretry = 1\nevents = ['typing']\n") ==
+        strings{
+            "greenroom.toml:4: webhook.a.retry: no such key",
+            "greenroom.toml:2: webhook.a.url: \"ftp://x/\" is not https://host[:port]/path, or http://",
+            "greenroom.toml:5: webhook.a.events: \"typing\" is not message, edited, revoked, reaction, member, topic, "
+            "pinned, unpinned or room"});
+  CHECK(mistakes_in("[webhook.a]\n") ==
+        strings{"greenroom.toml:1: webhook.a.url: is needed: where events are pushed to",
+                "greenroom.toml:1: webhook.a.secret_file: is needed: with what deliveries are signed"});
+  CHECK(mistakes_in("[webhook.'A b']\n") ==
+        strings{"greenroom.toml:1: webhook.A b: is not a name: [a-z0-9][a-z0-9._-]{0,31}"});
+  CHECK(mistakes_in("[webhook]\nurl = 'http://x/'\n") ==
+        strings{"greenroom.toml:2: webhook.url: needs a name: [webhook.NAME]"});
+  CHECK(mistakes_in("[presend]\nurl = 'http://x/'\n") ==
+        strings{"greenroom.toml:2: presend.secret_file: is needed because presend.url is set"});
+  std::string many;
+  for (int i = 0; i < 33; ++i)
+    many += "[webhook.h" + std::to_string(i) + "]\nurl = 'http://x/'\nsecret_file = 's'\n";
+  CHECK(mistakes_in(many).size() == 1);
 }
 
 } // namespace greenroom::config

@@ -30,7 +30,18 @@ TEST_CASE("a reload applies limits and the log level and names what needs a rest
 
 TEST_CASE("every limit can be changed by a reload", "[reload]") {
   for (const auto& f : fields())
-    CHECK((f.takes_effect == change::reload) == (f.section == "limits" || f.name() == "log.level"));
+    CHECK((f.takes_effect == change::reload) ==
+          (f.section == "limits" || f.section == "webhook" || f.section == "presend" || f.name() == "log.level"));
+}
+
+TEST_CASE("webhooks come, go and change by a reload", "[reload]") {
+  settings running, wanted;
+  running.webhooks = {{"gone", {}}, {"same", {}}, {"other", {}}};
+  wanted.webhooks = {{"same", {}}, {"other", {}}, {"new", {}}};
+  wanted.webhooks[1].what.timeout_ms = 1;
+  const auto plan = reload(running, wanted);
+  CHECK(plan.applied == strings{"webhook.other", "webhook.new", "webhook.gone"});
+  CHECK(plan.effective.webhooks == wanted.webhooks);
 }
 
 } // namespace greenroom::config

@@ -34,11 +34,15 @@ value another(const field& f, const settings& s) {
         return std::string(word);
     if (f.form && f.section == "listen")
       return "::1";
+    if (f.key == "url")
+      return "https://hook.example/x";
     if (f.key == "jwks_url")
       return "https://id.example/keys";
     return f.key == "listen_address" ? "127.0.0.2" : text + "x";
   }
   case field_type::list:
+    if (f.key == "events" || f.key == "rooms")
+      return strings{f.key == "events" ? "message" : "shop/*"};
     return strings{f.section == "limits" ? "192.0.2.0/24" : "https://chat.example"};
   }
   return {};

@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 from support import contract_tour as tour
 from support.contract import KEYWORDS, REASONS, REST, SEEN, SOCKET, Broken, Rest, Watch, without_nulls
-from support.server import GREENROOM, ROOT, Answer, Server
+from support.server import GREENROOM, ROOT, Answer, Server, free_port
 
 DOCUMENTS = pytest.mark.parametrize("document", [REST, SOCKET], ids=["openapi", "asyncapi"])
 OFFICIAL = ROOT / "build" / "schemas" / "node_modules"
@@ -280,6 +280,9 @@ def toured(tmp_path_factory):
         tour.few_calls(tour.Caller(server(limits__calls_per_s_user=1, limits__calls_burst_user=1)))
         tour.few_places(tour.Caller(server(limits__members_per_room=2, limits__pins_per_room=0, limits__blocks=1,
                                             auth__guests=False)))
+        secret = tmp_path_factory.mktemp("hook") / "secret"
+        secret.write_text("a-secret-of-this-test\n")
+        tour.webhooks(tour.Caller(server(webhook__audit__url=f"http://127.0.0.1:{free_port()}/", webhook__audit__secret_file=str(secret))))
         tour.identity_provider(server(), tmp_path_factory.mktemp("keys"))
         slow = server(limits__rest_requests=1, listen__io_threads=1, auth__argon2_ops=32, auth__argon2_mem_mb=64)
         call = tour.Caller(slow)

@@ -177,6 +177,26 @@ TEST_CASE("what is due says itself in its key", "[batch]") {
   }
 }
 
+TEST_CASE("what a webhook has not got all of says itself in its key", "[batch]") {
+  for (const auto& x : {room("lobby"), room("@ada+bob"), room("shop/a")}) {
+    const auto key = keys::hooked("audit", x);
+    CHECK(keys::belongs(key, x.shard()));
+    CHECK_FALSE(keys::belongs(key, static_cast<shard_id>(x.shard() ^ 1)));
+    CHECK(keys::read_hooked(key) == x);
+    CHECK_FALSE(keys::read_hooked(key.substr(0, key.size() - x.str().size())));
+    CHECK(key.starts_with(keys::all_hooked(x.shard(), "audit")));
+    batch both(x.shard());
+    both.put(x, "audit", hook_record{7, 1, true});
+    both.put_hooked("audit", x);
+    both.erase_hooked("audit", x);
+    auto shipped = batch::parse(both.bytes());
+    REQUIRE(shipped);
+    CHECK(operations(*shipped) == operations(both));
+    CHECK_THROWS_AS(both.put(x, "", hook_record{}), std::logic_error);
+  }
+  CHECK_FALSE(keys::read_hooked(""));
+}
+
 TEST_CASE("no bytes crash the parser of batches", "[batch]") {
   auto x = a_join(room("lobby"));
   x.erase_events(room("lobby"), 1, 3);

@@ -185,6 +185,8 @@ TEST_CASE("rooms and members keep their form", "[codec]") {
   const std::string hash(32, '\xff');
   check_form(file_record{file_record::stage::uploading, user("ada"), "cat.png", "image/png", 300, 299, 128, hash,
                          std::string(40, '\0'), 1'764'000'000'000, INT64_MAX});
+  check_form(hook_record{});
+  check_form(hook_record{300, 2, true});
   check_form(own_reactions{});
   check_form(own_reactions{9, 8, {"+1", "x"}});
   check_form(key_record{});

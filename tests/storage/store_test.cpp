@@ -249,6 +249,43 @@ TEST_CASE_METHOD(store_fixture, "the filters answer for absent keys without the 
   CHECK(slow < 200); // 12 bits per key: about 0.4 %
 }
 
+TEST_CASE_METHOD(store_fixture, "a webhook finds what is left for it, by rooms, and a room what its webhooks have",
+                 "[store]") {
+  // Rooms of one shard: what is left is asked for by shards.
+  std::vector<room_id> rooms;
+  for (int i = 0; rooms.size() < 3; ++i)
+    if (auto r = room("r" + std::to_string(1'000 + i)); r.shard() == lobby.shard())
+      rooms.push_back(r);
+  batch x(lobby.shard());
+  for (const auto& r : rooms) {
+    x.put(r, a_room());
+    x.put(r, "audit", hook_record{4, 0, true});
+    x.put_hooked("audit", r);
+  }
+  x.put(rooms[1], "b", hook_record{9, 2, false});
+  x.put_hooked("audi", rooms[0]);
+  REQUIRE(commit(*db, {&x}));
+  const auto left = [&](std::string_view hook, std::string_view after, size_t limit) {
+    return db->hooked(lobby.shard(), hook, after, limit).value();
+  };
+  CHECK(left("audit", "", 10) == rooms);
+  CHECK(left("audit", "", 2) == std::vector{rooms[0], rooms[1]});
+  CHECK(left("audit", rooms[1].str(), 10) == std::vector{rooms[2]});
+  CHECK(left("audi", "", 10) == std::vector{rooms[0]});
+  CHECK(left("b", "", 10).empty());
+  CHECK(db->load_room(rooms[1], 0, 0).value()->hooks.empty()); // not asked for
+  const auto hooks = db->load_room(rooms[1], 0, 0, true).value()->hooks;
+  REQUIRE(hooks.size() == 2);
+  CHECK(hooks[0] == std::pair<std::string, hook_record>{"audit", {4, 0, true}});
+  CHECK(hooks[1] == std::pair<std::string, hook_record>{"b", {9, 2, false}});
+  batch gone(lobby.shard());
+  gone.erase_contents(rooms[1]);
+  gone.erase_hooked("audit", rooms[1]);
+  REQUIRE(commit(*db, {&gone}));
+  CHECK(db->load_room(rooms[1], 0, 0, true).value()->hooks.empty());
+  CHECK(left("audit", "", 10) == std::vector{rooms[0], rooms[2]});
+}
+
 TEST_CASE_METHOD(store_fixture, "reopening counts as a new generation and keeps everything", "[store]") {
   fill(*db, lobby, 3);
   auto before = db->generation();

@@ -87,6 +87,8 @@ GOOD = {
     "store_attachment": ("PATCH", f"/api/v1/rooms/general/attachments/{'a' * 32}", b"x", {"Upload-Offset": 0}),
     "discard_attachment": ("DELETE", f"/api/v1/rooms/general/attachments/{'a' * 32}", None, None),
     "show_attachment": ("GET", f"/api/v1/rooms/general/attachments/{'a' * 32}/info", None, None),
+    "list_webhooks": ("GET", "/api/v1/webhooks", None, None),
+    "replay": ("POST", "/api/v1/webhooks/audit/replay", {"room": "general", "seq": 1}, None),
 }
 
 
@@ -497,6 +499,25 @@ def attachments(call):
         call(404, method, f"{nowhere}/attachments{path}", body, **headers)
         if method != "DELETE":  # what is one's own can be given up from anywhere
             call(403, method, f"{vault}/attachments{path}", body, "eve", **headers)
+
+
+def webhooks(call):
+    """What operators ask of webhooks. REQUIRES: one, named audit."""
+    root = call.server.token("root", admin=True)
+    replay = "/api/v1/webhooks/audit/replay"
+    call(201, "POST", "/api/v1/rooms", {"room": "general"})
+    call(201, "POST", "/api/v1/rooms/general/messages", {"text": "one"}, key="k1")
+    call(200, "GET", "/api/v1/webhooks", token=root)
+    call(403, "GET", "/api/v1/webhooks")
+    call(200, "POST", replay, {"room": "general", "seq": 2}, token=root)
+    call(200, "POST", replay, {"room": "general", "at": 0}, token=root)
+    call(403, "POST", replay, {"room": "general", "seq": 2})
+    call(400, "POST", replay, {"room": "general"}, token=root)
+    call(400, "POST", replay, {"room": "general", "seq": 40}, token=root)
+    call(404, "POST", replay, {"room": "nowhere", "seq": 2}, token=root)
+    call(404, "POST", "/api/v1/webhooks/another/replay", {"room": "general", "seq": 2}, token=root)
+    call(413, "POST", replay, {"room": "x" * 300, "seq": 2}, token=root)
+    call(415, "POST", replay, b"general", token=root, Content_Type="text/plain")
 
 
 def upgrades(call):

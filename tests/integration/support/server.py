@@ -80,7 +80,7 @@ def certificate(directory, name="server", common_name="localhost"):
 def to_toml(settings):
     sections = {}
     for name, value in settings.items():
-        section, key = name.split(".")
+        section, key = name.rsplit(".", 1)
         sections.setdefault(section, {})[key] = value
     lines = []
     for section, keys in sections.items():
