@@ -132,6 +132,7 @@ outcome<first_found::found> reader_actor::first(const find_first& x) const {
   if (!seq)
     return seq.error();
   first_found::found result;
+  result.at = *seq;
   result.first = std::max({x.first, x.least, *seq});
   auto files = house_.store.attached(x.room, x.first, result.first, files_at_once);
   if (!files)

@@ -85,7 +85,8 @@ struct counted {
 struct first_found {
   using local = message_tag;
   struct found {
-    uint64_t first = 1;
+    uint64_t at = 1;    // the first event that is not older than asked for
+    uint64_t first = 1; // the first that may stay when all before it goes
     std::vector<storage::attached_file> files;
     bool more = false;
   };

@@ -57,10 +57,10 @@ void room_actor::receive(const first_found& x) {
   auto c = std::exchange(looked_up_, nullptr);
   phase_ = phase::serving;
   if (const auto* back = std::get_if<replay>(&c->what)) {
-    if (x.what)
-      set_back_to(c, *back, *x.what);
+    if (*x.what)
+      set_back_to(c, *back, (*x.what)->at);
     else
-      c->from.answer(x.what.error());
+      c->from.answer(x.what->error());
     go_on();
     return;
   }

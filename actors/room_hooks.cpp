@@ -116,7 +116,7 @@ void room_actor::set_back(const command_ptr& c, const replay& x) {
   else {
     phase_ = phase::looking_up;
     looked_up_ = c;
-    tell(house_.reader_of(room_.shard()), reader::find_first{room_, x.ts, record_->first, head_, self()});
+    tell(house_.reader_of(room_.shard()), reader::find_first{room_, x.ts, record_->first, head_, 0, self()});
   }
 }
 
