@@ -100,7 +100,8 @@ net::rest_hooks rest_hooks_of(node& actors, const storage::store& store, const m
   h.floods = &actors.floods();
   h.metrics_text = [&actors, &store, &figures, front, provider] {
     return net::render_metrics({figures, store.figures(), actors.cluster_figures(), front ? &front->figures() : nullptr,
-                                provider ? &provider->figures() : nullptr, actors.hook_figures()});
+                                provider ? &provider->figures() : nullptr, actors.hook_figures(),
+                                &actors.tenant_figures()});
   };
   return h;
 }

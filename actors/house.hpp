@@ -19,6 +19,7 @@
 #include "actors/shard.hpp"
 #include "actors/storage_actor.hpp"
 #include "actors/strand.hpp"
+#include "actors/tenants.hpp"
 #include "actors/vetter.hpp"
 #include "actors/vital_signs.hpp"
 #include "config/settings.hpp"
@@ -34,7 +35,7 @@ namespace greenroom {
 
 struct house {
   house(const settings& c, storage::store& s, const encoder& e, const token_verifier& t, greenroom::metrics& m)
-      : config(c), store(s), encode(e), tokens(t), metrics(m), limits(c.limits), floods(m) {}
+      : config(c), store(s), encode(e), tokens(t), metrics(m), limits(c.limits), floods(m), tenants(c) {}
 
   const settings& config;
   storage::store& store;
@@ -43,6 +44,7 @@ struct house {
   greenroom::metrics& metrics;
   limits_in_force limits;
   flood_control floods;
+  greenroom::tenants tenants;
   directory living;
 
   /// Grows with every failed write and every reopening of the store.

@@ -203,6 +203,8 @@ std::shared_ptr<const limits> node::limits_kept() const { return impl_->home.lim
 
 flood_control& node::floods() { return impl_->home.floods; }
 
+const tenants& node::tenant_figures() const { return impl_->home.tenants; }
+
 const cluster::figures* node::cluster_figures() const {
   return impl_->home.cluster ? &impl_->home.cluster->counts : nullptr;
 }

@@ -9,6 +9,7 @@
 #include "actors/metrics.hpp"
 #include "actors/requests.hpp"
 #include "actors/transport.hpp"
+#include "actors/tenants.hpp"
 #include "config/address.hpp"
 #include "config/settings.hpp"
 #include "storage/store.hpp"
@@ -93,6 +94,7 @@ public:
   bool turns_clients_away() const;
   /// Null: the node is by itself. Any thread, as long as the node is there.
   const cluster::figures* cluster_figures() const;
+  const tenants& tenant_figures() const;
   /// Finishes what is in flight and ends all actors. Call it when no connection is open any more, and not from a lane's
   /// thread; the lanes run until it returned. False: something did not end in time; the process should then `_Exit`.
   bool stop();

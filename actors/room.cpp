@@ -33,12 +33,19 @@ bool only_looks(const command& c) {
 room_actor::room_actor(caf::actor_config& cfg, house& in, host& on, room_id room, keeper shard,
                        std::shared_ptr<audience> listeners)
     : hosted_actor(cfg, on, actor_kind::room, room.str(), in.living), house_(in), room_(std::move(room)),
-      shard_(std::move(shard)), audience_(std::move(listeners)) {
+      shard_(std::move(shard)), audience_(std::move(listeners)),
+      tenant_(in.tenants.find(room_.name_space())) {
+  if (tenant_)
+    tenant_->counts.rooms.add();
   house_.metrics.rooms_active.add();
   house_.metrics.rooms_activated.add();
 }
 
-room_actor::~room_actor() { house_.metrics.rooms_active.add(-1); }
+room_actor::~room_actor() {
+  if (tenant_)
+    tenant_->counts.rooms.add(-1);
+  house_.metrics.rooms_active.add(-1);
+}
 
 // -- life ------------------------------------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@
 #include "actors/reader.hpp"
 #include "actors/storage_actor.hpp"
 #include "actors/vetter.hpp"
+#include "actors/tenants.hpp"
 #include "config/token_bucket.hpp"
 
 #include <deque>
@@ -522,6 +523,7 @@ private:
   const room_id room_;
   keeper shard_;
   const std::shared_ptr<audience> audience_;
+  tenants::tenant* const tenant_; // null: no namespace
   phase phase_ = phase::cold;
   bool asked_to_retire_ = false;
   bool retiring_ = false;

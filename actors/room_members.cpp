@@ -89,13 +89,14 @@ void room_actor::join(const command_ptr& c, const op::join& x) {
   change_member(c, c->from.user, member_change::joined, seat);
 }
 
-/// The lesser of what the node and the room allow.
+/// The least of what the node, the tenant and the room allow.
 std::optional<failure> room_actor::is_full() const {
-  const auto bound = house_.limits_now()->members_per_room;
-  if (const auto own = record_->limits.members; own != 0 && own < bound && member_count_ >= own)
-    return fail(errc::too_large, "room: " + std::to_string(own) + " members (limits.members of the room)");
-  if (member_count_ >= bound)
+  if (const auto bound = house_.limits_now()->members_per_room; member_count_ >= bound)
     return fail(errc::too_large, "limits.members_per_room: " + std::to_string(bound));
+  if (const auto bound = tenant_ ? tenant_->limits.members_per_room : 0; bound != 0 && member_count_ >= bound)
+    return fail(errc::too_large, "tenant.members_per_room: " + std::to_string(bound));
+  if (const auto bound = record_->limits.members; bound != 0 && member_count_ >= bound)
+    return fail(errc::too_large, "room: " + std::to_string(bound) + " members (limits.members of the room)");
   return std::nullopt;
 }
 

@@ -121,6 +121,8 @@ void room_actor::say(const command_ptr& c, const op::send& x, const user_id& fro
     }
   }
   house_.metrics.sends.add();
+  if (tenant_)
+    tenant_->counts.sends.add();
   if (record_->slow_ms != 0)
     spoke_[from] = house_.steady_ms();
   commit_keyed(c, what, std::move(batch), std::move(e), std::move(p));
@@ -148,11 +150,16 @@ void room_actor::pass_on(const command_ptr& c, const op::send& x) {
   c->from.answer(ok::any{ok::none{}});
 }
 
+/// limits.text_bytes has been seen to by the codec.
 std::optional<failure> room_actor::too_long(std::string_view text) const {
-  if (!record_ || record_->limits.text_bytes == 0 || text.size() <= record_->limits.text_bytes)
-    return std::nullopt;
-  return fail(errc::too_large, "text: " + std::to_string(text.size()) + " bytes, at most " +
-                                   std::to_string(record_->limits.text_bytes) + " (limits.text_bytes of the room)");
+  const auto over = [&](uint32_t bound, std::string_view limit) -> std::optional<failure> {
+    if (bound == 0 || text.size() <= bound)
+      return std::nullopt;
+    return fail(errc::too_large, "text: " + std::to_string(text.size()) + " bytes, at most " + std::to_string(bound) +
+                                     " (" + std::string(limit) + ")");
+  };
+  auto why = over(tenant_ ? tenant_->limits.text_bytes : 0, "tenant.text_bytes");
+  return why ? why : over(record_ ? record_->limits.text_bytes : 0, "limits.text_bytes of the room");
 }
 
 /// Slow mode holds for members; those who moderate are not slowed down.
@@ -169,22 +176,28 @@ std::optional<failure> room_actor::too_soon(const user_id& user) const {
                  static_cast<uint32_t>(left)};
 }
 
-/// The lesser of what the node and the room allow holds for all, and nobody is to blame: this is no flood of one user's.
-/// Without `take` it is only looked at.
+/// The least of what the node, the tenant and the room allow holds for all, and nobody is to blame: this is no flood of
+/// one user's. Without `take` it is only looked at.
 std::optional<failure> room_actor::too_many(bool take) {
+  const auto now = house_.steady_ms();
   auto r = sends_of_room(*house_.limits_now());
-  const auto own = record_ ? record_->limits.sends_per_s : 0;
-  const bool is_own = own != 0 && (r.count == 0 || own < r.count);
-  if (is_own)
-    r = {own, 1'000, own};
-  if (r.count == 0)
-    return std::nullopt;
-  const auto wait = take ? sends_.take(r, house_.steady_ms()) : sends_.wait(r, house_.steady_ms());
-  if (wait == 0)
-    return std::nullopt;
-  house_.metrics.refused(flood::sends);
-  return too_often(is_own ? "room" : "limits.sends_per_s_room", r.count,
-                   is_own ? "sends per second (limits.sends_per_s of the room)" : "sends per second per room", wait);
+  std::string_view key = "limits.sends_per_s_room", what = "sends per second per room";
+  const auto lower = [&](uint32_t bound, std::string_view of_key, std::string_view of_what) {
+    if (bound != 0 && (r.count == 0 || bound < r.count))
+      r = {bound, 1'000, bound}, key = of_key, what = of_what;
+  };
+  lower(tenant_ ? tenant_->limits.sends_per_s_room : 0, "tenant.sends_per_s_room", what);
+  lower(record_ ? record_->limits.sends_per_s : 0, "room", "sends per second (limits.sends_per_s of the room)");
+  if (const auto wait = r.count == 0 ? 0 : take ? sends_.take(r, now) : sends_.wait(r, now); wait != 0) {
+    house_.metrics.refused(flood::sends);
+    return too_often(key, r.count, what, wait);
+  }
+  if (const auto wait = tenant_ ? tenant_->wait(now, take) : std::nullopt) {
+    house_.metrics.refused(flood::sends);
+    tenant_->counts.refused.add();
+    return too_often("tenant.sends_per_s", tenant_->limits.sends_per_s, "sends per second of the namespace", *wait);
+  }
+  return std::nullopt;
 }
 
 } // namespace greenroom::room

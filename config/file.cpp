@@ -65,24 +65,24 @@ std::vector<std::pair<const toml::key*, const toml::node*>> in_file_order(const 
   return out;
 }
 
-/// [webhook.NAME]: keys of [webhook], for this one alone.
-void read_named(const std::string& path, const std::string& name, const toml::table& keys, const std::string& at_name,
-                gathering& into) {
-  if (!into.begin_named(name, at_name))
+/// [webhook.NAME]: keys of [webhook], for this one alone; likewise tenants.
+void read_named(const std::string& path, const std::string& section, const std::string& name, const toml::table& keys,
+                const std::string& at_name, gathering& into) {
+  if (!into.begin_named(section, name, at_name))
     return;
   for (const auto& [key, node] : in_file_order(keys)) {
-    const std::string full = "webhook." + std::string(key->str());
+    const std::string full = section + "." + std::string(key->str());
     const std::string where = at(path, key->source());
     const field* row = find(full);
     if (!row) {
       const auto hint = nearest(full);
-      into.complain(where, "webhook." + name + "." + std::string(key->str()),
+      into.complain(where, section + "." + name + "." + std::string(key->str()),
                     "no such key" + (hint.empty() ? "" : "; " + hint));
       continue;
     }
     std::string wrong;
     auto v = value_of(*node, wrong);
-    into.set_named(name, *row, std::move(v), std::move(wrong), where);
+    into.set_named(section, name, *row, std::move(v), std::move(wrong), where);
   }
 }
 
@@ -90,8 +90,8 @@ void read_section(const std::string& path, const std::string& section, const tom
   for (const auto& [key, node] : in_file_order(keys)) {
     const std::string name = section + "." + std::string(key->str());
     const std::string where = at(path, key->source());
-    if (const auto* named = section == "webhook" ? node->as_table() : nullptr) {
-      read_named(path, std::string(key->str()), *named, where, into);
+    if (const auto* named = section == "webhook" || section == "tenant" ? node->as_table() : nullptr) {
+      read_named(path, section, std::string(key->str()), *named, where, into);
       continue;
     }
     const field* row = find(name);

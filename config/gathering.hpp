@@ -27,11 +27,12 @@ public:
   /// As set(), for what is no value at all.
   void refuse(const field& f, std::string complaint, source from) { note(f, std::move(from), std::move(complaint)); }
 
-  /// A key in [webhook.NAME]. `v` is none, and `wrong` says why, where it can't be one.
-  void set_named(std::string name, const field& f, std::optional<value> v, std::string wrong, std::string where);
-  /// [webhook.NAME], though it may hold nothing. False: there are too many of them, or that is no name.
-  bool begin_named(const std::string& name, const std::string& where);
-  /// When everything has been read: webhooks are what [webhook] says, and what their own sections say besides.
+  /// A key in [webhook.NAME] or [tenant.NAME]. `v` is none, and `wrong` says why, where it can't be one.
+  void set_named(const std::string& section, const std::string& name, const field& f, std::optional<value> v, std::string wrong, std::string where);
+  /// Such a section, though it may hold nothing. False: there are too many of them, or that is no name.
+  bool begin_named(const std::string& section, const std::string& name, const std::string& where);
+  /// When everything has been read: webhooks are what [webhook] says, and what their own sections say besides; likewise
+  /// tenants.
   void settle_named();
 
   const settings& values() const noexcept { return result_.values; }
@@ -53,8 +54,11 @@ private:
   };
   load_result result_;
   std::vector<bool> spoilt_;
-  std::map<std::string, std::vector<named_value>> named_;
-  std::map<std::string, std::string> named_at_;
+  struct named_section {
+    std::string where;
+    std::vector<named_value> keys;
+  };
+  std::map<std::string, std::map<std::string, named_section>> named_; // by section and name
 };
 
 /// Reads the TOML file (v1.0.0) at `path`; that it cannot be read, or is longer than file_bytes_max, is a mistake.

@@ -98,45 +98,54 @@ void gathering::note(const field& f, source from, std::optional<std::string> com
   result_.came_from[i] = std::move(from);
 }
 
-bool gathering::begin_named(const std::string& name, const std::string& where) {
+bool gathering::begin_named(const std::string& section, const std::string& name, const std::string& where) {
   if (!user_id::parse(name)) {
-    complain(where, "webhook." + name, "is not a name: [a-z0-9][a-z0-9._-]{0,31}");
+    complain(where, section + "." + name, "is not a name: [a-z0-9][a-z0-9._-]{0,31}");
     return false;
   }
-  if (!named_.contains(name) && named_.size() >= webhooks_max) {
-    complain(where, "webhook." + name, "is one too many: at most " + std::to_string(webhooks_max) + " webhooks");
+  auto& all = named_[section];
+  const auto most = section == "webhook" ? webhooks_max : tenants_max;
+  if (!all.contains(name) && all.size() >= most) {
+    complain(where, section + "." + name, "is one too many: at most " + std::to_string(most) + " of them");
     return false;
   }
-  named_[name];
-  named_at_.emplace(name, where);
+  all.try_emplace(name, named_section{where, {}});
   return true;
 }
 
-void gathering::set_named(std::string name, const field& f, std::optional<value> v, std::string wrong,
-                          std::string where) {
-  named_[name].push_back({&f, std::move(v), std::move(wrong), std::move(where)});
+void gathering::set_named(const std::string& section, const std::string& name, const field& f, std::optional<value> v,
+                          std::string wrong, std::string where) {
+  named_[section][name].keys.push_back({&f, std::move(v), std::move(wrong), std::move(where)});
 }
 
 void gathering::settle_named() {
-  for (const auto& [name, keys] : named_) {
-    settings own;
-    own.webhook = result_.values.webhook;
-    for (const auto& k : keys) {
-      const auto full = "webhook." + name + "." + std::string(k.what->key);
-      auto wrong = k.v ? write(*k.what, own, *k.v) : std::optional(k.wrong);
-      if (wrong)
-        complain(k.where, full, std::move(*wrong));
-      result_.named_from[name + "." + std::string(k.what->key)] = {origin::file, k.where};
+  for (const auto& [section, all] : named_)
+    for (const auto& [name, in] : all) {
+      const auto prefix = section + "." + name + ".";
+      settings own;
+      own.webhook = result_.values.webhook;
+      own.tenant = result_.values.tenant;
+      for (const auto& k : in.keys) {
+        const auto full = prefix + std::string(k.what->key);
+        auto wrong = k.v ? write(*k.what, own, *k.v) : std::optional(k.wrong);
+        if (wrong)
+          complain(k.where, full, std::move(*wrong));
+        result_.named_from[full] = {origin::file, k.where};
+      }
+      if (section == "tenant") {
+        result_.values.tenants.push_back({name, own.tenant});
+        continue;
+      }
+      const auto demand = [&](bool holds, std::string_view key, std::string why) {
+        const bool spoilt =
+            std::any_of(in.keys.begin(), in.keys.end(), [&](const auto& k) { return k.what->key == key; });
+        if (!holds && !spoilt)
+          complain(in.where, prefix + std::string(key), std::move(why));
+      };
+      demand(!own.webhook.url.empty(), "url", "is needed: where events are pushed to");
+      demand(!own.webhook.secret_file.empty(), "secret_file", "is needed: with what deliveries are signed");
+      result_.values.webhooks.push_back({name, std::move(own.webhook)});
     }
-    const auto demand = [&](bool holds, std::string_view key, std::string why) {
-      const bool spoilt = std::any_of(keys.begin(), keys.end(), [&](const auto& k) { return k.what->key == key; });
-      if (!holds && !spoilt)
-        complain(named_at_.at(name), "webhook." + name + "." + std::string(key), std::move(why));
-    };
-    demand(!own.webhook.url.empty(), "url", "is needed: where events are pushed to");
-    demand(!own.webhook.secret_file.empty(), "secret_file", "is needed: with what deliveries are signed");
-    result_.values.webhooks.push_back({name, std::move(own.webhook)});
-  }
 }
 
 load_result gathering::finish(std::string file) && {

@@ -52,7 +52,7 @@ struct load_result {
   settings values;
   /// One for each of fields(), in that order.
   std::vector<source> came_from;
-  /// Keys that stand in the section of one webhook: `NAME.key` and where.
+  /// Keys that stand in the section of one webhook or tenant: `webhook.NAME.key` and where.
   std::map<std::string, source> named_from;
   /// The file that was read; empty if none.
   std::string file;
@@ -61,8 +61,9 @@ struct load_result {
   bool ok() const noexcept { return mistakes.empty(); }
 };
 
-/// [webhook.NAME].
+/// [webhook.NAME], [tenant.NAME].
 inline constexpr size_t webhooks_max = 32;
+inline constexpr size_t tenants_max = 1'000;
 inline constexpr std::string_view default_file = "greenroom.toml";
 /// A larger file is refused: it is not a configuration.
 inline constexpr size_t file_bytes_max = 1'048'576;

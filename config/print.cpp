@@ -84,17 +84,24 @@ std::string effective_text(const load_result& loaded) {
     out += std::string(f.key) + " = " + to_toml(read(f, loaded.values)) + " # " +
            (from.kind == origin::fallback ? "default" : from.where) + "\n";
   }
-  for (const auto& w : loaded.values.webhooks) {
-    out += "\n[webhook." + w.name + "]\n";
-    settings own;
-    own.webhook = w.what;
+  const auto print_named = [&](const std::string& kind, const std::string& name, const settings& own) {
+    out += "\n[" + kind + "." + name + "]\n";
     for (const auto& f : fields()) {
-      if (f.section != "webhook")
+      if (f.section != kind)
         continue;
-      const auto from = loaded.named_from.find(w.name + "." + std::string(f.key));
+      const auto from = loaded.named_from.find(kind + "." + name + "." + std::string(f.key));
       out += std::string(f.key) + " = " + to_toml(read(f, own)) + " # " +
-             (from == loaded.named_from.end() ? "as in [webhook]" : from->second.where) + "\n";
+             (from == loaded.named_from.end() ? "as in [" + kind + "]" : from->second.where) + "\n";
     }
+  };
+  settings own;
+  for (const auto& t : loaded.values.tenants) {
+    own.tenant = t.what;
+    print_named("tenant", t.name, own);
+  }
+  for (const auto& w : loaded.values.webhooks) {
+    own.webhook = w.what;
+    print_named("webhook", w.name, own);
   }
   return out;
 }

@@ -31,6 +31,8 @@ reload_plan reload(const settings& running, const settings& wanted) {
     if (!find(wanted, w.name))
       plan.applied.push_back("webhook." + w.name);
   plan.effective.webhooks = wanted.webhooks;
+  if (wanted.tenants != running.tenants)
+    plan.needs_restart.push_back("tenant");
   return plan;
 }
 

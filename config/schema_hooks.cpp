@@ -1,4 +1,4 @@
-// schema_hooks: the rows of [webhook] and [presend], see schema_table.cpp.
+// schema_hooks: the rows of [webhook], [presend] and [tenant], see schema_table.cpp.
 #include "config/schema.hpp"
 
 #include <algorithm>
@@ -147,6 +147,19 @@ const field table[] = {
      "Messages of this node that wait for an answer; further ones are refused with unavailable. As many connections to "
      "the receiver may be open.",
      "Too low: bursts are refused. Too high: memory and connections."},
+    {AT(tenant, members_per_room), change::restart, "members", 0, 100'000'000,
+     "Members that a room of a namespace may have, for all namespaces that don't say otherwise in a section of their "
+     "own, [tenant.NAME]. 0: as limits.members_per_room, which holds in any case.",
+     "Too low: people are turned away."},
+    {AT(tenant, text_bytes), change::restart, "bytes", 0, 16 * mib,
+     "Text of a message in a room of a namespace. 0: as limits.text_bytes, which holds in any case.",
+     "Too low: long messages are refused."},
+    {AT(tenant, sends_per_s_room), change::restart, "per second", 0, 1'000'000,
+     "Messages that all members of a room of a namespace may send together. 0: as limits.sends_per_s_room.",
+     "Too low: busy rooms are refused."},
+    {AT(tenant, sends_per_s), change::restart, "per second", 0, 10'000'000,
+     "Messages that may be sent in all rooms of a namespace together, as far as this node serves them. 0: no limit.",
+     "Too low: a tenant is refused. Too high: one tenant takes what others need."},
 };
 #undef AT
 

@@ -277,6 +277,21 @@ struct settings {
   };
   std::vector<named_webhook> webhooks; // by name
 
+  /// What the rooms of a namespace may, where it is less than `limits`; what [tenant.NAME] leaves out is as in [tenant].
+  struct tenant_limits {
+    uint32_t members_per_room = 0; // 0: as limits, and so on
+    uint32_t text_bytes = 0;
+    uint32_t sends_per_s_room = 0;
+    uint32_t sends_per_s = 0; // of all its rooms that this node serves
+    friend bool operator==(const tenant_limits&, const tenant_limits&) = default;
+  } tenant;
+  struct named_tenant {
+    std::string name;
+    tenant_limits what;
+    friend bool operator==(const named_tenant&, const named_tenant&) = default;
+  };
+  std::vector<named_tenant> tenants; // by name
+
   struct presend_settings {
     std::string url; // empty: nobody is asked
     std::string secret_file;

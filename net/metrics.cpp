@@ -284,6 +284,18 @@ void add_process(page& p) {
   }
 }
 
+/// "other": namespaces that have no section in the configuration.
+void add_tenants(page& p, const tenants& all) {
+  const auto each = [&](MetricType type, const char* name, const char* help, counter tenants::figures::*what) {
+    for (const auto& t : all.all())
+      p.labelled(type, name, help, "namespace", t->name, static_cast<double>((t->counts.*what).get()));
+  };
+  using f = tenants::figures;
+  each(MetricType::Counter, "greenroom_namespace_sends_total", "Send requests admitted, by namespace.", &f::sends);
+  each(MetricType::Counter, "greenroom_namespace_refused_total", "Sends refused by tenant.sends_per_s.", &f::refused);
+  each(MetricType::Gauge, "greenroom_namespace_rooms_active", "Rooms awake here, by namespace.", &f::rooms);
+}
+
 } // namespace
 
 std::string render_metrics(const metrics_page& of) {
@@ -299,6 +311,8 @@ std::string render_metrics(const metrics_page& of) {
   if (of.provider)
     add_provider(p, *of.provider);
   add_hooks(p, of.node, of.hooks);
+  if (of.tenants)
+    add_tenants(p, *of.tenants);
   for (auto& [name, value] : of.store)
     p.gauge(store_name(name), "RocksDB property " + name + ".", static_cast<double>(value));
   add_process(p);

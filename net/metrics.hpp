@@ -3,6 +3,7 @@
 
 #include "actors/cluster/figures.hpp"
 #include "actors/hooks.hpp"
+#include "actors/tenants.hpp"
 #include "actors/metrics.hpp"
 #include "net/front/front_metrics.hpp"
 #include "net/provider_keys.hpp"
@@ -24,6 +25,7 @@ struct metrics_page {
   const front::front_metrics* front = nullptr;                        // null: links are not encrypted
   const provider_figures* provider = nullptr;                         // null: tokens are our own
   std::vector<std::pair<std::string, hooks::figures_ptr>> hooks = {}; // by webhook
+  const greenroom::tenants* tenants = nullptr;
 };
 
 /// Our counters (greenroom_*), the cluster's (greenroom_cluster_*), the store's own figures (greenroom_store_*, named

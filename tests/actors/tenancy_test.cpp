@@ -57,3 +57,42 @@ TEST_CASE("what a user is in elsewhere is not shown to a token that does not ope
     CHECK(again.heard() == lines{"c#3 bob: hi"});
   }
 }
+
+TEST_CASE("what a tenant's rooms may holds in each of them, and the rate in all of them together", "[tenancy]") {
+  scene s([](settings& c) {
+    c.tenant.text_bytes = 8;
+    c.tenants = {{"acme", {2, 4, 0, 2}}, {"beta", {0, 0, 1, 0}}};
+  });
+  auto ada = s.enter("ada"), bob = s.enter("bob", 1), cid = s.enter("cid");
+  ada.hello(), bob.hello(), cid.hello();
+  for (const auto* room : {"acme/a", "acme/b", "beta/a", "zeta/a", "free"})
+    ada.create(room);
+  bob.join("acme/a").heard();
+  cid.heard();
+  cid.join("acme/a");
+  CHECK(cid.heard() == lines{"2 too_large"});
+  auto says = [&](const char* room, const char* text) {
+    ada.heard();
+    ada.say(room, text);
+    for (const auto& f : ada.heard())
+      if (f.ends_with("too_large") || f.ends_with("rate_limited"))
+        return f.substr(f.find(' ') + 1);
+    return std::string("sent");
+  };
+  CHECK(says("acme/a", "12345") == "too_large");
+  CHECK(says("zeta/a", "12345678") == "sent");
+  CHECK(says("zeta/a", "123456789") == "too_large");
+  CHECK(says("free", "123456789") == "sent");
+  CHECK(says("acme/a", "1") == "sent");
+  CHECK(says("acme/b", "1") == "sent");
+  CHECK(says("acme/a", "1") == "rate_limited");
+  CHECK(says("acme/b", "1") == "rate_limited");
+  CHECK(says("beta/a", "1") == "sent");
+  CHECK(says("beta/a", "1") == "rate_limited");
+  const auto* acme = s.home->tenants.find("acme");
+  CHECK(acme->counts.sends.get() == 2);
+  CHECK(acme->counts.refused.get() == 2);
+  CHECK(acme->counts.rooms.get() == 2);
+  CHECK(s.home->tenants.find("zeta")->name == "other");
+  CHECK(s.home->tenants.find("") == nullptr);
+}
