@@ -281,7 +281,12 @@ void shard_actor::receive(const user::effect_applied& x) {
     return;
   }
   auto next = effects_.lower_bound({e.room, e.seq, user_id{}, {}});
-  bool more = next != effects_.end() && std::get<0>(next->first) == e.room && std::get<1>(next->first) == e.seq;
+  auto of_event = [&] {
+    return next != effects_.end() && std::get<0>(next->first) == e.room && std::get<1>(next->first) == e.seq;
+  };
+  while (of_event() && !std::get<3>(next->first).empty())
+    ++next; // an attachment's, which is nobody's event
+  const bool more = of_event();
   if (const auto* to = rooms_.find(e.room); to && !more)
     tell(*to, room::effect_done{e.seq});
 }

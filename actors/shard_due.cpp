@@ -44,8 +44,10 @@ void shard_actor::receive(const user::errand& x) {
 
 /// After a failed write nobody knows what has become durable: everything is read anew.
 void shard_actor::see_to_due() {
-  if (auto era = house_.era_of(id_); std::exchange(due_era_, era) != era)
+  if (auto era = house_.era_of(id_); std::exchange(due_era_, era) != era) {
     forget_due();
+    effects_known_ = false;
+  }
   const auto now = house_.now_ms();
   const bool needs_more = due_.empty() || due_.rbegin()->first.at <= now;
   if (!due_known_ && needs_more && !std::exchange(loading_due_, true))
