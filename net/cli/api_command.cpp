@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <ctime>
 #include <optional>
@@ -58,6 +59,15 @@ typed_value value_of(const parameter& p, const std::string& typed, int64_t now_m
     if (typed != "on" && typed != "off")
       return wrong(p, "must be on or off");
     return json(typed == "on");
+  case form::words: {
+    auto list = json::array();
+    for (std::string_view rest = typed; !rest.empty();) {
+      const auto end = std::min(rest.find(','), rest.size());
+      list.push_back(std::string(rest.substr(0, end)));
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+    return list;
+  }
   }
   return wrong(p, "can't be read");
 }

@@ -26,6 +26,7 @@ enum class form : uint8_t {
   json,   // an object
   flag,   // nothing: that it is there says true
   on_off, // "on" or "off"
+  words,  // with commas between them
 };
 
 /// One value. With a name in capitals it is an argument, in the order of the row; with dashes an option.

@@ -62,7 +62,8 @@ int run(const api_command& row, const typed& x, const config::sources& from) {
     if (p.how != form::said)
       continue;
     const auto text = given.find(p.name);
-    const bool left_out = text == given.end() && !given.contains("--data"); // which may stand alone
+    const bool alone = given.contains("--data") || given.contains("--attach"); // which may stand without a text
+    const bool left_out = text == given.end() && !alone;
     if (left_out || (text != given.end() && text->second == "-"))
       given[p.name] = whole_input();
   }

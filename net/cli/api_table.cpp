@@ -10,6 +10,7 @@ namespace {
 
 constexpr parameter room{"ROOM", place::path, {}, "the room's id", form::text, true};
 constexpr parameter user{"USER", place::path, {}, "the user's name", form::text, true};
+constexpr parameter file{"ID", place::path, {}, "the attachment's id", form::text, true};
 constexpr parameter seq{"SEQ", place::path, {}, "the number of the message", form::number, true};
 constexpr parameter said{"TEXT", place::body, "text", "what to say; left out or -: what stands in the input",
                          form::said};
@@ -17,6 +18,8 @@ constexpr parameter data{"--data", place::body, "data", "a JSON object that goes
 constexpr parameter reply_to{"--reply-to", place::body, "reply_to", "the message that it replies to", form::number};
 constexpr parameter at{"--at", place::body, "at", "keep it, and send it then (+15m, 2026-11-23T10:00:00Z, ms)",
                        form::time};
+constexpr parameter attached{"--attach", place::body, "attachments", "ids of attachments, with commas between them",
+                             form::words};
 constexpr parameter passing{"--ephemeral", place::body, "ephemeral", "only for those who listen now; it is not kept",
                             form::flag};
 constexpr parameter key{"--key", place::key, {}, "under which a repetition is the same one (default: a new one)"};
@@ -59,7 +62,10 @@ const std::vector<api_command>& api_commands() {
             kind,
             history_days,
             {"--history-events", place::body, "history_events", "how many events are kept; 0: all", form::number},
-            {"--slow-ms", place::body, "slow_ms", "pause between two messages of one member; 0: none", form::number}}},
+            {"--slow-ms", place::body, "slow_ms", "pause between two messages of one member; 0: none", form::number},
+            {"--limits", place::body, "limits",
+             "what it allows where that is less than the node, all at once: {\"members\":9,\"text_bytes\":500}",
+             form::json}}},
       {"room", "topic", "set its topic", "PUT", "/rooms/{ROOM}/topic",
        list{room, {"TOPIC", place::body, "title", "what it is about at the moment", form::said}}},
       {"room", "delete", "delete it with all that was said; there is no way back", "DELETE", "/rooms/{ROOM}",
@@ -96,9 +102,9 @@ const std::vector<api_command>& api_commands() {
             pages::cursor, members),
       // -- messages ---------------------------------------------------------------------------------------------------
       {"message", "send", "say something in a room", "POST", "/rooms/{ROOM}/messages",
-       list{room, said, data, reply_to, at, passing, key}},
+       list{room, said, data, attached, reply_to, at, passing, key}},
       {"message", "to", "say something to somebody", "POST", "/users/{USER}/messages",
-       list{user, said, data, reply_to, at, passing, key}},
+       list{user, said, data, attached, reply_to, at, passing, key}},
       {"message", "show", "one event, as it stands", "GET", "/rooms/{ROOM}/messages/{SEQ}", list{room, seq}, "events"},
       {"message", "edit", "replace your text", "PATCH", "/rooms/{ROOM}/messages/{SEQ}",
        list{room,
@@ -132,6 +138,14 @@ const std::vector<api_command>& api_commands() {
        list{{"--name", place::body, "name", "for people"},
             {"--avatar", place::body, "avatar", "where your picture is"},
             {"--fields", place::body, "fields", "a JSON object of your own", form::json}}},
+      {"presence", "me", "how you have chosen to appear", "GET", "/users/me/presence"},
+      {"presence", "show", "how somebody appears to you", "GET", "/users/{USER}/presence", list{user}},
+      {"presence", "set", "choose how you appear, on all your devices", "PUT", "/users/me/presence",
+       list{{"--status", place::body, "status", "online, away, dnd or invisible"},
+            {"--note", place::body, "note", "a line beside it"}}},
+      {"attachment", "show", "what is known of it", "GET", "/rooms/{ROOM}/attachments/{ID}/info", list{room, file}},
+      {"attachment", "delete", "remove one of yours that belongs to no message", "DELETE",
+       "/rooms/{ROOM}/attachments/{ID}", list{room, file}},
       paged({"session", "list", "your live connections", "GET", "/sessions",
              list{{"--everybody", place::query, "all", "those of all users; for admins", form::flag}}},
             "sessions", pages::cursor, {"session", "user", "device", "node", "since", "queued_bytes"}),
@@ -147,6 +161,8 @@ std::string_view about_group(std::string_view group) {
       {"member", "who is in a room, and moderation"},
       {"message", "say, read, change"},
       {"profile", "what people say of themselves"},
+      {"presence", "who is there, and how"},
+      {"attachment", "files in rooms: send them, fetch them"},
       {"session", "your live connections"},
   };
   for (const auto& [name, help] : groups)

@@ -42,6 +42,8 @@ void add_login_commands(CLI::App& program, context& shared);
 void add_api_commands(CLI::App& program, context& shared);
 void add_history_command(CLI::App& message, context& shared);
 void add_batch_commands(CLI::App& program, context& shared);
+/// REQUIRES: add_api_commands() has made their group.
+void add_file_commands(CLI::App& program, context& shared);
 void add_cluster_commands(CLI::App& program, context& shared);
 void add_certs_command(CLI::App& cluster, context& shared);
 void add_drain_command(CLI::App& cluster, context& shared);

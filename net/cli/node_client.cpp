@@ -141,19 +141,19 @@ outcome<node_client> node_client::open(const client_flags& flags, const config::
 }
 
 http_reply node_client::ask(std::string_view method, std::string_view path, const std::string& body,
-                            const std::string& key) {
+                            const std::string& key, const header_list& headers) {
   const bool renewable = saved_ && !saved_->refresh_token.empty();
   if (renewable && !is_fresh(*saved_))
     if (auto renewed = renew(); !renewed.good())
       return renewed;
   const auto shown = token_;
-  auto reply = exchange(to_, method, path, body, shown, key);
+  auto reply = exchange(to_, method, path, body, shown, key, headers);
   if (reply.status != 401 || !renewable)
     return reply;
   // By our clock it was good. What it was refused for has not been done, so it may be asked again.
   if (auto renewed = renew(); !renewed.good())
     return renewed;
-  return token_ == shown ? reply : exchange(to_, method, path, body, token_, key);
+  return token_ == shown ? reply : exchange(to_, method, path, body, token_, key, headers);
 }
 
 http_reply node_client::renew() {

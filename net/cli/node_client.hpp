@@ -40,7 +40,7 @@ public:
   static outcome<node_client> open(const client_flags& flags, const config::sources& from, http_reply& refused);
 
   http_reply ask(std::string_view method, std::string_view path, const std::string& body = {},
-                 const std::string& key = {});
+                 const std::string& key = {}, const header_list& headers = {});
 
   const std::optional<saved_session>& saved() const noexcept { return saved_; }
   const std::string& server() const noexcept { return url_; }

@@ -108,7 +108,7 @@ failure failure_of(const http_reply& reply) {
 namespace {
 
 http_request make_request(const endpoint& to, std::string_view method, std::string_view path, const std::string& body,
-                          const std::string& token, const std::string& key) {
+                          const std::string& token, const std::string& key, const header_list& headers) {
   http_request request;
   request.version(11);
   request.method_string(beast::string_view(method.data(), method.size()));
@@ -124,6 +124,8 @@ http_request make_request(const endpoint& to, std::string_view method, std::stri
     request.set(http::field::content_type, "application/json");
     request.body() = body;
   }
+  for (const auto& [name, value] : headers)
+    request.set(name, value);
   request.prepare_payload();
   return request;
 }
@@ -151,14 +153,14 @@ http_reply run(const endpoint& to, asio::awaitable<http_response> how) {
 } // namespace
 
 http_reply exchange(const endpoint& to, std::string_view method, std::string_view path, const std::string& body,
-                    const std::string& token, const std::string& key) {
-  const auto request = make_request(to, method, path, body, token, key);
+                    const std::string& token, const std::string& key, const header_list& headers) {
+  const auto request = make_request(to, method, path, body, token, key, headers);
   return run(to, perform(to, request));
 }
 
 outcome<void> download(const endpoint& to, const std::string& path, const std::string& token,
                        const std::function<void(std::string_view)>& take) {
-  const auto request = make_request(to, "GET", path, {}, token, {});
+  const auto request = make_request(to, "GET", path, {}, token, {}, {});
   if (auto reply = run(to, perform_streamed(to, request, take)); !reply.good())
     return failure_of(reply);
   return boost::system::in_place_value;

@@ -9,6 +9,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace greenroom::cli {
 
@@ -19,9 +21,11 @@ struct http_reply {
   std::optional<failure> own = {}; // what went wrong on this side, before anybody was asked
   bool good() const noexcept { return status / 100 == 2; }
 };
-/// With `key` as Idempotency-Key where it is not empty. Throws as call() does.
+using header_list = std::vector<std::pair<std::string, std::string>>;
+/// With `key` as Idempotency-Key where it is not empty, and further headers; the body is JSON where none of them says
+/// otherwise. Throws as call() does.
 http_reply exchange(const endpoint& to, std::string_view method, std::string_view path, const std::string& body,
-                    const std::string& token, const std::string& key = {});
+                    const std::string& token, const std::string& key = {}, const header_list& headers = {});
 
 /// The node's own error in an answer that is not good, or what can be said about one that holds none.
 failure failure_of(const http_reply& reply);
