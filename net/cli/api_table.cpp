@@ -138,6 +138,12 @@ const std::vector<api_command>& api_commands() {
        list{{"--name", place::body, "name", "for people"},
             {"--avatar", place::body, "avatar", "where your picture is"},
             {"--fields", place::body, "fields", "a JSON object of your own", form::json}}},
+      {"user", "block", "hear nothing more of somebody", "PUT", "/users/me/blocks/{USER}", list{user}},
+      {"user", "unblock", "take that back", "DELETE", "/users/me/blocks/{USER}", list{user}},
+      paged({"user", "blocks", "whom you have blocked", "GET", "/users/me/blocks"}, "blocks", pages::cursor,
+            {"user", "since"}),
+      {"user", "erasure", "the record of an account that was erased; for admins", "GET", "/users/{USER}/erasure",
+       list{user}},
       {"presence", "me", "how you have chosen to appear", "GET", "/users/me/presence"},
       {"presence", "show", "how somebody appears to you", "GET", "/users/{USER}/presence", list{user}},
       {"presence", "set", "choose how you appear, on all your devices", "PUT", "/users/me/presence",
@@ -151,6 +157,16 @@ const std::vector<api_command>& api_commands() {
             "sessions", pages::cursor, {"session", "user", "device", "node", "since", "queued_bytes"}),
       {"session", "end", "end one of your sessions: its tokens are worth nothing any more", "DELETE",
        "/sessions/{SESSION}", list{{"SESSION", place::path, {}, "its id, from the list", form::text, true}}},
+      // -- operators --------------------------------------------------------------------------------------------------
+      {"webhook", "list", "what each has done, and what is left to push, on each node; for admins", "GET", "/webhooks",
+       list{}, "webhooks",
+       names{"name", "node", "pending_rooms", "lag_ms", "deliveries", "events", "failures", "last_failure"}},
+      {"webhook", "replay", "push once more what a webhook has had of a room; for admins", "POST",
+       "/webhooks/{WEBHOOK}/replay",
+       list{{"WEBHOOK", place::path, {}, "its name", form::text, true},
+            {"ROOM", place::body, "room", "the room's id", form::text, true},
+            {"--seq", place::body, "seq", "from this event on", form::number},
+            {"--at", place::body, "at", "from this time on (2026-11-23T10:00:00Z, ms)", form::time}}},
   };
   return rows;
 }
@@ -164,6 +180,7 @@ std::string_view about_group(std::string_view group) {
       {"presence", "who is there, and how"},
       {"attachment", "files in rooms: send them, fetch them"},
       {"session", "your live connections"},
+      {"webhook", "webhooks of a running node; needs the token of an admin"},
   };
   for (const auto& [name, help] : groups)
     if (name == group)

@@ -36,7 +36,6 @@ void add_config_commands(CLI::App& program, context& shared);
 void add_token_command(CLI::App& program, context& shared);
 void add_user_commands(CLI::App& program, context& shared);
 void add_user_data_commands(CLI::App& user, context& shared);
-void add_webhook_commands(CLI::App& program, context& shared);
 void add_chat_command(CLI::App& program, context& shared);
 void add_login_commands(CLI::App& program, context& shared);
 void add_api_commands(CLI::App& program, context& shared);

@@ -34,7 +34,6 @@ int main(int argc, char** argv, char** envp) {
   cli::add_api_commands(program, shared);
   cli::add_batch_commands(program, shared);
   cli::add_file_commands(program, shared);
-  cli::add_webhook_commands(program, shared);
   cli::add_chat_command(program, shared);
   cli::add_cluster_commands(program, shared);
 

@@ -1,4 +1,4 @@
-// user export | erase | erasure | block | unblock | blocks: what a node holds of an account, and whom it has blocked.
+// user export | erase: what a node holds of an account, and its end.
 #include "net/cli/cli.hpp"
 
 #include <CLI/CLI.hpp>
@@ -85,41 +85,6 @@ int do_erase(const node_flags& flags, const erasure_flags& how, const config::so
   return print_json(call(node->to, "DELETE", path_of(how.name), body.dump(), node->who.token()));
 }
 
-int show_erasure(const node_flags& flags, const std::string& name, const config::sources& from) {
-  auto node = reach(flags, from);
-  if (!node)
-    return complain(node.error());
-  return print_json(call(node->to, "GET", path_of(name, "/erasure"), "", node->who.token()));
-}
-
-int change_block(const node_flags& flags, const char* method, const std::string& name, const config::sources& from) {
-  auto node = reach(flags, from);
-  if (!node)
-    return complain(node.error());
-  auto done = call(node->to, method, path_of({}, "/blocks/" + name), "", node->who.token());
-  return done ? 0 : complain(done.error());
-}
-
-int list_blocks(const node_flags& flags, const config::sources& from) {
-  auto node = reach(flags, from);
-  if (!node)
-    return complain(node.error());
-  for (std::string after;;) {
-    auto body =
-        call(node->to, "GET", path_of({}, "/blocks" + (after.empty() ? "" : "?after=" + after)), "", node->who.token());
-    if (!body)
-      return complain(body.error());
-    const auto page = json::parse(*body, nullptr, false);
-    if (!page.is_object() || !page.value("blocks", json()).is_array())
-      return complain(fail(errc::unavailable, node->to.authority() + " answers without a list of blocks"));
-    for (const auto& block : page["blocks"])
-      std::cout << block.value("user", "") << "\n";
-    after = page.value("next", "");
-    if (after.empty())
-      return 0;
-  }
-}
-
 } // namespace
 
 void add_user_data_commands(CLI::App& user, context& shared) {
@@ -148,26 +113,6 @@ void add_user_data_commands(CLI::App& user, context& shared) {
       shared.run = [&shared, flags, how] { return do_erase(*flags, *how, shared.from); };
     });
   }
-  {
-    auto [command, flags] = add("erasure", "show the record of an account that was erased; for admins");
-    auto name = std::make_shared<std::string>();
-    command->add_option("NAME", *name, "name of the account")->required();
-    command->callback([&shared, flags = flags, name] {
-      shared.run = [&shared, flags, name] { return show_erasure(*flags, *name, shared.from); };
-    });
-  }
-  for (const auto& [word, method, help] :
-       {std::tuple{"block", "PUT", "hear nothing more of a user"}, std::tuple{"unblock", "DELETE", "take that back"}}) {
-    auto [command, flags] = add(word, help);
-    auto name = std::make_shared<std::string>();
-    command->add_option("NAME", *name, "name of the other account")->required();
-    command->callback([&shared, flags = flags, name, method = method] {
-      shared.run = [&shared, flags, name, method] { return change_block(*flags, method, *name, shared.from); };
-    });
-  }
-  auto [command, flags] = add("blocks", "list whom you have blocked");
-  command->callback(
-      [&shared, flags = flags] { shared.run = [&shared, flags] { return list_blocks(*flags, shared.from); }; });
 }
 
 } // namespace greenroom::cli

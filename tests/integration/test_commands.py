@@ -19,7 +19,9 @@ BY_OTHERS = {
     "front_page": "api GET /", "livez": "api GET /livez", "readyz": "api GET /readyz", "metrics": "api GET /metrics",
     "connect": "chat", "openapi": "api GET /openapi.json", "asyncapi": "api GET /asyncapi.json", "log_in": "login", "register": "login --register",
     "guest": "login --guest", "refresh": "any command, when the token is about to end", "log_out": "logout", "batch": "batch",
-    "chat": "message history", "list_events": "message history",
+    "chat": "message history", "list_events": "message history", "erase_own": "user erase", "erase_user": "user erase",
+    "export_own": "user export", "export_user": "user export", "begin_attachment": "attachment upload",
+    "store_attachment": "attachment upload", "fetch_attachment": "attachment download",
 }
 USED = set()
 
@@ -127,6 +129,24 @@ def test_a_session_with_every_command(make_server, people):
     ann.one("profile", "set", "--name", "Ann", "--avatar", "ann.png", "--fields", '{"x":1}')
     assert ann.one("profile", "me")["name"] == "Ann"
     assert bob.one("profile", "show", "ann")["fields"] == {"x": 1}
+    assert ann.one("presence", "set", "--status", "dnd", "--note", "in a meeting")["status"] == "dnd"
+    assert ann.one("presence", "me")["note"] == "in a meeting"
+    assert bob.one("presence", "show", "ann") == {"user": "ann", "status": "offline"}  # is nowhere connected
+    ann("user", "block", "bob")
+    assert [b["user"] for b in ann("user", "blocks")] == ["bob"]
+    assert bob("message", "to", "ann", "hi", code=1)["code"] == "forbidden"
+    ann("user", "unblock", "bob")
+    assert ann("user", "erasure", "bob", code=1)["code"] == "forbidden"
+    assert ann("webhook", "list", code=1)["code"] == "forbidden"
+    assert ann("webhook", "replay", "audit", "lobby", "--seq", "1", code=1)["code"] == "forbidden"
+    (ann.folder / "cat.txt").write_bytes(bytes(range(256)) * 10_000)
+    file = ann.one("attachment", "upload", "lobby", "cat.txt", "--type", "text/plain")
+    assert file["complete"] and ann.one("attachment", "show", "lobby", file["id"])["name"] == "cat.txt"
+    assert ann("message", "send", "lobby", "a cat", "--attach", file["id"])
+    ann.run("attachment", "download", "lobby", file["id"], "--output", "copy.txt")
+    assert (ann.folder / "copy.txt").read_bytes() == (ann.folder / "cat.txt").read_bytes()
+    assert ann("attachment", "delete", "lobby", file["id"], code=1)["code"] == "conflict"
+    assert ann("attachment", "upload", "lobby", "not-there", code=1)["code"] == "bad_request"
     assert ann("session", "list") == []
     assert ann("session", "list", "--everybody", code=1)["code"] == "forbidden"
     assert ann("session", "end", "nobodys", code=1)["code"] == "not_found"

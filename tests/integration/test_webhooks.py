@@ -225,7 +225,7 @@ def test_replay_by_route_and_by_command(make, receiver, tmp_path):
     assert again == ["two", "three"]
     assert not {r.delivery for r in receiver.accepted[:seen]} & {r.delivery for r in receiver.accepted[seen:]}
     seen = len(receiver.accepted)
-    url = ["--url", f"http://127.0.0.1:{server.port}", "--token", root]
+    url = ["--server", f"http://127.0.0.1:{server.port}", "--token", root]
     done = greenroom("webhook", "replay", "audit", "lobby", "--at", "0", *url, cwd=tmp_path)
     assert done.returncode == 0, done
     until(lambda: len(receiver.accepted) > seen, "it comes again")
@@ -233,7 +233,7 @@ def test_replay_by_route_and_by_command(make, receiver, tmp_path):
     assert [t for r in receiver.accepted[seen:] for t in r.texts] == ["one", "two", "three"]
     shown = greenroom("webhook", "list", *url, cwd=tmp_path)
     assert shown.returncode == 0 and "audit" in shown.stdout
-    refused = greenroom("webhook", "list", "--url", f"http://127.0.0.1:{server.port}", "--token", server.token("bob"),
+    refused = greenroom("webhook", "list", "--server", f"http://127.0.0.1:{server.port}", "--token", server.token("bob"),
                         cwd=tmp_path)
     assert refused.returncode != 0 and "for admins" in refused.stderr
 
