@@ -186,7 +186,7 @@ void requester_actor::look_into(uint64_t ticket, open_call& c, const account::lo
   if (x.what == part::events)
     ask_room(room::gather{x.seq});
   else if (x.what == part::scheduled)
-    ask_room(op::scheduled{x.room, true});
+    ask_room(op::scheduled{x.room, {}, UINT32_MAX, true});
   else
     ask_user(ticket, x.user, x);
 }

@@ -241,7 +241,7 @@ void user_actor::open_session(const command_ptr& c, const std::string& device, s
   batch->put(user_, id, s);
   commit(std::move(batch), c, [this, c, id, secret, admin = account_ && account_->admin] {
     house_.metrics.logins.add();
-    c->from.answer(ok::any{ok::grant{{user_, id, 0, admin}, user_.str() + ":" + id + ":" + secret}});
+    c->from.answer(ok::any{ok::grant{{user_, id, 0, admin, nullptr}, user_.str() + ":" + id + ":" + secret}});
   });
 }
 
@@ -278,7 +278,7 @@ void user_actor::perform(const command_ptr& c, const account::refresh& x) {
   batch->put(user_, i->first, s);
   commit(std::move(batch), c,
          [this, c, id = i->first, next = successor_of(secret, s.salt), admin = account_ && account_->admin] {
-           c->from.answer(ok::any{ok::grant{{user_, id, 0, admin}, user_.str() + ":" + id + ":" + next}});
+           c->from.answer(ok::any{ok::grant{{user_, id, 0, admin, nullptr}, user_.str() + ":" + id + ":" + next}});
          });
 }
 

@@ -174,7 +174,7 @@ void user_actor::erase_in_room() {
   case step::leave:
     return ask_erasing(op::leave{e.room, true});
   case step::scheduled:
-    return ask_erasing(op::scheduled{e.room, true});
+    return ask_erasing(op::scheduled{e.room, {}, UINT32_MAX, true});
   case step::look:
     return ask_erasing(room::gather{e.after});
   case step::revoke:

@@ -130,7 +130,7 @@ void survey_actor::take(const peer_ptr& from, const hooks_asked_there& x) {
   if (guests_.size() >= house_.config.cluster.surveys)
     return; // as above
   auto ticket = ++next_ticket_;
-  guests_.emplace(ticket, guest{from, x.ticket, 1, {}, house_.steady_ms()});
+  guests_.emplace(ticket, guest{from, x.ticket, 1, {}, house_.steady_ms(), {}, 0});
   caller here;
   here.to = caf::actor_cast<asker>(self());
   here.ticket = ticket;
