@@ -215,7 +215,8 @@ TEST_CASE("all that there is about a user can be looked into, page by page, also
   REQUIRE(self.blocks.size() == 1);
   CHECK(self.blocks[0].first == of("cy"));
   lines rooms;
-  for (const auto& [room, entry] : std::get<ok::about_rooms>(look(part::rooms)).list)
+  const auto in_rooms = std::get<ok::about_rooms>(look(part::rooms));
+  for (const auto& [room, entry] : in_rooms.list)
     rooms.push_back(room.str() + (entry.left ? " left" : ""));
   CHECK(rooms == lines{"@ada+bob", "@ada+zoe left", "cellar left", "lobby"});
   const auto cellar = std::get<ok::about_events>(look(part::events, "cellar"));

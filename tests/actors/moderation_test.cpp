@@ -130,7 +130,7 @@ TEST_CASE("commands of one connection take effect in their order, whatever they 
   s.ada.ask_later(10, doing(s, act::mute, "bob")).ask_later(11, doing(s, act::unmute, "bob"));
   s.ada.ask_later(12, op::topic{s.room("lobby"), "cats"}).ask_later(13, op::topic{s.room("lobby"), "cats"});
   s.ada.ask_later(14, doing(s, act::kick, "bob")).ask_later(15, doing(s, act::kick, "bob"));
-  s.ada.ask_later(16, op::configure{s.room("lobby"), {}, {}, {}, {}, {}, false});
+  s.ada.ask_later(16, op::configure{s.room("lobby"), {}, {}, {}, {}, {}, {}, false});
   s.run();
   auto heard = s.ada.heard();
   lines answers;
@@ -207,7 +207,7 @@ TEST_CASE("nobody is let in by a decision that was never made", "[moderation]") 
   eve.hello();
   ada.heard(), eve.heard();
   s.disk.fail_at(1, fault::no_space);
-  ada.ask_later(10, op::configure{s.room("lobby"), {}, room_kind::public_, {}, {}, {}, false});
+  ada.ask_later(10, op::configure{s.room("lobby"), {}, room_kind::public_, {}, {}, {}, {}, false});
   eve.ask_later(10, op::subscribe{s.room("lobby"), {}});
   s.run();
   s.disk.heal();
@@ -237,7 +237,7 @@ TEST_CASE("who only listened hears no room that is not public any more; members 
   auto eve = s.enter("eve");
   eve.hello().ask(2, op::subscribe{s.room("lobby"), {}});
   eve.heard();
-  s.ada.ask_later(10, op::configure{s.room("lobby"), {}, room_kind::private_, {}, {}, {}, false});
+  s.ada.ask_later(10, op::configure{s.room("lobby"), {}, room_kind::private_, {}, {}, {}, {}, false});
   s.ada.say_later("lobby", "among us");
   s.run();
   CHECK(eve.heard() == lines{"lobby#3 ada calls it "});
@@ -291,7 +291,7 @@ TEST_CASE("pinned messages are listed by seq, each as it stands, page by page", 
     CHECK(page(0, 9).events.size() == 2);
   }
   SECTION("strangers are told nothing of a private room, nor of one that is not there") {
-    s.ada.ask(31, op::configure{s.room("lobby"), {}, storage::room_kind::private_, {}, {}, {}, false});
+    s.ada.ask(31, op::configure{s.room("lobby"), {}, storage::room_kind::private_, {}, {}, {}, {}, false});
     CHECK(s.perform("eve", op::any{op::pins{s.room("lobby"), 0, 9}}).error().code == errc::not_member);
     CHECK(s.perform("eve", op::any{op::pins{s.room("nowhere"), 0, 9}}).error().code == errc::not_found);
     CHECK(s.perform("ada", op::any{op::pins{room_id::trusted("@ada+bob"), 0, 9}}).error().code == errc::not_found);

@@ -147,11 +147,11 @@ storage::batch damaged(const storage::batch& x, const std::string& good) {
 TEST_CASE("a room is loaded with its last events, as many as rooms.ring_events; one that is not there is no error",
           "[reader]") {
   library w;
-  auto none = w.ask<room_loaded>(reader::load_room{lobby, {}});
+  auto none = w.ask<room_loaded>(reader::load_room{lobby, false, {}});
   REQUIRE(none.what->has_value());
   CHECK_FALSE((*none.what)->has_value());
   w.make_room(5);
-  auto found = w.ask<room_loaded>(reader::load_room{lobby, {}});
+  auto found = w.ask<room_loaded>(reader::load_room{lobby, false, {}});
   REQUIRE(found.what->has_value());
   REQUIRE((*found.what)->has_value());
   CHECK((**found.what)->head == 5);
@@ -243,7 +243,7 @@ TEST_CASE("a damaged record is an error that names no file, and costs nobody els
   auto page = w.page(how::after, 0, 3);
   CHECK(refused(page) == errc::internal);
   CHECK(page.what->error().message == "the store can't be read at present");
-  CHECK(refused(w.ask<room_loaded>(reader::load_room{lobby, {}})) == errc::internal);
+  CHECK(refused(w.ask<room_loaded>(reader::load_room{lobby, false, {}})) == errc::internal);
   CHECK(seqs(w.page(how::after, 1, 3)) == numbers{2, 3}); // what is behind it is whole
   CHECK(w.home->living.count(actor_kind::reader) == 1);
 
@@ -276,7 +276,7 @@ TEST_CASE("after a failed write nobody builds on what the store shows, until it 
   w.make_room(3);
   w.break_disk();
   auto uncertain = [&] {
-    CHECK(refused(w.ask<room_loaded>(reader::load_room{lobby, {}})) == errc::unavailable);
+    CHECK(refused(w.ask<room_loaded>(reader::load_room{lobby, false, {}})) == errc::unavailable);
     CHECK(refused(w.ask<user_loaded>(reader::load_user{ada, {}})) == errc::unavailable);
     CHECK(refused(w.ask<shard_loaded>(reader::load_shard{here, 1, {}})) == errc::unavailable);
     CHECK(refused(w.log(0)) == errc::unavailable);
@@ -295,7 +295,7 @@ TEST_CASE("after a failed write nobody builds on what the store shows, until it 
 
   w.disk.heal();
   REQUIRE(w.store->reopen().has_value());
-  CHECK(w.ask<room_loaded>(reader::load_room{lobby, {}}).what->has_value());
+  CHECK(w.ask<room_loaded>(reader::load_room{lobby, false, {}}).what->has_value());
   CHECK(seqs(w.page(how::after, 0, 3)) == numbers{1, 2, 3});
 }
 
@@ -327,9 +327,9 @@ TEST_CASE("a reader whose asker has ended meanwhile goes on", "[reader]") {
   library w;
   w.make_room(1);
   auto gone = w.listen<questioner>();
-  tell(w.it, reader::load_room{lobby, gone.handle});
+  tell(w.it, reader::load_room{lobby, false, gone.handle});
   w.end(gone);
-  CHECK(w.ask<room_loaded>(reader::load_room{lobby, {}}).what->has_value());
+  CHECK(w.ask<room_loaded>(reader::load_room{lobby, false, {}}).what->has_value());
 }
 
 // -- for replicas ----------------------------------------------------------------------------------------------------

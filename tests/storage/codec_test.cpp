@@ -151,7 +151,7 @@ TEST_CASE("rooms and members that an older version has stored are read", "[codec
                                "t\x03"
                                "ada\x05\x07\x02"s);
   REQUIRE(r);
-  CHECK((*r == room_record{"e", room_kind::public_, "t", user("ada"), 5, 7, 2, "", 0, {}}));
+  CHECK((*r == room_record{"e", room_kind::public_, "t", user("ada"), 5, 7, 2, "", 0, {}, 0, 0, {}}));
   auto m = decode<member_record>("\x01\x04\x09"s);
   REQUIRE(m);
   CHECK((*m == member_record{member_role::owner, 9, {}}));
@@ -168,7 +168,8 @@ TEST_CASE("sessions that an older version has stored are read: their refresh tok
 TEST_CASE("rooms and members keep their form", "[codec]") {
   check_form(room_record{});
   check_form(room_record{
-      "epoch", room_kind::direct, "title", user("ada"), 5, UINT32_MAX, 300, "topic", 7, {1, 300}, 1'000, 9});
+      "epoch", room_kind::direct, "title", user("ada"), 5, UINT32_MAX, 300, "topic", 7, {1, 300}, 1'000, 9,
+      {5, 6, 7}});
   check_form(member_record{});
   member_record muted{member_role::moderator, 256, {}};
   muted.more.edit() = {300, INT64_MAX, 5, false, 0, false};
