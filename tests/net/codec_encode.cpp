@@ -115,7 +115,7 @@ TEST_CASE("golden answers", "[codec]") {
         R"({"re":3,"ok":{"rooms":[{"room":"r","epoch":"e","seq":58,"read":50,"role":"moderator","kind":"private",)"
         R"("subscribed":false,"unread":8,"mentions":1,"last":{"ev":"message","room":"r","seq":58,"ts":1764000001456,)"
         R"("from":"bob","key":"b-17","text":"hi"}}],"next":"r"}})");
-  ok::grant grant{{user("alice"), "s_1", 99, false}, "secret"};
+  ok::grant grant{{user("alice"), "s_1", 99, false, nullptr}, "secret"};
   CHECK(ok_of(grant) == R"({"re":3,"ok":{"user":"alice","session":"s_1","expires_at":99}})");
   CHECK(
       ok_of(ok::sessions{{{user("a"), "s", "phone", "n1", 5, 6}}}) ==

@@ -68,7 +68,7 @@ TEST_CASE_METHOD(fixture, "a token that was issued is verified as the same ident
   config.auth.audience = "chat";
   auto with_audience = open();
   for (auto* t : {tokens.get(), with_audience.get()}) {
-    auto token = t->issue({user_id::trusted("alice"), "s_42", 0, true}, 3600s);
+    auto token = t->issue({user_id::trusted("alice"), "s_42", 0, true, nullptr}, 3600s);
     REQUIRE(token.has_value());
     auto who = t->verify(*token);
     REQUIRE(who.has_value());
@@ -77,7 +77,7 @@ TEST_CASE_METHOD(fixture, "a token that was issued is verified as the same ident
     CHECK(who->expires_at == now_ms + 3'600'000);
     CHECK(who->admin);
   }
-  auto plain = tokens->issue({user_id::trusted("bob"), "s_43", 0, false}, 1s);
+  auto plain = tokens->issue({user_id::trusted("bob"), "s_43", 0, false, nullptr}, 1s);
   CHECK_FALSE(tokens->verify(*plain)->admin);
   refused(*with_audience, *plain, "aud: must name chat");
 }
@@ -385,7 +385,7 @@ TEST_CASE_METHOD(fixture, "an outside token makes an admin by the one claim and 
 TEST_CASE_METHOD(fixture, "a missing secret is made once, and only for its owner", "[jwt]") {
   config.auth.secret_file.clear();
   config.node.data_dir = (files.path / "data").string();
-  auto token = open()->issue({user_id::trusted("alice"), "s_1", 0, false}, 3600s);
+  auto token = open()->issue({user_id::trusted("alice"), "s_1", 0, false, nullptr}, 3600s);
   const auto path = files.path / "data" / "token.secret";
   struct stat info {};
   REQUIRE(stat(path.c_str(), &info) == 0);
@@ -408,7 +408,7 @@ TEST_CASE_METHOD(fixture, "processes that start at once end up with one secret",
       starting.emplace_back([&] {
         auto tokens = net::jwt_tokens::open(config, [] { return now_ms; });
         if (tokens)
-          token = *(*tokens)->issue({user_id::trusted("alice"), "s_1", 0, false}, 3600s);
+          token = *(*tokens)->issue({user_id::trusted("alice"), "s_1", 0, false, nullptr}, 3600s);
       });
   }
   auto tokens = open();

@@ -5,7 +5,7 @@ using namespace greenroom;
 
 namespace {
 ok::any grant(int64_t expires_at = 0, std::string refresh = "alice:s_7:secret") {
-  return ok::grant{{user_id::trusted("alice"), "s_7", expires_at, false}, std::move(refresh)};
+  return ok::grant{{user_id::trusted("alice"), "s_7", expires_at, false, nullptr}, std::move(refresh)};
 }
 } // namespace
 

@@ -48,8 +48,8 @@ struct rest_fixture {
     REQUIRE(opened.has_value());
     tokens = std::move(*opened);
     if (tokens->can_issue()) {
-      token = *tokens->issue({user_id::trusted("alice"), "s_1", 0, false}, std::chrono::hours(1));
-      admin_token = *tokens->issue({user_id::trusted("root"), "s_2", 0, true}, std::chrono::hours(1));
+      token = *tokens->issue({user_id::trusted("alice"), "s_1", 0, false, nullptr}, std::chrono::hours(1));
+      admin_token = *tokens->issue({user_id::trusted("root"), "s_2", 0, true, nullptr}, std::chrono::hours(1));
     }
     net::rest_hooks hooks;
     hooks.perform = [this](lane& on, const identity& who, op::any what, std::function<void(answer)> done) {

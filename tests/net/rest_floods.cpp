@@ -11,7 +11,7 @@ namespace {
 struct flood_fixture : rest_fixture {
   flood_fixture() { spdlog::set_level(spdlog::level::off); } // floods are no news here
   std::string token_of(const std::string& user) {
-    return *tokens->issue({user_id::trusted(user), "s_" + user, 0, false}, std::chrono::hours(1));
+    return *tokens->issue({user_id::trusted(user), "s_" + user, 0, false, nullptr}, std::chrono::hours(1));
   }
   net::http_response get(const std::string& path, const std::string& address = "192.0.2.1",
                          const std::string& with_token = {}) {
