@@ -201,10 +201,9 @@ struct rooms {
   uint32_t limit = 50;
 };
 
-using any =
-    std::variant<hello, refresh, ping, create, join, leave, subscribe, unsubscribe, send, edit, revoke, react, moderate,
-                 topic, pin, configure, history, thread, scheduled, cancel, read, typing, members, rooms, profile,
-                 pins>;
+using any = std::variant<hello, refresh, ping, create, join, leave, subscribe, unsubscribe, send, edit, revoke, react,
+                         moderate, topic, pin, configure, history, thread, scheduled, cancel, read, typing, members,
+                         rooms, profile, pins>;
 
 } // namespace op
 
@@ -229,9 +228,9 @@ struct end_session {
   std::string session; // empty: the caller's own
 };
 struct list_sessions {
-  bool all = false;    // of every user; needs identity::admin
+  bool all = false;       // of every user; needs identity::admin
   std::string after = {}; // where the last page ended, or empty
-  uint32_t limit = 50;   // at most limits.sessions_page
+  uint32_t limit = 50;    // at most limits.sessions_page
 };
 using any = std::variant<register_user, log_in, guest, refresh, end_session, list_sessions>;
 } // namespace account

@@ -22,8 +22,9 @@ bool waits_for_list(const command& c) {
 bool only_looks(const command& c) {
   return std::holds_alternative<op::history>(c.what) || std::holds_alternative<op::thread>(c.what) ||
          std::holds_alternative<op::scheduled>(c.what) || std::holds_alternative<op::members>(c.what) ||
-         std::holds_alternative<op::pins>(c.what) || std::holds_alternative<op::subscribe>(c.what) || std::holds_alternative<pull>(c.what) ||
-         std::holds_alternative<peek>(c.what) || std::holds_alternative<watch>(c.what);
+         std::holds_alternative<op::pins>(c.what) || std::holds_alternative<op::subscribe>(c.what) ||
+         std::holds_alternative<pull>(c.what) || std::holds_alternative<peek>(c.what) ||
+         std::holds_alternative<watch>(c.what);
 }
 
 } // namespace

@@ -85,7 +85,8 @@ private:
   void ask_account(const call_ptr& c, account::any what, unsigned status);
   void sign_in(const call_ptr& c, outcome<account::any> what, unsigned status);
 
-  // -- many operations in one request: rest_batch.cpp ------------------------------------------------------------------
+  // -- many operations in one request: rest_batch.cpp
+  // ------------------------------------------------------------------
   struct batch_work;
   using batch_ptr = std::shared_ptr<batch_work>;
   void batch(const call_ptr& c);

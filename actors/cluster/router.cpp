@@ -20,8 +20,8 @@ bool reads(const room::command& c) {
     return !room::changes_room(c);
   return std::holds_alternative<op::history>(c.what) || std::holds_alternative<op::thread>(c.what) ||
          std::holds_alternative<op::scheduled>(c.what) || std::holds_alternative<op::members>(c.what) ||
-         std::holds_alternative<op::pins>(c.what) ||
-         std::holds_alternative<room::pull>(c.what) || std::holds_alternative<room::peek>(c.what);
+         std::holds_alternative<op::pins>(c.what) || std::holds_alternative<room::pull>(c.what) ||
+         std::holds_alternative<room::peek>(c.what);
 }
 bool reads(const user::command& c) {
   if (const auto* p = std::get_if<op::profile>(&c.what))
