@@ -19,8 +19,10 @@ uint64_t content_of(std::string_view a, std::string_view b, std::string_view c) 
 }
 
 uint64_t content_of(const op::send& x) {
-  return content_of(x.text, x.data,
-                    std::to_string(x.reply_to) + (x.at == 0 ? std::string{} : "@" + std::to_string(x.at)));
+  auto rest = std::to_string(x.reply_to) + (x.at == 0 ? std::string{} : "@" + std::to_string(x.at));
+  for (const auto& file : x.attachments)
+    rest += "+" + file;
+  return content_of(x.text, x.data, rest);
 }
 
 storage::key_hash key_of(const command& c) {

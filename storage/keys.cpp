@@ -381,6 +381,7 @@ bool spans(std::string_view from, std::string_view to, shard_id shard) {
   case tag::account:
   case tag::session:
   case tag::profile:
+  case tag::presence:
   case tag::listed:
   case tag::activity:
   case tag::block:

@@ -177,6 +177,7 @@ std::string_view about_group(std::string_view group) {
       {"member", "who is in a room, and moderation"},
       {"message", "say, read, change"},
       {"profile", "what people say of themselves"},
+      {"user", "accounts: make one, block others, export and erase"},
       {"presence", "who is there, and how"},
       {"attachment", "files in rooms: send them, fetch them"},
       {"session", "your live connections"},

@@ -144,7 +144,7 @@ TEST_CASE("what a user had is erased by ranges, and the record of that is not am
   auto shipped = batch::parse(x.bytes());
   REQUIRE(shipped);
   CHECK(operations(*shipped) == operations(x));
-  for (const auto& key : {keys::account(ada), keys::session(ada, "s_1"), keys::profile(ada),
+  for (const auto& key : {keys::account(ada), keys::session(ada, "s_1"), keys::profile(ada), keys::presence(ada),
                           keys::listed(ada, room("lobby")), keys::activity(ada, room("lobby")),
                           keys::thread(ada, room("lobby"), 1), keys::block(ada, user("bob")), keys::erasure(ada)}) {
     size_t covered = 0;
