@@ -298,9 +298,9 @@ struct end_session {
   std::string session; // empty: the caller's own
 };
 struct list_sessions {
-  bool all = false;       // of every user; needs identity::admin
+  bool all = false;    // of every user; needs identity::admin
   std::string after = {}; // where the last page ended, or empty
-  uint32_t limit = 50;    // at most limits.sessions_page
+  uint32_t limit = 50;   // at most limits.sessions_page
 };
 /// Everything about a user goes, for good: one's own account, or for admins any. Answered with ok::erasure.
 struct erase {

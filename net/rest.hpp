@@ -90,8 +90,7 @@ private:
   void ask_admin(const call_ptr& c, admin::any what);
   void sign_in(const call_ptr& c, outcome<account::any> what, unsigned status);
 
-  // -- many operations in one request: rest_batch.cpp
-  // ------------------------------------------------------------------
+  // -- many operations in one request: rest_batch.cpp ------------------------------------------------------------------
   struct batch_work;
   using batch_ptr = std::shared_ptr<batch_work>;
   void batch(const call_ptr& c);

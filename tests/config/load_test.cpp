@@ -346,10 +346,25 @@ TEST_CASE_METHOD(load_fixture, "a webhook has a section of its own, and the rest
   CHECK_THAT(shown, Catch::Contains("timeout_ms = 500 # as in [webhook]\n"));
 }
 
+TEST_CASE_METHOD(load_fixture, "a namespace has a section of its own, and what it leaves out is as for all", "[load]") {
+  auto result = load_text("[tenant]\ntext_bytes = 9\n[tenant.beta]\n[tenant.acme]\nsends_per_s = 7\n");
+  CHECK(lines(result) == strings{});
+  const auto& all = result.values.tenants;
+  REQUIRE(all.size() == 2);
+  CHECK(all[0].name == "acme");
+  CHECK(all[0].what.sends_per_s == 7);
+  CHECK(all[0].what.text_bytes == 9);
+  CHECK(all[1].what.sends_per_s == 0);
+  CHECK_THAT(effective_text(result), Catch::Contains("[tenant.acme]\n"));
+  CHECK(mistakes_in("[tenant.Acme]\n") ==
+        strings{"greenroom.toml:1: tenant.Acme: is not a name: [a-z0-9][a-z0-9._-]{0,31}"});
+  CHECK(mistakes_in("[tenant.a]\ntext_bytes = 'x'\n").size() == 1);
+}
+
 TEST_CASE_METHOD(load_fixture, "mistakes in the section of a webhook are named with it", "[load]") {
-  CHECK(mistakes_in("[webhook.a]\nurl = 'ftp://x/'\nsecret_file = 's'\nretry = 1\nevents = ['typing']\n") ==
+  CHECK(mistakes_in("[webhook.a]\nurl = 'ftp://x/'\nsecret_file = 's'\nzzzzzzzzzzzz = 1\nevents = ['typing']\n") ==
         strings{
-            "greenroom.toml:4: webhook.a.retry: no such key",
+            "greenroom.toml:4: webhook.a.zzzzzzzzzzzz: no such key",
             "greenroom.toml:2: webhook.a.url: \"ftp://x/\" is not https://host[:port]/path, or http://",
             "greenroom.toml:5: webhook.a.events: \"typing\" is not message, edited, revoked, reaction, member, topic, "
             "pinned, unpinned or room"});

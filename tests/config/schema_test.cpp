@@ -41,6 +41,8 @@ value another(const field& f, const settings& s) {
     return f.key == "listen_address" ? "127.0.0.2" : text + "x";
   }
   case field_type::list:
+    if (f.key == "types")
+      return strings{"image/png"};
     if (f.key == "events" || f.key == "rooms")
       return strings{f.key == "events" ? "message" : "shop/*"};
     return strings{f.section == "limits" ? "192.0.2.0/24" : "https://chat.example"};
@@ -65,6 +67,11 @@ TEST_CASE("every member of settings has a row, and only those", "[schema]") {
   };
   for (std::string line; std::getline(header, line);) {
     std::smatch found;
+    if (line.starts_with("  struct named_")) { // has a section of its own, whose keys stand in another struct
+      while (std::getline(header, line) && line != "  };") {
+      }
+      continue;
+    }
     if (std::regex_search(line, found, member))
       pending.push_back(found[1]);
     else if (std::regex_search(line, found, section_end))
