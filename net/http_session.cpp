@@ -407,8 +407,8 @@ void http_session::pull() {
   };
   // Not by a call from here: a client that reads fast would nest a call for each piece.
   asio::post(stream_->get_executor(), [self = shared_from_this(), take] {
-    if (auto more = self->more_; self->phase_ == phase::pulling)
-      more(take); // of which it may be the last
+    if (self->phase_ == phase::pulling)
+      self->more_(take);
   });
 }
 
