@@ -141,7 +141,7 @@ def test_what_is_wrong_is_refused(make_server):
     # Content with another hash than was said.
     lie = begin(server, a, "hall", content, sha256=sha256(b"else"))["id"]
     assert "sha256" in json_of(store(server, a, "hall", lie, content, 0, status=400))["error"]["message"]
-    info(server, a, lie, status=404)
+    until(lambda: server.rest("GET", path_to("hall", lie, "/info"), token=a).status == 404, "it is void")
     # More than was said, without a length, without an offset, somebody else's.
     file = begin(server, a, "hall", content)["id"]
     store(server, a, "hall", file, content + b"x", 0, status=413)
