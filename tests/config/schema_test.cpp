@@ -39,6 +39,8 @@ value another(const field& f, const settings& s) {
     return f.key == "listen_address" ? "127.0.0.2" : text + "x";
   }
   case field_type::list:
+    if (f.section == "attachments")
+      return strings{"image/*"};
     return strings{f.section == "limits" ? "192.0.2.0/24" : "https://chat.example"};
   }
   return {};
