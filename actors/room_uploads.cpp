@@ -141,6 +141,9 @@ void room_actor::receive(const file_charged& x) {
       c->from.answer(ok::any{ok::file{room_, x.file, b.record, nullptr}});
   if (x.refused)
     remove_now(x.file, b.record, false);
+  else if (b.record.at == stage::uploading && b.record.received == 0 &&
+           uploads_.size() < house_.config.attachments.uploads_per_room)
+    uploads_.try_emplace(x.file, open_upload{b.record, 0, 0, {}}); // its first chunk is not looked for on the disk
   try_to_end();
 }
 

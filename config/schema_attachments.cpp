@@ -34,7 +34,7 @@ const field table[] = {
      "Too low: people are refused with too_large. Too high: one user can fill the disks."},
     {AT(attachments, types),
      restart,
-     "",
+     "types",
      0,
      256,
      "Media types that may be uploaded, each as type/subtype or type/*. Empty: any.",

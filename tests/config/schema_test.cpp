@@ -42,7 +42,7 @@ value another(const field& f, const settings& s) {
   }
   case field_type::list:
     if (f.key == "types")
-      return strings{"image/png"};
+      return strings{"image/*"};
     if (f.key == "events" || f.key == "rooms")
       return strings{f.key == "events" ? "message" : "shop/*"};
     return strings{f.section == "limits" ? "192.0.2.0/24" : "https://chat.example"};

@@ -141,16 +141,15 @@ def test_what_is_wrong_is_refused(make_server):
     # Content with another hash than was said.
     lie = begin(server, a, "hall", content, sha256=sha256(b"else"))["id"]
     assert "sha256" in json_of(store(server, a, "hall", lie, content, 0, status=400))["error"]["message"]
-    info(server, a, lie, status=404)
+    until(lambda: server.rest("GET", path_to("hall", lie, "/info"), token=a).status == 404, "it is void")
     # More than was said, without a length, without an offset, somebody else's.
     file = begin(server, a, "hall", content)["id"]
     store(server, a, "hall", file, content + b"x", 0, status=413)
     store(server, e, "hall", file, content, 0, status=404)
     assert server.rest("PATCH", path_to("hall", file), content, a).status == 400
     # One transfer at a time.
-    holding = Broken(server, a, "hall", file, 0, len(content), b"")
-    until(lambda: server.rest("PATCH", path_to("hall", file), content, a, {"Upload-Offset": 7}).status == 503,
-          "there is no place for another one")
+    holding = Broken(server, a, "hall", file, 0, len(content), b"", is_wanted=True)
+    assert server.rest("PATCH", path_to("hall", file), content, a, {"Upload-Offset": 7}).status == 503
     holding.cut()
     until(lambda: server.rest("PATCH", path_to("hall", file), content, a, {"Upload-Offset": 7}).status == 409,
           "the place is free again")

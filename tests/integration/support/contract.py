@@ -269,7 +269,10 @@ class Rest(Document):
         headers = {name.lower(): self.resolved(h) for name, h in response.get("headers", {}).items()}
         for name, header in headers.items():
             if name in answer.headers:
-                if why := self.flaw(header.get("schema", {}), answer.headers[name], json.dumps(header, sort_keys=True)):
+                value, schema = answer.headers[name], self.resolved(header.get("schema", {}))
+                if schema.get("type") == "integer" and re.fullmatch(r"[0-9]+", value):
+                    value = int(value)
+                if why := self.flaw(schema, value, json.dumps(schema, sort_keys=True)):
                     return f"{name}: {why}"
             elif header.get("required"):
                 return f"{name} is missing"

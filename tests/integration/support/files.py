@@ -75,13 +75,19 @@ def go_on(servers, token, room, file, content, chance, limit_s=60):
 
 
 class Broken:
-    """A PATCH whose body stops in the middle: the connection stays until cut()."""
+    """A PATCH whose body stops in the middle: the connection stays until cut(). `is_wanted`: it waits until the server asks for
+    the body, and so holds a place among the transfers."""
 
-    def __init__(self, server, token, room, file, offset, promised, sent):
+    def __init__(self, server, token, room, file, offset, promised, sent, is_wanted=False):
         self.socket = socket.create_connection((server.host, server.port), timeout=30)
         head = (f"PATCH {path_to(room, file)} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
-                f"Upload-Offset: {offset}\r\nContent-Length: {promised}\r\n\r\n")
-        self.socket.sendall(head.encode() + sent)
+                f"Upload-Offset: {offset}\r\nContent-Length: {promised}\r\n")
+        if is_wanted:
+            self.socket.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+            assert self.socket.recv(100).startswith(b"HTTP/1.1 100 ")
+            self.socket.sendall(sent)
+        else:
+            self.socket.sendall(f"{head}\r\n".encode() + sent)
 
     def cut(self):
         self.socket.close()

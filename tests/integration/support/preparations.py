@@ -108,7 +108,7 @@ def damage_event(conversation, seq, room):
             pytest.skip("needs ldb, of Debian's rocksdb-tools")
 
     there = ldb("get", f"0x{key.hex()}")
-    assert there.returncode == 0 and there.stdout.startswith("0x03"), ("the event is not where the schema says", there)
+    assert there.returncode == 0 and there.stdout.startswith("0x04"), ("the event is not where the schema says", there)
     done = ldb("put", f"0x{key.hex()}", "0x7f")  # no version of a record
     assert done.returncode == 0, done
     server.start()
