@@ -171,7 +171,8 @@ void requester_actor::look_into(uint64_t ticket, open_call& c, const account::lo
   else if (x.what == part::scheduled)
     ask_room(op::scheduled{x.room, true});
   else
-    ask_user(ticket, x.user, x);
+    tell(house_.shard_of(x.user), user::ask{std::make_shared<const user::command>(
+                                      user::command{x.user, as_caller(ticket, c.what->who.user), x})});
 }
 
 /// Each lane knows its connections; other nodes are asked by the survey.

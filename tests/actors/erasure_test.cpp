@@ -229,4 +229,7 @@ TEST_CASE("all that there is about a user can be looked into, page by page, also
   CHECK(refused(s.perform("bob", account::any{account::look_into{of("ada"), part::self, {}, {}, 0}})) ==
         errc::forbidden);
   CHECK(s.perform("root", account::any{account::look_into{of("ada"), part::self, {}, {}, 0}}, "s_admin").has_value());
+  CHECK(refused(s.perform("root", account::any{account::look_into{of("nobody"), part::self, {}, {}, 0}}, "s_admin")) ==
+        errc::not_found);
+  CHECK(s.perform("zed", account::any{account::look_into{of("zed"), part::self, {}, {}, 0}}).has_value());
 }
