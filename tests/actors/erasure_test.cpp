@@ -214,8 +214,9 @@ TEST_CASE("all that there is about a user can be looked into, page by page, also
   CHECK(self.profile->name == "Ada");
   REQUIRE(self.blocks.size() == 1);
   CHECK(self.blocks[0].first == of("cy"));
+  const auto listed = std::get<ok::about_rooms>(look(part::rooms));
   lines rooms;
-  for (const auto& [room, entry] : std::get<ok::about_rooms>(look(part::rooms)).list)
+  for (const auto& [room, entry] : listed.list)
     rooms.push_back(room.str() + (entry.left ? " left" : ""));
   CHECK(rooms == lines{"@ada+bob", "@ada+zoe left", "cellar left", "lobby"});
   const auto cellar = std::get<ok::about_events>(look(part::events, "cellar"));
