@@ -496,6 +496,10 @@ def conversation(server):
     bob.request("profile", name="Bob", avatar="bob.png", fields={"x": 1})
     alice.request("profile", user="bob")
     alice.refused("profile", "not_found", user="nobody")
+    alice.request("block", user="bob")
+    for name in ("send", "react", "typing"):
+        bob.refused(name, "forbidden", **{**fields_for(name), "room": "@alice+bob"})
+    alice.request("unblock", user="bob")
     alice.request("block", user="zoe")
     alice.request("blocks", after="bob", limit=1)
     alice.request("unblock", user="zoe")
