@@ -88,7 +88,8 @@ class Caller:
             token = self.server.token(who, sid=f"of-{who}")
         answer = self.server.rest(method, path, body, token, headers)
         assert answer.status == status, f"{method} {path}: wanted {status}, got {answer}"
-        return answer.json if answer.body[:1] == b"{" else None
+        is_json = answer.body and answer.headers.get("content-type") == "application/json"
+        return answer.json if is_json else None
 
     def good(self, operation, status, **how):
         """The good request for an operation, which gets this status all the same; under a session of its own."""
