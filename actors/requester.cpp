@@ -188,7 +188,8 @@ void requester_actor::look_into(uint64_t ticket, open_call& c, const account::lo
   else if (x.what == part::scheduled)
     ask_room(op::scheduled{x.room, {}, UINT32_MAX, true});
   else
-    ask_user(ticket, x.user, x);
+    tell(house_.shard_of(x.user), user::ask{std::make_shared<const user::command>(
+                                      user::command{x.user, as_caller(ticket, c.what->who.user), x})});
 }
 
 void requester_actor::go(uint64_t ticket, open_call& c, const admin::any& what) {

@@ -69,7 +69,7 @@ void user_actor::perform(const command_ptr& c, const op::block& x) {
     if (later)
       tell(shard_, errand{*later, false});
     tellings_[other].waiting.push_back(c);
-    if (auto now_known = blocks_.find(other); now_known == blocks_.end() || now_known->second.told) {
+    if (auto last = blocks_.find(other); last == blocks_.end() || last->second.told) {
       for (const auto& waiting : std::exchange(tellings_[other].waiting, {}))
         waiting->from.answer(ok::any{ok::none{}});
       tellings_.erase(other); // the room has heard this word with an earlier one

@@ -67,7 +67,13 @@ struct erasure_flags {
   bool yes = false;
 };
 
-int do_erase(const node_flags& flags, const erasure_flags& how, const config::sources& from) {
+int do_erase(node_flags flags, const erasure_flags& how, const config::sources& from) {
+  if (!flags.user.empty() && flags.password.empty()) { // it signs in, and is shown again
+    auto typed = ask_password(flags.user);
+    if (!typed)
+      return complain(typed.error());
+    flags.password = std::move(*typed);
+  }
   auto node = reach(flags, from);
   if (!node)
     return complain(node.error());

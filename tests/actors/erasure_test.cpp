@@ -214,9 +214,9 @@ TEST_CASE("all that there is about a user can be looked into, page by page, also
   CHECK(self.profile->name == "Ada");
   REQUIRE(self.blocks.size() == 1);
   CHECK(self.blocks[0].first == of("cy"));
+  const auto listed = std::get<ok::about_rooms>(look(part::rooms));
   lines rooms;
-  const auto in_rooms = std::get<ok::about_rooms>(look(part::rooms));
-  for (const auto& [room, entry] : in_rooms.list)
+  for (const auto& [room, entry] : listed.list)
     rooms.push_back(room.str() + (entry.left ? " left" : ""));
   CHECK(rooms == lines{"@ada+bob", "@ada+zoe left", "cellar left", "lobby"});
   const auto cellar = std::get<ok::about_events>(look(part::events, "cellar"));
@@ -230,4 +230,7 @@ TEST_CASE("all that there is about a user can be looked into, page by page, also
   CHECK(refused(s.perform("bob", account::any{account::look_into{of("ada"), part::self, {}, {}, 0}})) ==
         errc::forbidden);
   CHECK(s.perform("root", account::any{account::look_into{of("ada"), part::self, {}, {}, 0}}, "s_admin").has_value());
+  CHECK(refused(s.perform("root", account::any{account::look_into{of("nobody"), part::self, {}, {}, 0}}, "s_admin")) ==
+        errc::not_found);
+  CHECK(s.perform("zed", account::any{account::look_into{of("zed"), part::self, {}, {}, 0}}).has_value());
 }

@@ -262,6 +262,16 @@ TEST_CASE("what is said in passing, later, and in a thread", "[codec]") {
   CHECK(thread.after == 5);
   CHECK(thread.limit == 2);
   refused(with("thread", R"("room":"r")"), errc::bad_request, "target:");
+  CHECK(good<op::block>(with("block", R"("user":"ada")")).on);
+  CHECK_FALSE(good<op::block>(with("unblock", R"("user":"ada")")).on);
+  refused(with("block", R"("user":"Ada")"), errc::bad_request, "user:");
+  refused(with("block", R"("room":"r")"), errc::bad_request, "user:");
+  auto blocks = good<op::blocks>(with("blocks", R"("after":"ada","limit":2)"));
+  CHECK(blocks.after == "ada");
+  CHECK(blocks.limit == 2);
+  // No client can say what only the server's own requests say.
+  CHECK_FALSE(good<op::revoke>(with("revoke", R"("room":"r","target":3,"key":"k","erased":true)")).erased);
+  CHECK_FALSE(good<op::leave>(with("leave", R"("room":"r","erased":true)")).erased);
   CHECK(good<op::cancel>(with("cancel", R"("room":"r","key":"k")")).key == "k");
   CHECK(good<op::scheduled>(with("scheduled", R"("room":"r")")).limit == 100);
   auto kept = good<op::scheduled>(with("scheduled", R"("room":"r","after":"5.k","limit":2)"));

@@ -106,6 +106,18 @@ TEST_CASE("golden answers", "[codec]") {
           "b"}) ==
       R"({"re":3,"ok":{"members":[{"user":"a","role":"owner","online":true},{"user":"b","role":"guest","online":false}],"next":"b"}})");
   CHECK(ok_of(ok::members{}) == R"({"re":3,"ok":{"members":[]}})");
+  CHECK(ok_of(ok::blocks{{{user("a"), 5}, {user("b"), 6}}, "b"}) ==
+        R"({"re":3,"ok":{"blocks":[{"user":"a","since":5},{"user":"b","since":6}],"next":"b"}})");
+  CHECK(ok_of(ok::erasure{user("a"), {7, user("root"), "spam", true, 9, 2, 3}, 1}) ==
+        R"({"re":3,"ok":{"user":"a","by":"root","asked":7,"reason":"spam","keep_messages":true,"rooms":2,)"
+        R"("messages":3,"completed":9,"rooms_left":1}})");
+  ok::about_user about;
+  about.user = user("a");
+  about.account = storage::account_record{"secret", 5, false, true};
+  about.sessions = {{"s", {"phone", 1, 2, "digest", false, "family", "previous", "salt", 0}}};
+  CHECK(ok_of(about) ==
+        R"({"re":3,"ok":{"part":"user","user":"a","account":{"created":5,"guest":false,"admin":true},)"
+        R"("sessions":[{"session":"s","device":"phone","created":1,"expires":2,"revoked":false}],"blocks":[]}})");
   ok::inbox_room inbox{
       {room("r"), "e", 58, 50, storage::member_role::moderator, storage::room_kind::private_, false, 0},
       8,

@@ -110,7 +110,8 @@ class Caller:
             token = self.server.token(who, sid=f"of-{who}")
         answer = self.server.rest(method, path, body, token, headers)
         assert answer.status == status, f"{method} {path}: wanted {status}, got {answer}"
-        return answer.json if answer.body[:1] == b"{" else None
+        is_json = answer.body and answer.headers.get("content-type") == "application/json"
+        return answer.json if is_json else None
 
     def good(self, operation, status, **how):
         """The good request for an operation, which gets this status all the same; under a session of its own."""
@@ -658,6 +659,10 @@ def conversation(server):
         alice.refused(name, "too_large", users=[f"u{i}" for i in range(201)])
     alice.request("signal", to="bob", device="phone", data={"ring": True})
     bob.event("signal")
+    alice.request("block", user="bob")
+    for name in ("send", "react", "typing"):
+        bob.refused(name, "forbidden", **{**fields_for(name), "room": "@alice+bob"})
+    alice.request("unblock", user="bob")
     alice.request("block", user="zoe")
     alice.request("blocks", after="bob", limit=1)
     alice.request("unblock", user="zoe")
