@@ -274,6 +274,8 @@ std::string prefix(shard_id shard, tag kind) { return {static_cast<char>(shard),
 std::string prefix(shard_id shard) { return std::string(1, static_cast<char>(shard)); }
 
 std::string end_of(std::string prefix) {
+  while (prefix.back() == '\xff') // as a seq may end
+    prefix.pop_back();
   ++prefix.back();
   return prefix;
 }

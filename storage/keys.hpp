@@ -140,7 +140,8 @@ std::string prefix(const user_id&, tag);
 std::string prefix(shard_id, tag);
 /// Everything of a shard.
 std::string prefix(shard_id);
-/// The first key behind all that begin with `prefix`. REQUIRES: it ends with a byte below 0xff.
+/// The first key behind all that begin with `prefix`. REQUIRES: it has a byte below 0xff, as each that
+/// begins with a shard.
 std::string end_of(std::string prefix);
 
 /// The seq in an event key, or the index in an entry's, behind its prefix. REQUIRES: `rest` is its seq_bytes, no more.

@@ -132,7 +132,7 @@ TEST_CASE("a session that the user does not confirm gets nothing done", "[reques
   office w;
   for (auto what : std::initializer_list<decltype(requester::call::what)>{
            hello_all(), op::any{create_it()}, op::any{op::rooms{}}, account::any{account::end_session{}},
-           account::any{account::list_sessions{}}}) {
+           account::any{account::list_sessions{}}, admin::any{admin::webhooks{}}}) {
     auto n = w.call("ada", what);
     w.reply_to(w.asked_user()->from, fail(errc::unauthenticated, "session: revoked"));
     CHECK(w.refused(n) == errc::unauthenticated);

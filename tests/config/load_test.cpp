@@ -362,9 +362,9 @@ TEST_CASE_METHOD(load_fixture, "a namespace has a section of its own, and what i
 }
 
 TEST_CASE_METHOD(load_fixture, "mistakes in the section of a webhook are named with it", "[load]") {
-  CHECK(mistakes_in("[webhook.a]\nurl = 'ftp://x/'\nsecret_file = 's'\nzzzzzzzzzzzz = 1\nevents = ['typing']\n") ==
+  CHECK(mistakes_in("[webhook.a]\nurl = 'ftp://x/'\nsecret_file = 's'\nzzzzzz = 1\nevents = ['typing']\n") ==
         strings{
-            "greenroom.toml:4: webhook.a.zzzzzzzzzzzz: no such key",
+            "greenroom.toml:4: webhook.a.zzzzzz: no such key",
             "greenroom.toml:2: webhook.a.url: \"ftp://x/\" is not https://host[:port]/path, or http://",
             "greenroom.toml:5: webhook.a.events: \"typing\" is not message, edited, revoked, reaction, member, topic, "
             "pinned, unpinned or room"});

@@ -76,6 +76,8 @@ TEST_CASE("every member of settings has a row, and only those", "[schema]") {
       pending.push_back(found[1]);
     else if (std::regex_search(line, found, section_end))
       close(found[1]);
+    else if (line == "  };") // has a name: no section, but what a list holds
+      pending.clear();
     else if (line == "  friend bool operator==(const limits&, const limits&) = default;")
       close("limits");
   }

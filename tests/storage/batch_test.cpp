@@ -158,6 +158,13 @@ TEST_CASE("what a user had is erased by ranges, and the record of that is not am
   }
 }
 
+TEST_CASE("behind a prefix is the first key that does not begin with it, whatever its last byte", "[batch]") {
+  using namespace std::string_literals;
+  CHECK(keys::end_of("a"s) == "b");
+  CHECK(keys::end_of("a\xff"s) == "b");
+  CHECK(keys::end_of("a\x01\xff\xff"s) == "a\x02");
+}
+
 TEST_CASE("what is due says itself in its key", "[batch]") {
   const due_entry all[] = {
       {1'764'000'000'000, room("lobby"), due_entry::kind::send, user("ada"), hash_of(user("ada"), "k")},

@@ -249,6 +249,21 @@ TEST_CASE_METHOD(store_fixture, "the filters answer for absent keys without the 
   CHECK(slow < 200); // 12 bits per key: about 0.4 %
 }
 
+TEST_CASE_METHOD(store_fixture, "a thread is found whatever the number of its message ends with", "[store]") {
+  batch x(lobby.shard());
+  x.put(lobby, a_room());
+  for (uint64_t target : {255u, 256u, 511u, 65'535u}) {
+    x.put(lobby, message(target + 70'000, "reply"));
+    x.put_reply(lobby, target, target + 70'000);
+  }
+  REQUIRE(commit(*db, {&x}));
+  for (uint64_t target : {255u, 256u, 511u, 65'535u}) {
+    auto page = db->thread_after(lobby, target, 0, 200'000, 10, 10'000, user("ada")).value();
+    REQUIRE(page.events.size() == 1);
+    CHECK(page.events[0].seq == target + 70'000);
+  }
+}
+
 TEST_CASE_METHOD(store_fixture, "a webhook finds what is left for it, by rooms, and a room what its webhooks have",
                  "[store]") {
   // Rooms of one shard: what is left is asked for by shards.
