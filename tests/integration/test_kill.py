@@ -109,6 +109,7 @@ def test_nothing_acknowledged_is_lost_when_the_server_is_killed(make_server, see
     print(f"{KILLS} kills, {len(record.acks)} acknowledged, {duplicates} answered as duplicates, {later} kept for later, "
           f"{len(record.refusals)} refused for good, {len(record.passed)} of them as too late, kept: {dict(kept)}, "
           f"{len(record.threads)} threads read, "
+          f"{sum(getattr(p, 'uploads', 0) for p in play.players)} attachments, "
           f"{sum(len(e) for s in record.seen.values() for e in s.values())} events seen, "
           f"{sum(p.connections for p in play.players)} connections")
     assert not problems, "\n".join(problems[:20])
