@@ -235,14 +235,6 @@ outcome<identity> plain_tokens::verify(std::string_view token) const {
                   std::move(open)};
 }
 
-std::vector<std::string> told_web::open() const {
-  std::vector<std::string> bodies;
-  for (const auto& p : posts)
-    if (!p.answered)
-      bodies.push_back(p.what.body);
-  return bodies;
-}
-
 std::string plain_wire::delivery(const hooks::delivery& x) const {
   const auto& p = x.what.what;
   auto s = p.hook + " " + p.room.str() + " " + std::to_string(std::max(p.after + 1, p.first)) + "-" +
@@ -250,12 +242,6 @@ std::string plain_wire::delivery(const hooks::delivery& x) const {
   for (const auto& e : x.what.events)
     s += " " + std::to_string(e.seq) + "=" + (e.revoked ? "(revoked)" : e.text);
   return s;
-}
-
-std::string plain_wire::question(const hooks::question& x) const {
-  constexpr const char* what[] = {" ", " in passing ", " edits "};
-  return x.room.str() + what[static_cast<size_t>(x.what)] + x.from.str() + ": " + x.text +
-         (x.scheduled ? " (scheduled)" : "");
 }
 
 hooks::verdict plain_wire::read_verdict(unsigned status, std::string_view body, const hooks::question&,

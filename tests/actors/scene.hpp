@@ -61,7 +61,13 @@ public:
     posts.push_back({std::move(what), std::move(done)});
   }
   /// The bodies of those that have not been answered.
-  std::vector<std::string> open() const;
+  std::vector<std::string> open() const {
+    std::vector<std::string> bodies;
+    for (const auto& p : posts)
+      if (!p.answered)
+        bodies.push_back(p.what.body);
+    return bodies;
+  }
 
   std::deque<asked> posts;
 };
@@ -70,7 +76,11 @@ public:
 class plain_wire : public hooks::hook_wire {
 public:
   std::string delivery(const hooks::delivery& x) const override;
-  std::string question(const hooks::question& x) const override;
+  std::string question(const hooks::question& x) const override {
+    constexpr const char* what[] = {" ", " in passing ", " edits "};
+    return x.room.str() + what[static_cast<size_t>(x.what)] + x.from.str() + ": " + x.text +
+           (x.scheduled ? " (scheduled)" : "");
+  }
   hooks::verdict read_verdict(unsigned status, std::string_view body, const hooks::question& to,
                               const limits& bounds) const override;
 };
