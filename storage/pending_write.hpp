@@ -79,6 +79,7 @@ private:
   void erase(std::string_view key) override;
   void erase_range(std::string_view from, std::string_view to) override;
   void replace(std::string_view key, std::string_view value) override;
+  void delete_range(keys::family, std::string_view from, std::string_view to);
   void leave_trace(std::string_view from, std::string_view to);
   void erase_entries(shard_id which, uint64_t from, uint64_t to);
   void note(const rocksdb::Status& status);
@@ -89,6 +90,7 @@ private:
   std::vector<shard_id> dropped_;
   rocksdb::WriteBatch batch_;
   rocksdb::Status status_;
+  std::array<bool, keys::family_count> written_{}; // a key was put in it
   bool synced_ = false;
   bool takes_space_ = false;
 };
