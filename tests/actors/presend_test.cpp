@@ -97,7 +97,7 @@ TEST_CASE("what a connection asks for behind its message waits, others go on", "
   t.s.web_says(200, "allow");
   CHECK(t.s.web.open() == strings{"lobby bob: second"});
   t.s.web_says(200, "reject no");
-  CHECK(t.alice.heard() == strings{"lobby#3 bob: first", "lobby#4 bob left"});
+  CHECK(t.alice.heard() == strings{"lobby#3 bob: first", "lobby#4 alice role", "lobby#5 bob left"}); // the last owner
 }
 
 TEST_CASE("without an answer a message is refused or taken, by configuration", "[presend]") {
