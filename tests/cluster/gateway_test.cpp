@@ -183,7 +183,7 @@ TEST_CASE("a node that is no longer listed has no link, until it is listed again
 TEST_CASE("a node that does not belong here is refused, and tries again", "[gateway]") {
   auto options = quick("b");
   SECTION("another cluster") { options.cluster = "other"; }
-  SECTION("another version") { options.version = 2; }
+  SECTION("another version") { ++options.version; }
   SECTION("another store than listed") { options.store = "new"; }
   node a{"a"}, b{options};
   auto listed = b.entry();

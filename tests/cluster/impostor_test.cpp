@@ -35,7 +35,7 @@ public:
   known_peer entry(uint16_t port = 1) const { return {name_, "store-" + name_, "127.0.0.1", port}; }
   wire::hello hello(const std::string& to, uint64_t attempt, uint64_t process = 1) const {
     return {
-        1,
+        link_options{}.version,
         process * 1000 + attempt,
         process,
         attempt,

@@ -22,7 +22,7 @@ def test_hello_says_who_and_where_and_what_is_allowed(shared, own, tls):
     assert abs(hello["expires_at"] - (now_ms() + 3_600_000)) < 60_000
     assert hello["limits"] == {
         "frame_bytes": 65536, "message_bytes": 262144, "text_bytes": 16384, "data_bytes": 16384, "in_flight": 64,
-        "sends_per_s": 1_000_000, "hello_rooms": 200, "subscriptions": 1000, "resume_events": 10000}
+        "sends_per_s": 1_000_000, "hello_rooms": 200, "subscriptions": 1000, "resume_events": 10000, "watched": 200}
     assert hello["rooms"] == [] and hello["more"] is False and hello.get("resumed", {}) == {}
     assert alice.leave() == 1000
 

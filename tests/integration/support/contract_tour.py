@@ -293,7 +293,7 @@ def to_somebody(call):
     call(409, "POST", send, {"text": "another", "reply_to": 1}, key="t1")
     call(413, "POST", send, {"text": LONG}, key="t3")
     call(415, "POST", send, b"psst", key="t3", Content_Type="text/plain")
-    call(501, "POST", send, {"text": "x", "attachments": ["x"]}, key="t3")
+    call(400, "POST", send, {"text": "x", "attachments": ["x"]}, key="t3")
 
 
 def batches(call):
