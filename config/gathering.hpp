@@ -28,7 +28,8 @@ public:
   void refuse(const field& f, std::string complaint, source from) { note(f, std::move(from), std::move(complaint)); }
 
   /// A key in [webhook.NAME] or [tenant.NAME]. `v` is none, and `wrong` says why, where it can't be one.
-  void set_named(const std::string& section, const std::string& name, const field& f, std::optional<value> v, std::string wrong, std::string where);
+  void set_named(const std::string& section, const std::string& name, const field& f, std::optional<value> v,
+                 std::string wrong, std::string where);
   /// Such a section, though it may hold nothing. False: there are too many of them, or that is no name.
   bool begin_named(const std::string& section, const std::string& name, const std::string& where);
   /// When everything has been read: webhooks are what [webhook] says, and what their own sections say besides; likewise

@@ -1,6 +1,7 @@
 // relations: what keys demand of each other, each said with both names. A relation is only checked if the values of
 // both keys are good by themselves.
 #include "config/gathering.hpp"
+#include "config/ids.hpp"
 
 #include <algorithm>
 
@@ -24,6 +25,8 @@ constexpr order orders[] = {
     {"limits.hello_rooms", "limits.subscriptions", "rooms would be listed that cannot be listened to"},
     {"limits.sends_per_s", "limits.sends_burst", "the average could never be reached"},
     {"cluster.min_in_sync", "cluster.replicas", "there would never be so many copies"},
+    {"cluster.append_kb", "cluster.window_kb", "no message could ever be full"},
+    {"cluster.snapshot_kb", "cluster.letter_kb", "no piece of a snapshot would be taken"},
     {"cluster.drain_spread_ms", "cluster.drain_ms", "the node would stop before its clients have gone"},
     {"presend.deadline_ms", "limits.request_ms", "the sender would be told to try again before there is an answer"},
     {"storage.commit_requests", "storage.queue", "no write could ever be that large"},
@@ -130,6 +133,13 @@ void check_links(checker& c, const decltype(settings::cluster)& s) {
   const bool everywhere = s.listen_address == "0.0.0.0" || s.listen_address == "::";
   c.demand(!everywhere || !s.advertise_address.empty(), "cluster.advertise_address", "cluster.listen_address",
            "is needed because cluster.listen_address is " + s.listen_address + ": nobody can dial that");
+  // Each shard may have one message waiting, besides what crowds a link (assembly.cpp).
+  c.demand(uint64_t{s.link_queue_kb} * 7 / 8 >= uint64_t{shard_count} * s.append_kb, "cluster.link_queue_kb",
+           "cluster.append_kb",
+           "is less than a message of cluster.append_kb for each of " + std::to_string(shard_count) +
+               " shards and an eighth: links would end whenever a node is busy");
+  c.demand(s.letter_kb < s.link_queue_kb, "cluster.letter_kb", "cluster.link_queue_kb",
+           "is not below cluster.link_queue_kb: a letter that may be taken could never be sent");
   c.demand(s.advertise_address != "0.0.0.0" && s.advertise_address != "::", "cluster.advertise_address",
            "cluster.listen_address", "is " + s.advertise_address + ": nobody can dial that");
 }

@@ -74,6 +74,7 @@ std::span<const field> hook_fields();
 std::span<const field> limit_fields();
 /// And those of [attachments].
 std::span<const field> attachment_fields();
+std::span<const field> cluster_fields();
 
 /// The row of `section.key`, or null.
 const field* find(std::string_view name);

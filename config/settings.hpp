@@ -242,6 +242,23 @@ struct settings {
     uint32_t snapshots = 8;      // sent at the same time
     uint32_t surveys = 1'024;    // lists of sessions being gathered from all nodes
     uint32_t surveys_of_all = 2; // of those, with the sessions of all users
+    uint32_t moves = 4;          // of shards, at the same time
+    uint32_t drain_moves = 32;   // besides, away from nodes that drain
+    uint32_t proposals = 32;     // of this node to etcd, under way
+    uint32_t commits = 64;       // of the controller, likewise
+    uint32_t append_kb = 256;    // of entries in one message, about
+    uint32_t window_kb = 4'096;  // of entries under way to one replica
+    uint32_t recent_kb = 64;     // of entries of each shard, in memory
+    uint32_t snapshot_kb = 256;  // a piece of one
+    uint32_t frame_kb = 256;     // on a link
+    uint32_t credit_kb = 1'024;  // of each channel of a link
+    uint32_t letter_kb = 16'384;
+    uint32_t link_queue_kb = 65'536; // waiting for one other node
+    uint32_t handshakes = 64;        // connections of strangers to listen_port
+    uint32_t tunnel_kb = 64;         // read ahead, in each direction
+    uint32_t etcd_pending = 4'096;
+    uint32_t etcd_connections = 16;
+    uint32_t etcd_answer_kb = 16'384;
     uint32_t drain_spread_ms = 10'000;
     uint32_t drain_grace_ms = 5'000;
     uint32_t drain_ms = 120'000;
@@ -277,7 +294,8 @@ struct settings {
   };
   std::vector<named_webhook> webhooks; // by name
 
-  /// What the rooms of a namespace may, where it is less than `limits`; what [tenant.NAME] leaves out is as in [tenant].
+  /// What the rooms of a namespace may, where it is less than `limits`; what [tenant.NAME] leaves out is as in
+  /// [tenant].
   struct tenant_limits {
     uint32_t members_per_room = 0; // 0: as limits, and so on
     uint32_t text_bytes = 0;

@@ -48,6 +48,11 @@ replica_options replica_options_of(const settings& config) {
   o.log_bytes = size_t{config.cluster.log_kb} << 10;
   o.log_ms = int64_t{config.cluster.log_minutes} * 60'000;
   o.installs_max = config.cluster.snapshots;
+  o.limits.message_bytes = size_t{config.cluster.append_kb} << 10;
+  o.limits.window_bytes = size_t{config.cluster.window_kb} << 10;
+  o.limits.memory_bytes = size_t{config.cluster.recent_kb} << 10;
+  o.piece_bytes = size_t{config.cluster.snapshot_kb} << 10;
+  o.crowd_bytes = (size_t{config.cluster.link_queue_kb} << 10) / 8;
   return o;
 }
 
@@ -68,7 +73,11 @@ member::options member_options_of(const settings& config, const std::string& sto
   o.address = address_of(config);
   o.version = GREENROOM_VERSION;
   o.lease_ms = config.cluster.lease_ms;
+  o.proposals_max = config.cluster.proposals;
   o.control.replace_s = config.cluster.replace_s;
+  o.control.requests_max = config.cluster.moves;
+  o.control.drain_requests_max = config.cluster.drain_moves;
+  o.control.commits_max = config.cluster.commits;
   o.drain_ms = config.cluster.drain_ms;
   o.drain_notice_ms = config.cluster.drain_spread_ms;
   return o;
@@ -100,6 +109,10 @@ link_options link_options_of(const settings& config, const std::string& store) {
   o.cluster = config.cluster.name;
   o.store = store;
   o.connection_timeout_ms = config.cluster.lease_ms;
+  o.batch_bytes = size_t{config.cluster.frame_kb} << 10;
+  o.credit_control_bytes = o.credit_bulk_bytes = size_t{config.cluster.credit_kb} << 10;
+  o.letter_bytes_max = size_t{config.cluster.letter_kb} << 10;
+  o.queue_bytes = size_t{config.cluster.link_queue_kb} << 10;
   if (config.cluster.tls_certificate_file.empty()) {
     o.port = config.cluster.listen_port;
   } else {

@@ -20,6 +20,9 @@ outcome<options> configured(const settings& config) {
   o.ca_file = c.etcd_ca;
   o.certificate_file = c.etcd_certificate;
   o.key_file = c.etcd_key;
+  o.pending_max = c.etcd_pending;
+  o.connections_max = c.etcd_connections;
+  o.body_bytes_max = o.watch_line_bytes_max = size_t{c.etcd_answer_kb} << 10;
   // Under the prefix that the user may read.
   o.probe_key = cluster::record_keys(c.name).cluster();
   if (auto good = validate(o); !good)

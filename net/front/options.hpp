@@ -37,6 +37,9 @@ inline options configured(const settings& config) {
   o.handshake_ms = config.cluster.tls_handshake_ms;
   o.connect_ms = o.handshake_ms / 2;
   o.lookup_ms = o.handshake_ms / 2;
+  o.pending_max = config.cluster.handshakes;
+  o.backlog = 2 * o.pending_max;
+  o.buffer_bytes = size_t{config.cluster.tunnel_kb} << 10;
   return o;
 }
 inline credential_files files_of(const settings& config) {

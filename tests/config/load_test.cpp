@@ -223,6 +223,9 @@ TEST_CASE_METHOD(load_fixture, "keys that contradict each other are a mistake th
   CHECK(one(mistakes_in("[cluster]\ntls_key_file='k'\ntls_ca_file='a'\n"), "cluster.tls_certificate_file",
             "cluster.tls_key_file"));
   CHECK(one(mistakes_in("[cluster]\nreplicas = 1\n"), "cluster.replicas", "cluster.min_in_sync"));
+  CHECK(one(mistakes_in("[cluster]\nwindow_kb = 128\n"), "cluster.window_kb", "cluster.append_kb"));
+  CHECK(one(mistakes_in("[cluster]\nappend_kb = 512\n"), "cluster.link_queue_kb", "cluster.append_kb"));
+  CHECK(one(mistakes_in("[cluster]\nletter_kb = 65536\n"), "cluster.letter_kb", "cluster.link_queue_kb"));
   CHECK(one(mistakes_in("[cluster]\netcd_user='u'\n"), "cluster.etcd_password_file", "cluster.etcd_user"));
   CHECK(one(mistakes_in("[cluster]\netcd_password_file='p'\n"), "cluster.etcd_user", "cluster.etcd_password_file"));
   CHECK(one(mistakes_in("[cluster]\netcd=['https://e']\netcd_key='k'\n"), "cluster.etcd_certificate",
