@@ -55,12 +55,12 @@ struct gone {
   using local = message_tag;
 };
 
-using handle = caf::typed_actor<caf::reacts_to<incoming>, caf::reacts_to<delivered>, caf::reacts_to<reply>,
-                                caf::reacts_to<garbled>, caf::reacts_to<drained>, caf::reacts_to<gone>,
-                                caf::reacts_to<stands>, caf::reacts_to<room::pulled>, caf::reacts_to<user::welcome>,
-                                caf::reacts_to<user::listed>, caf::reacts_to<user::ended>, caf::reacts_to<user::shown>,
-                                caf::reacts_to<user::signalled>, caf::reacts_to<user::vanished>,
-                                caf::reacts_to<go_away>, caf::reacts_to<look_again>>;
+using handle =
+    caf::typed_actor<caf::reacts_to<incoming>, caf::reacts_to<delivered>, caf::reacts_to<reply>,
+                     caf::reacts_to<garbled>, caf::reacts_to<drained>, caf::reacts_to<gone>, caf::reacts_to<stands>,
+                     caf::reacts_to<room::pulled>, caf::reacts_to<user::welcome>, caf::reacts_to<user::listed>,
+                     caf::reacts_to<user::ended>, caf::reacts_to<user::shown>, caf::reacts_to<user::signalled>,
+                     caf::reacts_to<user::vanished>, caf::reacts_to<go_away>, caf::reacts_to<look_again>>;
 
 class connection_actor : public lane_actor<connection_actor, handle> {
 public:

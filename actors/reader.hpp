@@ -13,8 +13,8 @@
 // Blocks (RocksDB): spawned detached, or on the test scheduler.
 #pragma once
 
-#include "actors/caller.hpp"
 #include "actors/base.hpp"
+#include "actors/caller.hpp"
 #include "actors/hooks.hpp"
 #include "storage/store.hpp"
 
@@ -213,7 +213,7 @@ struct read_page {
   room_id room;
   how where = how::before;
   uint64_t seq = 0;
-  uint64_t target = 0; // thread: whose
+  uint64_t target = 0;         // thread: whose
   std::vector<uint64_t> picks; // picked: which messages, in order
   int64_t ts = 0;
   uint64_t first = 1; // lowest seq kept

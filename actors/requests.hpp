@@ -34,7 +34,7 @@ struct identity {
   int64_t expires_at = 0;
   bool admin = false;
   std::shared_ptr<const std::vector<std::string>> namespaces; // whose rooms are open; null: all (tenancy.hpp)
-  int64_t issued_at = 0; // 0: the token does not say
+  int64_t issued_at = 0;                                      // 0: the token does not say
 };
 
 /// Checks tokens. Implemented in net/; called on I/O threads, so it must be safe to call from several at once.
@@ -270,10 +270,10 @@ struct discard {
   std::string file;
 };
 
-using any = std::variant<hello, refresh, ping, create, join, leave, subscribe, unsubscribe, send, edit, revoke, react,
-                         moderate, topic, pin, configure, history, thread, scheduled, cancel, read, typing, members,
-                         rooms, profile, pins, presence, watch, unwatch, signal, block, blocks, upload, store, fetch,
-                         discard>;
+using any =
+    std::variant<hello, refresh, ping, create, join, leave, subscribe, unsubscribe, send, edit, revoke, react, moderate,
+                 topic, pin, configure, history, thread, scheduled, cancel, read, typing, members, rooms, profile, pins,
+                 presence, watch, unwatch, signal, block, blocks, upload, store, fetch, discard>;
 
 } // namespace op
 
@@ -298,9 +298,9 @@ struct end_session {
   std::string session; // empty: the caller's own
 };
 struct list_sessions {
-  bool all = false;    // of every user; needs identity::admin
+  bool all = false;       // of every user; needs identity::admin
   std::string after = {}; // where the last page ended, or empty
-  uint32_t limit = 50;   // at most limits.sessions_page
+  uint32_t limit = 50;    // at most limits.sessions_page
 };
 /// Everything about a user goes, for good: one's own account, or for admins any. Answered with ok::erasure.
 struct erase {

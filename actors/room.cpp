@@ -33,8 +33,7 @@ bool only_looks(const command& c) {
 room_actor::room_actor(caf::actor_config& cfg, house& in, host& on, room_id room, keeper shard,
                        std::shared_ptr<audience> listeners)
     : hosted_actor(cfg, on, actor_kind::room, room.str(), in.living), house_(in), room_(std::move(room)),
-      shard_(std::move(shard)), audience_(std::move(listeners)),
-      tenant_(in.tenants.find(room_.name_space())) {
+      shard_(std::move(shard)), audience_(std::move(listeners)), tenant_(in.tenants.find(room_.name_space())) {
   if (tenant_)
     tenant_->counts.rooms.add();
   house_.metrics.rooms_active.add();
@@ -189,11 +188,11 @@ void room_actor::refuse(const command& c, const failure& why) {
 
 void room_actor::receive(const retire& x) {
   retiring_ = true;
-  if (x.stopping) {
+  if (x.stopping)
     finish_awaiting();
-  end_questions(INT64_MAX);
+  end_questions(INT64_MAX); // what that lets go may begin to be vetted
+  if (x.stopping)
     end_vetting(fail(errc::unavailable, "the server is going down"));
-  }
   try_to_end();
 }
 
@@ -288,7 +287,7 @@ void room_actor::perform(const command_ptr& c) {
   // is let in by a decision that may yet turn out never to have been made.
   bool looks_back = std::holds_alternative<op::history>(c->what) || std::holds_alternative<op::thread>(c->what) ||
                     std::holds_alternative<op::scheduled>(c->what) || std::holds_alternative<op::read>(c->what) ||
-                     std::holds_alternative<op::pins>(c->what) || std::holds_alternative<gather>(c->what) ||
+                    std::holds_alternative<op::pins>(c->what) || std::holds_alternative<gather>(c->what) ||
                     (std::holds_alternative<op::configure>(c->what) && !changes_room(*c));
   bool comes_in = std::holds_alternative<op::subscribe>(c->what) || std::holds_alternative<peek>(c->what);
   if ((looks_back && !pending_.empty()) || (comes_in && seats_are_unsettled())) {

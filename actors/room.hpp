@@ -25,8 +25,8 @@
 #include "actors/pusher.hpp"
 #include "actors/reader.hpp"
 #include "actors/storage_actor.hpp"
-#include "actors/vetter.hpp"
 #include "actors/tenants.hpp"
+#include "actors/vetter.hpp"
 #include "config/token_bucket.hpp"
 
 #include <deque>
@@ -210,13 +210,13 @@ struct remind {
 using keeper = caf::typed_actor<caf::reacts_to<wants_retire>, caf::reacts_to<retired>, caf::reacts_to<effects>,
                                 caf::reacts_to<due_later>, caf::reacts_to<due_done>, caf::reacts_to<remind>>;
 
-using handle = caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<committed>, caf::reacts_to<effect_done>,
-                                caf::reacts_to<tick>, caf::reacts_to<retire>, caf::reacts_to<room_loaded>,
-                                caf::reacts_to<page_read>, caf::reacts_to<key_found>, caf::reacts_to<target_found>,
-                                caf::reacts_to<scheduled_found>, caf::reacts_to<counted>, caf::reacts_to<first_found>,
-                                caf::reacts_to<effects_left>, caf::reacts_to<reply>, caf::reacts_to<files_found>,
-                                caf::reacts_to<files_listed>, caf::reacts_to<bulk::stored>,
-                                caf::reacts_to<file_charged>, caf::reacts_to<vetter::vetted>>;
+using handle =
+    caf::typed_actor<caf::reacts_to<ask>, caf::reacts_to<committed>, caf::reacts_to<effect_done>, caf::reacts_to<tick>,
+                     caf::reacts_to<retire>, caf::reacts_to<room_loaded>, caf::reacts_to<page_read>,
+                     caf::reacts_to<key_found>, caf::reacts_to<target_found>, caf::reacts_to<scheduled_found>,
+                     caf::reacts_to<counted>, caf::reacts_to<first_found>, caf::reacts_to<effects_left>,
+                     caf::reacts_to<reply>, caf::reacts_to<files_found>, caf::reacts_to<files_listed>,
+                     caf::reacts_to<bulk::stored>, caf::reacts_to<file_charged>, caf::reacts_to<vetter::vetted>>;
 
 using event_ptr = std::shared_ptr<const storage::event>;
 

@@ -93,10 +93,10 @@ void room_actor::let_in(const caller& from, const std::optional<position>& resum
   if (from.connection != 0)
     audience_->admit(from, std::move(s));
   else // through REST
-    from.answer(ok::any{ok::joined{
-        s.epoch, s.head, s.role, s.member_count,
-        s.apart ? uint64_t{audience_->present->status(from.user) != seen_as::offline} : audience_->present->count(),
-        s.recovered}});
+    from.answer(ok::any{ok::joined{s.epoch, s.head, s.role, s.member_count,
+                                   s.apart ? uint64_t{audience_->present->status(from.user) != seen_as::offline}
+                                           : audience_->present->count(),
+                                   s.recovered}});
 }
 
 void room_actor::refuse_listener(const caller& from, failure why) {

@@ -1,5 +1,5 @@
-// tenancy: which rooms a token opens, where namespaces separate tenants (auth.namespaces_claim). Said by whoever holds the
-// identity, before anything is asked of a room: rooms know users, and the same user may come by several tokens.
+// tenancy: which rooms a token opens, where namespaces separate tenants (auth.namespaces_claim). Said by whoever holds
+// the identity, before anything is asked of a room: rooms know users, and the same user may come by several tokens.
 //
 // Direct rooms are open to the two whose they are; all else is as with any room: to be let in is not to be a member.
 #pragma once

@@ -14,7 +14,8 @@ tenants::tenant* tenants::find(std::string_view name_space) const {
   if (name_space.empty())
     return nullptr;
   const auto end = all_.end() - 1;
-  auto i = std::lower_bound(all_.begin(), end, name_space, [](const auto& t, std::string_view n) { return t->name < n; });
+  auto i =
+      std::lower_bound(all_.begin(), end, name_space, [](const auto& t, std::string_view n) { return t->name < n; });
   return i != end && (*i)->name == name_space ? i->get() : all_.back().get();
 }
 

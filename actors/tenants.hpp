@@ -30,8 +30,8 @@ public:
   public:
     tenant(std::string n, const settings::tenant_limits& l) : name(std::move(n)), limits(l) {}
 
-    /// Of sends_per_s: nullopt: one more may be sent now; else milliseconds until then. Without `take` it is only looked
-    /// at.
+    /// Of sends_per_s: nullopt: one more may be sent now; else milliseconds until then. Without `take` it is only
+    /// looked at.
     std::optional<uint32_t> wait(int64_t now_ms, bool take);
 
     const std::string name; // "other": all that have no section

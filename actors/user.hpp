@@ -86,9 +86,8 @@ struct vanished {
   user_id whom;
   uint64_t connection = 0;
 };
-using member_connection =
-    caf::typed_actor<caf::reacts_to<welcome>, caf::reacts_to<listed>, caf::reacts_to<ended>, caf::reacts_to<shown>,
-                     caf::reacts_to<signalled>, caf::reacts_to<vanished>>;
+using member_connection = caf::typed_actor<caf::reacts_to<welcome>, caf::reacts_to<listed>, caf::reacts_to<ended>,
+                                           caf::reacts_to<shown>, caf::reacts_to<signalled>, caf::reacts_to<vanished>>;
 
 // -- commands --------------------------------------------------------------------------------------------------------
 /// A connection has shown a good token. Answered by `welcome`: the user's rooms; or a refusal, with which it closes:
@@ -162,7 +161,8 @@ struct command {
   caller from;
   std::variant<arrive, depart, vouch, mark_read, effect, op::rooms, op::thread, op::profile, op::presence, op::watch,
                op::signal, account::register_user, account::log_in, account::guest, account::refresh, end_session,
-               activity, vanish, op::block, op::blocks, invitation, fall_due, erase, account::show_erasure, account::look_into>
+               activity, vanish, op::block, op::blocks, invitation, fall_due, erase, account::show_erasure,
+               account::look_into>
       what;
 };
 using command_ptr = std::shared_ptr<const command>;

@@ -3,8 +3,8 @@
 
 #include "actors/cluster/figures.hpp"
 #include "actors/hooks.hpp"
-#include "actors/tenants.hpp"
 #include "actors/metrics.hpp"
+#include "actors/tenants.hpp"
 #include "net/front/front_metrics.hpp"
 #include "net/provider_keys.hpp"
 

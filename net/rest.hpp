@@ -90,7 +90,7 @@ private:
   void ask_admin(const call_ptr& c, admin::any what);
   void sign_in(const call_ptr& c, outcome<account::any> what, unsigned status);
 
-  // -- many operations in one request: rest_batch.cpp ------------------------------------------------------------------
+  // -- many operations in one request: rest_batch.cpp ----------------------------------------------------------------
   struct batch_work;
   using batch_ptr = std::shared_ptr<batch_work>;
   void batch(const call_ptr& c);
@@ -98,7 +98,7 @@ private:
   void begin(const batch_ptr& b, json::value operation);
   void settle(const batch_ptr& b, const answer& a);
 
-  // -- attachments: rest_files.cpp -------------------------------------------------------------------------------------
+  // -- attachments: rest_files.cpp -----------------------------------------------------------------------------------
   class transfer;
   class file_content;
   using transfer_ptr = std::shared_ptr<transfer>;

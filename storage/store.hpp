@@ -159,8 +159,8 @@ public:
   /// about `bytes` (at least one), folded for `reader`.
   outcome<event_page> thread_after(const room_id& room, uint64_t target, uint64_t after, uint64_t head, size_t limit,
                                    size_t bytes, const user_id& reader) const;
-  /// Of these messages those within `head`, in the order given: at most `limit` and about `bytes` (at least one), folded
-  /// for `reader`. One that is not kept any more is left out.
+  /// Of these messages those within `head`, in the order given: at most `limit` and about `bytes` (at least one),
+  /// folded for `reader`. One that is not kept any more is left out.
   outcome<event_page> pick(const room_id& room, const std::vector<uint64_t>& seqs, uint64_t head, size_t limit,
                            size_t bytes, const user_id& reader) const;
   /// What is unread behind event `read` for that user; `first` is the lowest seq that is kept. No more than `most`

@@ -44,8 +44,8 @@ private:
   event_page page_;
 };
 
-/// The same page as by going back, read forward, which costs RocksDB a fraction: in memory each step back is a search of
-/// its own. nullopt: not all of it is there, or it has too many bytes, so that its beginning has to be found.
+/// The same page as by going back, read forward, which costs RocksDB a fraction: in memory each step back is a search
+/// of its own. nullopt: not all of it is there, or it has too many bytes, so that its beginning has to be found.
 outcome<std::optional<event_page>> read_forward(range& log, const room_id& room, uint64_t before, size_t limit,
                                                 size_t bytes) {
   const auto oldest = before > limit ? before - limit : 1;

@@ -126,8 +126,9 @@ struct news {
   room_id room;
   relay_news what;
 };
-using shard_letter = std::variant<forward, answered_letter, news, turned_away, quiet, watching, seen, listed_there,
-                                  ended_there, shown_there, signalled_there, vanished_there, watching_users, appearances>;
+using shard_letter =
+    std::variant<forward, answered_letter, news, turned_away, quiet, watching, seen, listed_there, ended_there,
+                 shown_there, signalled_there, vanished_there, watching_users, appearances>;
 
 // -- between surveys -------------------------------------------------------------------------------------------------
 /// Whose connections are on that node? Empty: all. One page of them.

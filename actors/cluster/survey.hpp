@@ -1,12 +1,12 @@
-// survey: who is connected, on all nodes. One actor per node; it asks the others for their connections, and answers
-// them for its own, which its lanes know.
+// survey: who is connected, on all nodes, and what their webhooks have done. One actor per node; it asks the others,
+// and answers them for its own connections, which its lanes know, and webhooks, which its pusher knows.
 //
 // In   ask from requesters; letters and links; the nodes that etcd lists; replies of lanes; tick, stop
 // Out  list to the lanes; the answer to each ask: ok::sessions of the other nodes, or why they can't be had
 //
 // Invariants
-// - An answer holds the connections of every other node that etcd lists, or it is an error: who counts must not be
-//   given less without knowing.
+// - An answer holds the connections of every other node that etcd lists, of each as many as one page can hold, or it is
+//   an error: who counts must not be given less without knowing.
 // - No letter is longer than `letter_sessions` sessions; at most `cluster.surveys` are under way, of this node and of
 //   others each, and of this node `cluster.surveys_of_all` for all users; none stays for longer than
 //   `limits.request_ms`.

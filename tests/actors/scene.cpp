@@ -231,8 +231,7 @@ outcome<identity> plain_tokens::verify(std::string_view token) const {
   if (!user)
     return fail(errc::unauthenticated, "token: not valid");
   auto session = slash == std::string_view::npos ? token : token.substr(slash + 1);
-  return identity{*user, "s_" + std::string(session), clock_ + lifetime_ms, token.ends_with("/admin"),
-                  std::move(open)};
+  return identity{*user, "s_" + std::string(session), clock_ + lifetime_ms, token.ends_with("/admin"), std::move(open)};
 }
 
 std::string plain_wire::delivery(const hooks::delivery& x) const {

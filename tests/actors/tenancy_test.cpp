@@ -18,8 +18,8 @@ TEST_CASE("a token opens the rooms of its namespaces and no others, on whatever 
   CHECK(ada.heard() == lines{"2 joined #2 2/2", "3 forbidden", "4 forbidden"});
   ada.ask(5, op::history{s.room("beta/lobby")}).create("beta/mine").create("acme/mine");
   ada.say("beta/lobby", "hi").say("to:bob", "hi");
-  CHECK(ada.heard() == lines{"5 forbidden", "6 forbidden", "7 created acme/mine#1", "8 forbidden",
-                             "9 sent @ada+bob#1", "subscribed @ada+bob#0", "@ada+bob#1 ada: hi"});
+  CHECK(ada.heard() == lines{"5 forbidden", "6 forbidden", "7 created acme/mine#1", "8 forbidden", "9 sent @ada+bob#1",
+                             "subscribed @ada+bob#0", "@ada+bob#1 ada: hi"});
   // REST is no other way round.
   auto by_rest = s.perform("ada", op::any{op::join{s.room("lobby"), std::nullopt}});
   CHECK(by_rest.has_value()); // without a claim all are open

@@ -140,8 +140,7 @@ def test_an_export_has_everything_and_no_word_of_others(make_server):
 
 def test_an_export_waits_for_its_reader(make_server):
     """Back pressure: what nobody takes is not made. And what breaks off does not look whole."""
-    server = make_server(frees_at_once=True, limits__text_bytes=65_536, limits__sends_per_s=1000, limits__sends_burst=1000,
-                         limits__sends_per_s_user=1000, limits__sends_burst_user=1000)
+    server = make_server(frees_at_once=True, limits__text_bytes=65_536)
     ann = server.sign_in("ann", subscribe="none")
     ann.request("create", room="hall")
     requests = [ann.prepare("send", room="hall", key=f"k{i}", text="x" * 16_000) for i in range(2_000)]

@@ -168,8 +168,7 @@ TEST_CASE("sessions that an older version has stored are read: their refresh tok
 TEST_CASE("rooms and members keep their form", "[codec]") {
   check_form(room_record{});
   check_form(room_record{
-      "epoch", room_kind::direct, "title", user("ada"), 5, UINT32_MAX, 300, "topic", 7, {1, 300}, 1'000, 9,
-      {5, 6, 7}});
+      "epoch", room_kind::direct, "title", user("ada"), 5, UINT32_MAX, 300, "topic", 7, {1, 300}, 1'000, 9, {5, 6, 7}});
   check_form(member_record{});
   member_record muted{member_role::moderator, 256, {}};
   muted.more.edit() = {300, INT64_MAX, 5, false, 0, false};
