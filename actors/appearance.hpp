@@ -54,12 +54,14 @@ struct room_presence {
   room_id room;
   uint64_t online = 0;
   std::vector<std::pair<user_id, seen_as>> users;
+  bool whole = false; // who is not among the users is offline
 };
 
 /// One event of presence.
 struct presence_news {
   std::vector<room_presence> rooms;
   std::vector<appearance> users; // who are watched
+  bool incomplete = false;       // some news before this had to be dropped
 };
 
 } // namespace greenroom

@@ -3,6 +3,12 @@
 #include <algorithm>
 
 namespace greenroom {
+namespace {
+
+constexpr int64_t pause_ms_min = 900; // a little less than the clock's turn
+constexpr int64_t pause_ms_max = 30'000;
+
+} // namespace
 
 /// Keeps the figure right. True: how the user is seen on this node has changed.
 template <class Change>
@@ -87,16 +93,37 @@ std::vector<std::pair<user_id, seen_as>> attendance::here() const {
   return list;
 }
 
-std::optional<room_presence> attendance::take_news(bool names) {
-  if (!std::exchange(restless_, false))
+void attendance::look_anew() {
+  anew_ = true;
+  if (!std::exchange(restless_, true))
+    noted_->push_back(room_);
+}
+
+std::optional<room_presence> attendance::take_news(bool names, bool complete, int64_t now_ms) {
+  if (!restless_)
     return std::nullopt;
-  room_presence p{room_, members_, {}};
-  auto who = std::exchange(news_, {});
-  if (names && who.size() < news_max)
-    for (auto& user : who) {
-      auto now = status(user);
-      p.users.emplace_back(std::move(user), now);
-    }
+  // A number that all listeners of a large room are told is dear, and few look at it.
+  const auto pause_ms = std::clamp<int64_t>(static_cast<int64_t>(members_), pause_ms_min, pause_ms_max);
+  if (anew_ ? !complete : !names && members_ != told_ && now_ms - told_at_ < pause_ms) {
+    noted_->push_back(room_);
+    return std::nullopt;
+  }
+  restless_ = false;
+  const bool anew = std::exchange(anew_, false);
+  const auto who = std::exchange(news_, {});
+  if (!names && !anew && members_ == told_)
+    return std::nullopt;
+  told_ = members_;
+  told_at_ = now_ms;
+  room_presence p{room_, members_, {}, names && anew && members_ < news_max};
+  if (p.whole) {
+    for (const auto& [user, s] : users_)
+      if (s.anywhere() != seen_as::offline)
+        p.users.emplace_back(user, s.anywhere());
+  } else if (names && who.size() < news_max) {
+    for (const auto& user : who)
+      p.users.emplace_back(user, status(user));
+  }
   return p;
 }
 

@@ -2,7 +2,7 @@
 // report to the room's home. A figure for people: what nodes report is a moment old. Who is invisible is not there.
 //
 // What has changed is noted, to be told together: at most `news_max` users by name, beyond which only how many are
-// there is news.
+// there is news. A large room is not told a number that it knows, and the seldomer the larger it is.
 //
 // Threads: the shard's strand.
 #pragma once
@@ -55,8 +55,11 @@ public:
   /// Members online on this node, to report them anew.
   std::vector<std::pair<user_id, seen_as>> here() const;
 
-  /// What has changed since this was asked last; by name if `names`. nullopt: nothing.
-  std::optional<room_presence> take_news(bool names);
+  /// Those who listen may have been told otherwise, by another node: they are told everything once.
+  void look_anew();
+  /// What is to be told now; by name if `names`. Everything only if `complete`: all nodes have reported. nullopt:
+  /// nothing, or not yet; then the room is noted again. `now_ms`: of house::steady_ms.
+  std::optional<room_presence> take_news(bool names, bool complete, int64_t now_ms);
 
 private:
   static constexpr size_t news_max = 256;
@@ -77,6 +80,9 @@ private:
   std::unordered_map<user_id, seat> users_;
   uint64_t members_ = 0; // who are seen
   bool restless_ = false;
+  bool anew_ = false;     // everything is to be told
+  uint64_t told_ = 0;     // how many, last
+  int64_t told_at_ = 0;   // and when
   std::vector<user_id> news_; // who has changed, at most news_max
 };
 

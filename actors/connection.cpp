@@ -340,6 +340,7 @@ void connection_actor::receive(const reply& x) {
   if (phase_ == phase::over || !land(x.ticket))
     return;
   auto id = static_cast<int64_t>(x.ticket);
+  forget_watch(id);
   if (const auto* page = x.what ? std::get_if<ok::rooms>(&*x.what) : nullptr) {
     auto mine = *page; // only this connection knows what it listens to, and what its token opens
     keep_open(*who_, mine);
@@ -408,6 +409,7 @@ void connection_actor::look_after() {
   for (auto id : overdue) {
     land(static_cast<uint64_t>(id));
     arrive(static_cast<uint64_t>(id));
+    forget_watch(id);
     respond(id, fail(errc::unavailable, "limits.request_ms: no answer in time"));
   }
   if (slow_since_ != 0 && house_.steady_ms() - slow_since_ > house_.limits_now()->slow_ms) {
@@ -422,7 +424,6 @@ void connection_actor::look_after() {
       pull(s);
     stuck = stuck || s.stuck || s.pulling;
   }
-  forget_watches(overdue);
   if (!overdue.empty())
     next_requests();
   show_backlog();

@@ -144,12 +144,19 @@ private:
     bool more = false; // the user has rooms that are not visited
   };
 
-  /// Users who are to be watched are asked how they appear; with the tickets from `first` on, in their order.
+  /// First the own user says who may be seen at all; then each of them is asked, with the tickets from `first` on, in
+  /// their order.
   struct watch_request {
+    struct look {
+      bool open = false;   // no answer yet
+      bool is_new = false; // was not watched before
+    };
     int64_t id = 0;
-    uint64_t first = 0;
+    std::vector<user_id> wanted; // sorted; until they are asked
+    uint64_t first = 0;          // 0: they have not been asked
     ok::watched found;
-    size_t missing = 0;
+    std::vector<look> looks; // of each in found
+    size_t missing = 0;      // looks that are open
   };
   /// What few connections have need of.
   struct presence_state {
@@ -209,7 +216,9 @@ private:
   void look_at(int64_t id, const ok::watched& allowed);
   void looked(uint64_t ticket, const answer& what);
   bool look_away(const user_id& user);
-  void forget_watches(const std::vector<int64_t>& overdue);
+  bool watches(const user_id& user) const;
+  void forget_watch(int64_t id);
+  void end_looks(const watch_request& w);
   bool be_seen(const appearance& own);
   void show(const publication& p);
   bool may_show();

@@ -9,6 +9,7 @@ namespace greenroom::connection {
 namespace {
 
 constexpr size_t news_per_event = 100; // users and rooms in one event made from the backlog
+constexpr size_t names_per_request = 10;
 constexpr size_t quiet_share = 8;      // over this part of limits.outbox_bytes, presence waits
 
 } // namespace
@@ -21,17 +22,37 @@ connection_actor::presence_state& connection_actor::presence() {
 
 // -- watching --------------------------------------------------------------------------------------------------------
 
+bool connection_actor::watches(const user_id& user) const {
+  return presence_ && std::binary_search(presence_->watched.begin(), presence_->watched.end(), user);
+}
+
 /// The own user says who may be seen at all; then each of them is asked, after the lane has begun to listen for
 /// changes: so what changes meanwhile comes as an event.
 void connection_actor::watch(const client_request& r, const op::watch& x) {
-  auto all = presence().watched;
-  for (const auto& user : x.users)
-    if (auto at = std::lower_bound(all.begin(), all.end(), user); at == all.end() || *at != user)
-      all.insert(at, user);
-  if (auto bound = house_.limits_now()->watched; all.size() > bound) {
-    refuse(r, errc::too_large, "limits.watched: " + std::to_string(bound) + " users per connection");
+  auto& p = presence();
+  const auto& l = *house_.limits_now();
+  std::vector<user_id> wanted = x.users;
+  std::sort(wanted.begin(), wanted.end());
+  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+  // With those of requests that are under way.
+  std::vector<user_id> all = p.watched;
+  all.insert(all.end(), wanted.begin(), wanted.end());
+  for (const auto& w : p.requests)
+    all.insert(all.end(), w.wanted.begin(), w.wanted.end());
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  if (all.size() > l.watched) {
+    refuse(r, errc::too_large, "limits.watched: " + std::to_string(l.watched) + " users per connection");
     return;
   }
+  // Each is asked, wherever they are: many names are many requests.
+  for (auto n = names_per_request; n < x.users.size(); n += names_per_request)
+    if (auto wait = requests_.take(requests_of_connection(l), house_.steady_ms()); wait != 0) {
+      turn_down(r.id, flood::requests,
+                too_often("limits.requests_per_s", l.requests_per_s, "requests per second per connection", wait));
+      return;
+    }
+  p.requests.push_back({*r.id, std::move(wanted), 0, {}, {}, 0});
   ask_user(r, x);
 }
 
@@ -40,6 +61,8 @@ void connection_actor::unwatch(const client_request& r, const op::unwatch& x) {
     for (const auto& user : x.users) {
       std::erase(presence_->watched, user);
       presence_->backlog.forget(user);
+      for (auto& w : presence_->requests)
+        std::erase(w.wanted, user); // whatever was asked for before
     }
     tell(house_.relay_lanes[here().index()], relay_lane::unwatch{this->id(), x.users});
   }
@@ -48,34 +71,40 @@ void connection_actor::unwatch(const client_request& r, const op::unwatch& x) {
 
 void connection_actor::look_at(int64_t id, const ok::watched& allowed) {
   auto& p = presence();
-  watch_request w{id, p.next_look, allowed, 0};
-  relay_lane::watch begin{this->id(), {}};
-  const auto is_hidden = [&](const user_id& user) {
-    return std::find(allowed.hidden.begin(), allowed.hidden.end(), user) != allowed.hidden.end();
-  };
-  for (const auto& a : allowed.users) {
-    if (is_hidden(a.user))
+  auto w = std::find_if(p.requests.begin(), p.requests.end(), [&](const watch_request& x) { return x.id == id; });
+  if (w == p.requests.end() || w->first != 0)
+    return;
+  const auto wanted = std::exchange(w->wanted, {});
+  w->first = p.next_look;
+  w->found = allowed;
+  w->looks.resize(allowed.users.size());
+  p.next_look += allowed.users.size();
+  relay_lane::watch begin{this->id(), {}, {}};
+  for (size_t i = 0; i < allowed.users.size(); ++i) {
+    const auto& user = allowed.users[i].user;
+    if (!std::binary_search(wanted.begin(), wanted.end(), user) ||
+        std::find(allowed.hidden.begin(), allowed.hidden.end(), user) != allowed.hidden.end())
       continue;
-    ++w.missing;
-    begin.users.push_back(a.user);
-    if (auto at = std::lower_bound(p.watched.begin(), p.watched.end(), a.user); at == p.watched.end() || *at != a.user)
-      p.watched.insert(at, a.user);
+    auto at = std::lower_bound(p.watched.begin(), p.watched.end(), user);
+    const bool is_new = at == p.watched.end() || *at != user;
+    if (is_new)
+      p.watched.insert(at, user);
+    w->looks[i] = {true, is_new};
+    ++w->missing;
+    begin.users.push_back(user);
+    begin.looks.push_back(std::make_shared<const user::command>(
+        user::command{user, as_caller(w->first + i), op::presence{user, std::nullopt, std::nullopt}}));
   }
-  tell(house_.relay_lanes[here().index()], std::move(begin));
-  for (const auto& a : allowed.users) {
-    const auto ticket = p.next_look++;
-    if (is_hidden(a.user))
-      continue;
-    auto look = std::make_shared<const user::command>(
-        user::command{a.user, as_caller(ticket), op::presence{a.user, std::nullopt, std::nullopt}});
-    tell(house_.shard_of(a.user), user::ask{std::move(look)});
+  if (w->missing > 0) {
+    tell(house_.relay_lanes[here().index()], std::move(begin));
+    return;
   }
-  if (w.missing == 0) {
-    land(static_cast<uint64_t>(id));
-    respond(id, ok::any{std::move(w.found)});
-  } else {
-    p.requests.push_back(std::move(w));
-  }
+  auto found = std::move(w->found);
+  p.requests.erase(w);
+  if (!land(static_cast<uint64_t>(id)))
+    return;
+  respond(id, ok::any{std::move(found)});
+  next_requests();
 }
 
 void connection_actor::looked(uint64_t ticket, const answer& what) {
@@ -83,9 +112,9 @@ void connection_actor::looked(uint64_t ticket, const answer& what) {
     return;
   auto& all = presence_->requests;
   auto w = std::find_if(all.begin(), all.end(), [&](const watch_request& x) {
-    return ticket >= x.first && ticket - x.first < x.found.users.size();
+    return x.first != 0 && ticket >= x.first && ticket - x.first < x.looks.size();
   });
-  if (w == all.end())
+  if (w == all.end() || !std::exchange(w->looks[ticket - w->first].open, false))
     return;
   if (const auto* found = what ? std::get_if<ok::presence>(&*what) : nullptr) {
     auto& a = w->found.users[ticket - w->first];
@@ -94,9 +123,12 @@ void connection_actor::looked(uint64_t ticket, const answer& what) {
       look_away(a.user);
     if (--w->missing > 0)
       return;
+  } else {
+    w->looks[ticket - w->first].open = true; // nobody has said that they may be seen
   }
   auto done = std::move(*w);
   all.erase(w);
+  end_looks(done);
   if (!land(static_cast<uint64_t>(done.id)))
     return;
   if (what)
@@ -106,11 +138,23 @@ void connection_actor::looked(uint64_t ticket, const answer& what) {
   next_requests();
 }
 
-void connection_actor::forget_watches(const std::vector<int64_t>& overdue) {
-  if (presence_)
-    std::erase_if(presence_->requests, [&](const watch_request& w) {
-      return std::find(overdue.begin(), overdue.end(), w.id) != overdue.end();
-    });
+/// Of a request that has failed: who has not said that they may be seen is not watched.
+void connection_actor::end_looks(const watch_request& w) {
+  for (size_t i = 0; i < w.looks.size(); ++i)
+    if (w.looks[i].open && w.looks[i].is_new)
+      look_away(w.found.users[i].user);
+}
+
+void connection_actor::forget_watch(int64_t id) {
+  if (!presence_)
+    return;
+  auto& all = presence_->requests;
+  auto w = std::find_if(all.begin(), all.end(), [&](const watch_request& x) { return x.id == id; });
+  if (w == all.end())
+    return;
+  auto done = std::move(*w);
+  all.erase(w);
+  end_looks(done);
 }
 
 bool connection_actor::look_away(const user_id& user) {
@@ -154,7 +198,8 @@ void connection_actor::show_backlog() {
     return s && s->named;
   };
   while (has_backlog() && phase_ == phase::live && may_show())
-    if (auto news = presence_->backlog.take(news_per_event, is_wanted); !news.rooms.empty() || !news.users.empty())
+    if (auto news = presence_->backlog.take(news_per_event, is_wanted);
+        !news.rooms.empty() || !news.users.empty() || news.incomplete)
       write(house_.encode.presence(news), delivery::ephemeral);
 }
 

@@ -1,5 +1,5 @@
 // presence backlog: news of presence that a connection is to be told later, merged: of each user and each room only the
-// last counts. Bounded; what does not fit is dropped, as may happen to anything ephemeral.
+// last counts. Bounded; what does not fit is dropped, as may happen to anything ephemeral, and the next news say so.
 //
 // Threads: the connection's lane.
 #pragma once
@@ -14,7 +14,7 @@ namespace greenroom {
 
 class presence_backlog {
 public:
-  bool empty() const noexcept { return rooms_.empty() && users_.empty(); }
+  bool empty() const noexcept { return rooms_.empty() && users_.empty() && !lost_; }
 
   /// Takes in what is newer than all that it holds. False: not all of it; there were `bound` users and rooms already.
   bool add(const presence_news& news, size_t bound) {
@@ -34,6 +34,11 @@ public:
         ++size_;
       }
       i->second.online = r.online;
+      if (r.whole) {
+        size_ -= i->second.users.size();
+        i->second.users.clear();
+        i->second.whole = true;
+      }
       for (const auto& [user, status] : r.users) {
         if (auto u = i->second.users.find(user); u != i->second.users.end())
           u->second = status;
@@ -41,6 +46,7 @@ public:
           i->second.users.emplace(user, status), ++size_;
       }
     }
+    lost_ = lost_ || !all;
     return all;
   }
 
@@ -48,6 +54,7 @@ public:
   template <class Wanted>
   presence_news take(size_t most, Wanted is_wanted) {
     presence_news news;
+    news.incomplete = std::exchange(lost_, false);
     size_t taken = 0;
     while (taken < most && !users_.empty()) {
       news.users.push_back(std::move(users_.begin()->second));
@@ -58,7 +65,8 @@ public:
       auto i = rooms_.begin();
       const auto n = 1 + i->second.users.size();
       if (is_wanted(i->first)) {
-        news.rooms.push_back({i->first, i->second.online, {i->second.users.begin(), i->second.users.end()}});
+        const auto& r = i->second;
+        news.rooms.push_back({i->first, r.online, {r.users.begin(), r.users.end()}, r.whole && !news.incomplete});
         taken += n;
       } else {
         size_ -= n;
@@ -76,10 +84,12 @@ private:
   struct room_news {
     uint64_t online = 0;
     std::map<user_id, seen_as> users;
+    bool whole = false;
   };
   std::map<room_id, room_news> rooms_;
   std::map<user_id, appearance> users_;
   size_t size_ = 0; // users and rooms together
+  bool lost_ = false;
 };
 
 } // namespace greenroom

@@ -5,6 +5,9 @@
 namespace greenroom {
 namespace {
 
+// A question may overtake the word that the user has gone, and be answered by it all the same.
+constexpr int64_t overtaking_ms = 2'000;
+
 constexpr uint64_t bit(uint32_t n) noexcept { return uint64_t{1} << n; }
 
 } // namespace
@@ -53,15 +56,17 @@ std::vector<user_id> presence_board::watched() const {
 void presence_board::begin(int64_t unsure_until_ms) {
   end();
   unsure_until_ms_ = unsure_until_ms;
-  for (auto i = entries_.begin(); i != entries_.end(); ++i)
+  for (auto i = entries_.begin(); i != entries_.end(); ++i) {
+    i->second.repeat = true;
     settle_later(i);
+  }
 }
 
 void presence_board::end() {
   for (auto i = entries_.begin(); i != entries_.end();) {
     auto& e = i->second;
     e.nodes = e.owed = 0;
-    e.sure = e.changed = false;
+    e.sure = e.changed = e.repeat = false;
     e.gone_at = 0;
     i = e.lanes == 0 ? entries_.erase(i) : std::next(i);
   }
@@ -102,6 +107,11 @@ void presence_board::presume_offline(const user_id& user) {
     i->second.what = appearance{user, seen_as::offline, {}};
 }
 
+void presence_board::asked(const user_id& user, int64_t now_ms) {
+  if (auto i = entries_.find(user); i != entries_.end())
+    i->second.asked_at = now_ms;
+}
+
 void presence_board::appears(const appearance& what, bool gone, int64_t now_ms) {
   auto i = entries_.find(what.user);
   if (i == entries_.end())
@@ -109,8 +119,9 @@ void presence_board::appears(const appearance& what, bool gone, int64_t now_ms) 
   auto& e = i->second;
   const bool was_sure = std::exchange(e.sure, true);
   if (e.what == what) { // as before; so if it had gone, it has come back
-    e.gone_at = 0;
-    if (!was_sure)
+    const auto gone_at = std::exchange(e.gone_at, 0);
+    e.repeat = e.repeat || !was_sure || (gone_at != 0 && e.asked_at != 0 && e.asked_at >= gone_at - overtaking_ms);
+    if (e.repeat)
       settle_later(i);
     return;
   }
@@ -146,9 +157,11 @@ std::vector<presence_board::notice> presence_board::settle(int64_t now_ms, int64
     }
     if (e.gone_at != 0)
       settle_later(i);
-    const auto nodes = e.changed ? e.nodes : e.owed;
-    const auto lanes = e.changed ? e.lanes : 0;
+    const bool to_all = e.changed || (e.repeat && e.gone_at == 0);
+    const auto nodes = to_all ? e.nodes : e.owed;
+    const auto lanes = to_all ? e.lanes : 0;
     e.changed = false;
+    e.repeat = e.repeat && !to_all;
     e.owed = 0;
     if (nodes != 0 || lanes != 0)
       list.push_back({*e.what, lanes, nodes});
@@ -166,7 +179,7 @@ void presence_board::rest() {
 
 std::optional<presence_board::notice> presence_board::told(const appearance& what) {
   auto i = entries_.find(what.user);
-  if (i == entries_.end() || i->second.what == what)
+  if (i == entries_.end())
     return std::nullopt;
   i->second.what = what;
   return notice{what, i->second.lanes, 0};

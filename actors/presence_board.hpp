@@ -6,7 +6,11 @@
 // what a watcher is told is bounded by users and time, not by how often connections come and go.
 //
 // At a home that has just begun nobody is offline who has not been heard of: their connections are still arriving.
-// After that time they are.
+// After that time they are. Then all who watch here are told how things stand, whatever they were told before: what the
+// last home told, and what it did not come to tell, died with it.
+//
+// Whoever asks while a user is gone for a moment is told "offline"; so if the user comes back within `grace_ms`, which
+// is no news to others, they are told.
 //
 // Threads: the shard's strand. Knows no clock: `now_ms` is that of house::steady_ms.
 #pragma once
@@ -50,6 +54,8 @@ public:
   bool knows(const user_id& user) const;
   /// Who is watched and not awake is taken for offline, as whoever asks is answered.
   void presume_offline(const user_id& user);
+  /// Somebody is about to be answered how the user appears.
+  void asked(const user_id& user, int64_t now_ms);
   /// The user's actor says how it appears. `gone`: because its last connection has ended.
   void appears(const appearance& what, bool gone, int64_t now_ms);
   /// What is to be told now. Who is awake speaks for itself; who is not is offline.
@@ -58,7 +64,7 @@ public:
   // -- elsewhere -----------------------------------------------------------------------------------------------------
   /// Instead of settle().
   void rest();
-  /// The home has said so. nullopt: nobody here wants to know, or it is no news.
+  /// The home has said so, which knows when it is news. nullopt: nobody here wants to know.
   std::optional<notice> told(const appearance& what);
 
 private:
@@ -67,7 +73,9 @@ private:
     bool sure = false;              // it has been so since this is the home
     bool due = false;               // it is in due_
     bool changed = false;           // since it was told
+    bool repeat = false;            // some who watch may have been told otherwise
     int64_t gone_at = 0;            // since when; 0: has not
+    int64_t asked_at = 0;           // when somebody asked last
     uint64_t lanes = 0;
     uint64_t nodes = 0;
     uint64_t owed = 0; // nodes that are to be told even if nothing changes

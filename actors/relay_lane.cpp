@@ -62,9 +62,11 @@ void relay_lane_actor::receive(const watch& x) {
     auto& watching = watchers_[user];
     if (watching.empty())
       tell(house_.shard_of(user), shard::watched{user, here().index(), true});
-    if (std::none_of(watching.begin(), watching.end(), [&](const listener& l) { return l.id() == x.connection; }))
-      watching.push_back(i->second.to);
+    if (std::none_of(watching.begin(), watching.end(), [&](const watcher& w) { return w.connection == x.connection; }))
+      watching.push_back({x.connection, i->second.to});
   }
+  for (const auto& look : x.looks)
+    tell(house_.shard_of(look->user), user::ask{look});
 }
 
 void relay_lane_actor::receive(const unwatch& x) {
@@ -76,8 +78,13 @@ void relay_lane_actor::look_away(const user_id& user, uint64_t connection) {
   auto i = watchers_.find(user);
   if (i == watchers_.end())
     return;
-  std::erase_if(i->second, [&](const listener& l) { return l.id() == connection; });
-  if (!i->second.empty())
+  auto& watching = i->second;
+  auto w = std::find_if(watching.begin(), watching.end(), [&](const watcher& x) { return x.connection == connection; });
+  if (w == watching.end())
+    return;
+  std::swap(*w, watching.back());
+  watching.pop_back();
+  if (!watching.empty())
     return;
   watchers_.erase(i);
   tell(house_.shard_of(user), shard::watched{user, here().index(), false});
@@ -93,8 +100,8 @@ void relay_lane_actor::receive(const appeared& x) {
     news->users.push_back(a);
     p->ephemeral = house_.encode.presence(*news);
     p->presence = std::move(news);
-    for (const auto& to : i->second)
-      tell(to, delivered{p});
+    for (const auto& w : i->second)
+      tell(w.to, delivered{p});
   }
 }
 

@@ -24,6 +24,9 @@
 namespace greenroom {
 
 struct house;
+namespace user {
+struct command;
+}
 
 /// What the listeners of a room share about it.
 struct room_face {
@@ -141,11 +144,13 @@ struct appear {
   seen_as status = seen_as::online; // offline: invisible
   std::vector<uint64_t> relays;
 };
-/// The connection wants to know how these users appear, or no longer.
+/// The connection wants to know how these users appear, or no longer. Its questions to them are passed on behind that,
+/// so that no change falls in between.
 struct watch {
   using local = message_tag;
   uint64_t connection = 0;
   std::vector<user_id> users;
+  std::vector<std::shared_ptr<const user::command>> looks;
 };
 struct unwatch {
   using local = message_tag;
@@ -234,6 +239,10 @@ private:
     relay_handle relay;
     std::vector<listener> listeners;
   };
+  struct watcher {
+    uint64_t connection = 0;
+    listener to;
+  };
   bool may_drop(const caf::mailbox_element& e) const override;
   void on_loss() override;
   void drop(uint64_t relay, uint64_t connection, const user_id& user);
@@ -242,7 +251,7 @@ private:
   house& house_;
   std::unordered_map<uint64_t, present> present_;               // by connection
   std::unordered_map<uint64_t, audience> audiences_;            // by relay
-  std::unordered_map<user_id, std::vector<listener>> watchers_; // by who is watched
+  std::unordered_map<user_id, std::vector<watcher>> watchers_; // by who is watched
 };
 
 } // namespace relay_lane

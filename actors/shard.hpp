@@ -186,6 +186,7 @@ private:
   std::unordered_map<room_id, std::shared_ptr<audience>> audiences_; // of rooms that are awake or listened to
   const std::shared_ptr<restless_rooms> restless_ = std::make_shared<restless_rooms>();
   presence_board board_;
+  int64_t unsure_until_ms_ = 0; // who is connected elsewhere may not have said so yet
   std::vector<room_id> reminders_;
   std::map<effect_key, open_effect> effects_;
   std::map<std::pair<user_id, room_id>, storage::activity_record> activity_; // not yet written

@@ -10,7 +10,10 @@ void shard_actor::receive(const cluster::serve& x) {
   forget_due();
   loading_effects_ = false; // what is being read may be of an earlier time here
   begin();
-  board_.begin(house_.steady_ms() + house_.config.cluster.lease_ms);
+  unsure_until_ms_ = house_.steady_ms() + house_.config.cluster.lease_ms;
+  board_.begin(unsure_until_ms_);
+  for (const auto& [room, a] : audiences_)
+    a->present->look_anew();
   router_->receive(x);
 }
 

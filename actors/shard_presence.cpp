@@ -7,20 +7,25 @@ namespace greenroom::shard {
 
 void shard_actor::receive(const user::busy& x) {
   users_.set_busy(x.as.user, x.on);
-  board_.appears(x.as, !x.on, house_.steady_ms());
+  if (is_home()) // else it is a last word of somebody who has been ended
+    board_.appears(x.as, !x.on, house_.steady_ms());
 }
 
-/// Nobody is woken to say that they are not there.
+/// Nobody is woken to say that they are not there, unless they may have something against whoever asks.
 bool shard_actor::answer_for_absent(const user::command& c) {
   if (const auto* p = std::get_if<op::presence>(&c.what)) {
-    if (p->changes() || c.from.user == c.user || users_.find(c.user))
+    if (p->changes() || c.from.user == c.user)
+      return false;
+    board_.asked(c.user, house_.steady_ms());
+    if (users_.find(c.user))
+      return false;
+    if (auto block = house_.store.find_block(c.user, c.from.user); !block || *block != storage::lookup::absent)
       return false;
     c.from.answer(ok::any{ok::presence{{c.user, seen_as::offline, {}}}});
     return true;
   }
-  if (std::holds_alternative<user::vanish>(c.what))
-    return !users_.find(c.user);
-  if (std::holds_alternative<op::signal>(c.what) && !users_.find(c.user)) {
+  const bool is_word = std::holds_alternative<op::signal>(c.what) || std::holds_alternative<user::vanish>(c.what);
+  if (is_word && !users_.find(c.user)) {
     c.from.answer(ok::any{ok::none{}});
     return true;
   }
@@ -59,9 +64,12 @@ void shard_actor::watched_from(uint32_t node, const std::vector<user_id>& users,
 /// The home of these users has told this node.
 void shard_actor::appeared(const std::vector<appearance>& users) {
   std::vector<presence_board::notice> list;
-  for (const auto& user : users)
+  for (const auto& user : users) {
     if (auto n = board_.told(user))
       list.push_back(std::move(*n));
+    else
+      router_->watch_user(user.user, false); // said before, which has got lost
+  }
   tell_lanes(list);
 }
 
@@ -97,7 +105,13 @@ void shard_actor::tell_presence() {
     if (a == audiences_.end())
       continue;
     auto& [id, who] = *a;
-    auto news = who->present->take_news(who->members <= house_.config.rooms.presence_members);
+    if (is_home() && who->anybody() && who->members == 0 && !room.is_direct()) {
+      restless_->push_back(room); // it is on its way, and will say how large it is
+      continue;
+    }
+    const auto now = house_.steady_ms();
+    auto news = who->present->take_news(who->members <= house_.config.rooms.presence_members,
+                                        !is_home() || now >= unsure_until_ms_, now);
     // Where two talk, each watches the other if they want to know.
     if (news && is_home() && who->anybody() && who->members > 0)
       who->tell(relay::presence{std::move(*news)});

@@ -175,8 +175,8 @@ void connection_actor::mark_named(const room_id& room) {
 
 void connection_actor::receive(const delivered& x) {
   const auto& p = *x.what;
-  if (p.relay == 0) { // of users who are watched
-    if (phase_ == phase::live)
+  if (p.relay == 0) { // of a user who is watched, or was when it was said
+    if (phase_ == phase::live && watches(p.presence->users.front().user))
       show(p);
     return;
   }

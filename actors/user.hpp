@@ -267,6 +267,7 @@ private:
   struct telling {
     uint64_t ticket = 0; // of the question that is under way; 0: the word is on its way to the disk
     int64_t since = 0;   // of house::steady_ms
+    bool unseen = false; // the other one's devices have looked away
     std::vector<command_ptr> waiting;
   };
   /// The room that is being seen to, while the account is erased.

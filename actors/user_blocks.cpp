@@ -60,12 +60,10 @@ void user_actor::perform(const command_ptr& c, const op::block& x) {
   batch->put(user_, x.user, b);
   auto later = begin_errand(*batch);
   tellings_[x.user].ticket = 0; // an answer to an earlier word is none to this one
+  tellings_[x.user].unseen = false;
   commit(std::move(batch), c, [this, c, other = x.user, on = x.on, later] {
-    if (on) { // neither sees the other any more
-      tell_vanished(other);
-      auto word = std::make_shared<const command>(command{other, caller{}, vanish{user_}});
-      tell(house_.shard_of(other), ask{std::move(word)});
-    }
+    if (on)
+      tell_vanished(other); // to the own devices
     if (later)
       tell(shard_, errand{*later, false});
     tellings_[other].waiting.push_back(c);
@@ -79,7 +77,8 @@ void user_actor::perform(const command_ptr& c, const op::block& x) {
   });
 }
 
-/// The last word that is stored. REQUIRES: it is durable.
+/// The last word that is stored: to the other one, whose devices are to look away, and then to the room. REQUIRES: it is
+/// durable.
 void user_actor::tell_room_of(const user_id& other) {
   const auto b = blocks_.find(other);
   if (b == blocks_.end())
@@ -91,6 +90,11 @@ void user_actor::tell_room_of(const user_id& other) {
   from.to = self();
   from.ticket = t.ticket;
   from.user = user_;
+  if (b->second.on && !t.unseen) {
+    auto word = std::make_shared<const command>(command{other, from, vanish{user_}});
+    tell(house_.shard_of(other), ask{std::move(word)});
+    return;
+  }
   const auto room = room_id::direct(user_, other);
   auto word =
       std::make_shared<const room::command>(room::command{room, from, room::shun{b->second.on, b->second.version}});
@@ -113,6 +117,10 @@ void user_actor::receive(const reply& x) {
 void user_actor::told(const user_id& other, const reply& x) {
   auto& t = tellings_.at(other);
   const auto b = blocks_.find(other);
+  if (x.what && b != blocks_.end() && b->second.on && !std::exchange(t.unseen, true)) {
+    tell_room_of(other);
+    return;
+  }
   auto waiting = std::move(t.waiting);
   tellings_.erase(other);
   const auto* known = x.what ? std::get_if<ok::changed>(&*x.what) : nullptr;

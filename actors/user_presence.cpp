@@ -67,7 +67,10 @@ void user_actor::perform(const command_ptr& c, const op::signal& x) {
   c->from.answer(ok::any{ok::none{}});
 }
 
-void user_actor::perform(const command_ptr&, const vanish& x) { tell_vanished(x.whom); }
+void user_actor::perform(const command_ptr& c, const vanish& x) {
+  tell_vanished(x.whom);
+  c->from.answer(ok::any{ok::none{}});
+}
 
 void user_actor::tell_vanished(const user_id& whom) {
   for (const auto& device : connections_)

@@ -266,7 +266,7 @@ const field table[] = {
     {AT(rooms, receipts_members), restart, "members", 0, 100'000,
      "Rooms with more members show no read receipts. 0: no room does.",
      "Too high: in a room of n members, each message brings n events to n listeners."},
-    {AT(rooms, presence_members), restart, "members", 0, 10'000,
+    {AT(rooms, presence_members), restart, "members", 0, 255,
      "Rooms up to this size tell who comes and goes; larger ones only how many are there. 0: no room tells who.",
      "Too high: in a room of n members a restart of all clients is news of n users to n listeners."},
     {AT(rooms, activity_members), restart, "members", 0, 100'000,

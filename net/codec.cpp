@@ -463,6 +463,8 @@ frame json_encoder::presence(const presence_news& news) const {
         object r(out);
         r.text("room", room.room.str());
         r.integer("online_count", room.online);
+        if (room.whole)
+          r.flag("all", true);
         if (!room.users.empty())
           append_array(r.key("users"), room.users, [&](const auto& user) {
             object u(out);
@@ -475,6 +477,8 @@ frame json_encoder::presence(const presence_news& news) const {
         object u(out);
         append_fields(u, user);
       });
+    if (news.incomplete)
+      o.flag("incomplete", true);
   });
 }
 

@@ -185,6 +185,8 @@ public:
   /// The lowest seq in first..head whose ts >= `ts`; head + 1 if there is none. Binary search over seq: the design
   /// keeps ts monotonic and seq gap-free.
   outcome<uint64_t> seq_at(const room_id& room, int64_t ts, uint64_t first, uint64_t head) const;
+  /// Whether the user has a record about blocking the other one; never reads the disk.
+  outcome<lookup> find_block(const user_id& user, const user_id& other) const;
   /// `cached` answers would_block where it would have to read; what is absent has an empty record.
   outcome<std::pair<lookup, key_record>> find_key(const room_id& room, const key_hash& key, read_tier tier) const;
   /// nullopt: there is no such attachment.

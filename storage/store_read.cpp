@@ -398,6 +398,23 @@ outcome<uint64_t> store::seq_at(const room_id& room, int64_t ts, uint64_t first,
   return first;
 }
 
+outcome<lookup> store::find_block(const user_id& user, const user_id& other) const {
+  auto db = impl_->read();
+  if (!db)
+    return db.error();
+  rocksdb::ReadOptions options;
+  options.read_tier = rocksdb::kBlockCacheTier;
+  rocksdb::PinnableSlice value;
+  auto status = (**db)->Get(options, (*db)->family(keys::family::state), keys::block(user, other), &value);
+  if (status.ok())
+    return lookup::found;
+  if (status.IsNotFound())
+    return lookup::absent;
+  if (status.IsIncomplete())
+    return lookup::would_block;
+  return to_failure("can't look up a block", status);
+}
+
 outcome<std::pair<lookup, key_record>> store::find_key(const room_id& room, const key_hash& key, read_tier tier) const {
   auto db = impl_->read();
   if (!db)

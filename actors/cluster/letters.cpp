@@ -31,7 +31,7 @@ void carry(A& a, storage::rare<T>& x) {
 // What the house says everywhere.
 GREENROOM_CARRY(position, x.epoch, x.seq)
 GREENROOM_CARRY(appearance, x.user, x.status, x.note)
-GREENROOM_CARRY(room_presence, x.room, x.online, x.users)
+GREENROOM_CARRY(room_presence, x.room, x.online, x.users, x.whole)
 GREENROOM_CARRY(storage::room_limits, x.members, x.text_bytes, x.sends_per_s)
 GREENROOM_CARRY(storage::room_settings, x.kind, x.history_days, x.slow_ms, x.history_events, x.deleted, x.limits)
 GREENROOM_CARRY(storage::attachment, x.id, x.name, x.type, x.size, x.sha256)

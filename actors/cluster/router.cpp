@@ -43,9 +43,7 @@ bool is_bulk(const user::command&) { return false; }
 /// Whether somebody waits for what becomes of it.
 bool is_answered(const room::command& c) { return !std::holds_alternative<room::receipt>(c.what); }
 // A departure, too: one that got lost would leave a ghost.
-bool is_answered(const user::command& c) {
-  return !std::holds_alternative<user::activity>(c.what) && !std::holds_alternative<user::vanish>(c.what);
-}
+bool is_answered(const user::command& c) { return !std::holds_alternative<user::activity>(c.what); }
 bool has_key(const room::command_ptr* c) { return c && room::has_key(**c); }
 
 constexpr size_t users_per_letter = 500; // with their notes far below the bound of a letter

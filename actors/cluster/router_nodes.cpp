@@ -176,6 +176,7 @@ void router::come(uint32_t node, const watching& x) {
   auto& a = shard_.make_audience(x.room); // before the room is awake: what follows must find it
   a.enter(node);
   a.present->forget(node);
+  a.present->look_anew(); // it may have missed something, and others have now been told that its users are gone
   watch(node, x.room);
 }
 

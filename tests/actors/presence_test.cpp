@@ -125,7 +125,62 @@ TEST_CASE("a small room tells who comes and goes, a large one how many", "[prese
   again.hello();
   s.pass(1s);
   // Between two turns of the clock nobody saw anything but the count, which is what it was.
-  CHECK(ada.heard() == frames{"presence lobby=2"});
+  CHECK(ada.heard().empty());
+}
+
+TEST_CASE("who asks while somebody is gone for a moment hears that they are back", "[presence]") {
+  scene s(with_presence);
+  auto ada = s.enter("ada"), bob = s.enter("bob"), cid = s.enter("cid", 1);
+  bob.hello();
+  ada.hello().ask(7, watch({"bob"})).heard();
+  cid.hello().heard();
+  s.pass(2s);
+  bob.hang_up();
+  s.pass(1s);
+  cid.ask(7, watch({"bob"}));
+  CHECK(cid.heard() == frames{"7 watched bob:offline"});
+  auto again = s.enter("bob");
+  again.hello();
+  s.pass(2s);
+  CHECK(cid.heard() == frames{"presence bob:online"});
+}
+
+TEST_CASE("whom one has blocked does not see one come, asleep or not", "[presence]") {
+  scene s(with_presence);
+  auto ada = s.enter("ada"), bob = s.enter("bob");
+  ada.hello().ask(7, op::block{user_id::trusted("bob"), true});
+  bob.hello().heard();
+  const bool asleep = GENERATE(true, false);
+  if (asleep) { // and known from the disk alone
+    ada.hang_up();
+    bob.hang_up();
+    s.restart();
+    bob = s.enter("bob");
+    bob.hello().heard();
+  }
+  bob.ask(8, watch({"ada"}));
+  CHECK(bob.heard() == frames{"8 watched ada:offline"});
+  if (asleep) {
+    ada = s.enter("ada");
+    ada.hello();
+  } else {
+    ada.ask(8, as(presence_status::away));
+  }
+  s.pass(10s);
+  CHECK(bob.heard().empty());
+}
+
+TEST_CASE("what is given up before it is answered is not watched", "[presence]") {
+  scene s(with_presence);
+  auto ada = s.enter("ada"), bob = s.enter("bob");
+  ada.hello().heard();
+  ada.ask_later(7, watch({"bob"}));
+  ada.ask_later(8, op::unwatch{{user_id::trusted("bob")}});
+  s.run();
+  CHECK(ada.heard().size() == 2);
+  bob.hello();
+  s.pass(2s);
+  CHECK(ada.heard().empty());
 }
 
 TEST_CASE("where two talk, the room tells nobody who is there", "[presence]") {

@@ -199,13 +199,13 @@ frame readable::read(const room_id& room, const user_id& user, uint64_t seq, boo
 frame readable::presence(const presence_news& news) const {
   std::string s = "presence";
   for (const auto& r : news.rooms) {
-    s += " " + r.room.str() + "=" + std::to_string(r.online);
+    s += " " + r.room.str() + "=" + std::to_string(r.online) + (r.whole ? " all" : "");
     for (const auto& [user, status] : r.users)
       s += " " + describe({user, status, {}});
   }
   for (const auto& a : news.users)
     s += " " + describe(a);
-  return text(s);
+  return text(s + (news.incomplete ? " incomplete" : ""));
 }
 frame readable::signal(const user_id& from, std::string_view data) const {
   return text(from.str() + " signals " + std::string(data));
