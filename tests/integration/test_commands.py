@@ -146,7 +146,7 @@ def test_a_session_with_every_command(make_server, people):
     ann.run("attachment", "download", "lobby", file["id"], "--output", "copy.txt")
     assert (ann.folder / "copy.txt").read_bytes() == (ann.folder / "cat.txt").read_bytes()
     assert ann("attachment", "delete", "lobby", file["id"], code=1)["code"] == "conflict"
-    assert ann("attachment", "upload", "lobby", "not-there", code=1)["code"] == "bad_request"
+    assert ann("attachment", "upload", "lobby", "not-there", code=2)["code"] == "usage"
     assert ann("session", "list") == []
     assert ann("session", "list", "--everybody", code=1)["code"] == "forbidden"
     assert ann("session", "end", "nobodys", code=1)["code"] == "not_found"
