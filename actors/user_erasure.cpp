@@ -54,7 +54,7 @@ void user_actor::perform(const command_ptr& c, const erase& x) {
     return;
   }
   const bool own = c->from.user == user_;
-  if (!own && !account_ && !profile_ && rooms_.empty() && sessions_.empty() && blocks_.empty()) {
+  if (!own && !account_ && !profile_ && rooms_.empty() && sessions_.empty() && rare_->blocks.empty()) {
     c->from.refuse(errc::not_found, "user: no such user");
   } else if (own && account_ && !account_->password.empty()) {
     if (x.what.password.empty()) {
@@ -88,7 +88,7 @@ void user_actor::begin_erasure(const command_ptr& c, const account::erase& x) {
   batch->put(user_, *erasure_);
   batch->erase_account(user_);
   // Direct rooms know of blocks, too, whether or not anything was ever said in them.
-  for (const auto& [other, b] : blocks_) {
+  for (const auto& [other, b] : rare_->blocks) {
     const auto room = room_id::direct(user_, other);
     if (auto [i, is_new] = rooms_.try_emplace(room, place({})); is_new)
       batch->put(user_, room, i->second);
@@ -148,7 +148,7 @@ void user_actor::continue_erasure() {
     erasing_ = std::make_unique<erasing>();
     erasing_->room = rooms_.begin()->first;
     erase_in_room();
-  } else if (erasure_->completed == 0 || errand_.at != 0) {
+  } else if (erasure_->completed == 0 || rare_->errand.at != 0) {
     finish_erasure();
   }
 }
@@ -266,7 +266,8 @@ void user_actor::finish_erasure() {
     finishing_ = false; // the errand stays
     return;
   }
-  blocks_.clear();
+  if (!rare_->blocks.empty())
+    rare_.edit().blocks.clear();
   auto batch = std::make_shared<storage::batch>(user_.shard());
   batch->erase_contents(user_);
   if (!std::exchange(finishing_, true)) {
@@ -305,14 +306,14 @@ void user_actor::perform(const command_ptr& c, const account::look_into& x) {
       page.next = page.list.back().first.str();
     c->from.answer(ok::any{std::move(page)});
   } else if (x.what == part::threads) {
-    if (auto bound = house_.config.users.inbox_pages; looking_.size() >= bound) {
+    if (auto bound = house_.config.users.inbox_pages; rare_->looking.size() >= bound) {
       c->from.refuse(errc::unavailable, "users.inbox_pages: " + std::to_string(bound) + " are under way");
       return;
     }
-    looking_.emplace_back(++next_token_, c);
+    rare_.edit().looking.emplace_back(++next_token_, c);
     tell(house_.reader_of(user_.shard()),
          reader::load_threads{user_, x.room, x.seq, threads_at_once + 1, next_token_, self()});
-  } else if (!account_ && !profile_ && rooms_.empty() && sessions_.empty() && blocks_.empty() && !is_erased() &&
+  } else if (!account_ && !profile_ && rooms_.empty() && sessions_.empty() && rare_->blocks.empty() && !is_erased() &&
              c->from.user != user_) {
     c->from.refuse(errc::not_found, "user: no such user");
   } else {
@@ -331,7 +332,7 @@ void user_actor::perform(const command_ptr& c, const account::look_into& x) {
         secret->clear();
       all.sessions.emplace_back(id, std::move(shown));
     }
-    for (const auto& [other, b] : blocks_)
+    for (const auto& [other, b] : rare_->blocks)
       if (b.on)
         all.blocks.emplace_back(other, b.since);
     if (is_erased())
@@ -341,11 +342,14 @@ void user_actor::perform(const command_ptr& c, const account::look_into& x) {
 }
 
 void user_actor::receive(const threads_loaded& x) {
-  auto i = std::find_if(looking_.begin(), looking_.end(), [&](const auto& l) { return l.first == x.token; });
-  if (i == looking_.end())
+  if (rare_->looking.empty())
+    return;
+  auto& looking = rare_.edit().looking;
+  auto i = std::find_if(looking.begin(), looking.end(), [&](const auto& l) { return l.first == x.token; });
+  if (i == looking.end())
     return;
   auto c = std::move(i->second);
-  looking_.erase(i);
+  looking.erase(i);
   if (!*x.what) {
     c->from.answer(x.what->error());
   } else {
