@@ -28,6 +28,7 @@
 #include "actors/tenants.hpp"
 #include "actors/vetter.hpp"
 #include "config/token_bucket.hpp"
+#include "storage/rare.hpp"
 
 #include <deque>
 #include <list>
@@ -360,6 +361,19 @@ private:
     command_ptr cause;
     ok::page what;
   };
+  /// What few rooms have under way, idle ones never.
+  struct rare_state {
+    std::list<question> questions;
+    std::vector<command_ptr> agreed_to;                 // invitations that have been asked about
+    std::optional<storage::scheduled_send> falling_due; // while the message that it replies to is looked up
+    storage::key_record falling_due_key;                // what stands under its key
+    std::map<std::string, begun_upload> begun;          // by id of the attachment
+    std::map<std::string, open_upload> uploads;         // likewise; at most attachments.uploads_per_room
+    std::vector<storage::file_record> files_found;      // of the send that is being judged
+    std::unordered_map<uint64_t, vetting> vettings;     // by token
+    std::map<line, std::list<command_ptr>> lines; // of those with a message among them; what waits behind it
+    size_t lined_up = 0;                          // in all of them
+  };
 
   // Life.
   void start() override { load(); }
@@ -559,24 +573,15 @@ private:
   std::multimap<uint64_t, held_page> held_pages_;                 // by the seq that has to be committed
   std::list<command_ptr> waiting_;                                // in every phase but serving
   command_ptr looked_up_;
-  std::list<question> questions_;
-  std::vector<command_ptr> agreed_to_;                 // invitations that have been asked about
-  std::optional<storage::scheduled_send> falling_due_; // while the message that it replies to is looked up
-  storage::key_record falling_due_key_;                // what stands under its key
-  std::map<std::string, begun_upload> begun_;          // by id of the attachment
-  std::map<std::string, open_upload> uploads_;         // likewise; at most attachments.uploads_per_room
-  std::vector<storage::file_record> files_found_;      // of the send that is being judged
-  std::map<user_id, int64_t> typing_;                  // until when, ms
-  std::map<user_id, int64_t> spoke_; // in slow mode: when, of house::steady_ms; those of the last slow_ms
-  token_bucket sends_;               // of all members together
+  storage::rare<rare_state> rare_;    // read as it is; edit() makes it
+  std::map<user_id, int64_t> typing_; // until when, ms
+  std::map<user_id, int64_t> spoke_;  // in slow mode: when, of house::steady_ms; those of the last slow_ms
+  token_bucket sends_;                // of all members together
 
   hooks::hook_set_ptr hook_set_; // as of hooks_version_
   uint64_t hooks_version_ = 0;
-  std::vector<hooked> hooks_;                     // at most as many as there are, and were
-  bool asks_first_ = false;                       // the pre-send hook means this room
-  std::unordered_map<uint64_t, vetting> vetting_; // by token
-  std::map<line, std::list<command_ptr>> lines_;  // of those with a message among them; what waits behind it
-  size_t lined_up_ = 0;                           // in all of them
+  std::vector<hooked> hooks_; // at most as many as there are, and were
+  bool asks_first_ = false;   // the pre-send hook means this room
 };
 
 } // namespace greenroom::room
