@@ -30,10 +30,14 @@ storage::listed_room place(std::string epoch) {
 
 // -- how it begins ---------------------------------------------------------------------------------------------------
 
-/// Everything else is refused to an account that is gone, also what was under way when it went.
+/// Everything else is refused to an account that is gone, also what was under way when it went. Others, who may not
+/// know yet, are answered as if nobody were there.
 bool user_actor::answers_erased(const command& c) const {
   const auto* p = std::get_if<op::profile>(&c.what);
-  return (p != nullptr && !p->changes()) || std::holds_alternative<arrive>(c.what) ||
+  const auto* seen = std::get_if<op::presence>(&c.what);
+  return (p != nullptr && !p->changes()) || (seen != nullptr && !seen->changes() && c.from.user != user_) ||
+         std::holds_alternative<op::signal>(c.what) || std::holds_alternative<vanish>(c.what) ||
+         std::holds_alternative<arrive>(c.what) ||
          std::holds_alternative<depart>(c.what) || std::holds_alternative<vouch>(c.what) ||
          std::holds_alternative<effect>(c.what) || std::holds_alternative<account::register_user>(c.what) ||
          std::holds_alternative<account::log_in>(c.what) || std::holds_alternative<account::refresh>(c.what) ||
@@ -317,8 +321,7 @@ void user_actor::perform(const command_ptr& c, const account::look_into& x) {
              c->from.user != user_) {
     c->from.refuse(errc::not_found, "user: no such user");
   } else {
-    ok::about_user all;
-    all.user = user_;
+    ok::user_contents all;
     all.account = account_;
     if (all.account)
       all.account->password.clear();
@@ -337,7 +340,7 @@ void user_actor::perform(const command_ptr& c, const account::look_into& x) {
         all.blocks.emplace_back(other, b.since);
     if (is_erased())
       all.erasure = *erasure_;
-    c->from.answer(ok::any{std::move(all)});
+    c->from.answer(ok::any{ok::about_user{user_, std::move(all)}});
   }
 }
 

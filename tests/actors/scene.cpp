@@ -118,7 +118,7 @@ frame readable::answer(std::optional<int64_t> re, const greenroom::answer& what)
           },
           [](const ok::left& x) { return "left #" + std::to_string(x.seq); },
           [](const ok::changed& x) { return "changed #" + std::to_string(x.seq); },
-          [](const ok::room& x) { return "room " + x.what.title + " #" + std::to_string(x.seq); },
+          [](const ok::room& x) { return "room " + x.what->title + " #" + std::to_string(x.seq); },
           [](const ok::sent& x) {
             return "sent " + x.room.str() + "#" + std::to_string(x.seq) + (x.duplicate ? " duplicate" : "");
           },
@@ -168,7 +168,7 @@ frame readable::answer(std::optional<int64_t> re, const greenroom::answer& what)
           [](const ok::grant&) { return std::string("grant"); },
           [](const ok::sessions&) { return std::string("sessions"); },
           [](const ok::file& x) {
-            return "file " + std::to_string(x.what.received) + "/" + std::to_string(x.what.size);
+            return "file " + std::to_string(x.what->received) + "/" + std::to_string(x.what->size);
           },
           [](const ok::webhooks& x) {
             std::string s = "webhooks";
