@@ -225,9 +225,6 @@ using event_ptr = std::shared_ptr<const storage::event>;
 uint64_t content_of(std::string_view a, std::string_view b, std::string_view c);
 uint64_t content_of(const op::send& x);
 
-/// What the pre-send hook is asked about it.
-hooks::question question_of(const user_id& from, const op::send& x);
-
 /// Whether the room forgets what is old.
 inline bool keeps_some(const storage::room_record& r) { return r.history_days != 0 || r.history_events != 0; }
 
@@ -468,6 +465,7 @@ private:
 
   // The pre-send hook, in room_vetting.cpp.
   bool wants_vetting(const command& c) const;
+  hooks::question question_of(const user_id& from, const op::send& x) const;
   void vet(const command_ptr& c, std::optional<storage::key_hash> key, hooks::question what, uint64_t content);
   bool waits_in_line(const command_ptr& c);
   void end_vetting(const failure& why);
@@ -487,6 +485,7 @@ private:
   storage::due_entry next_retention() const;
   void look_for_files(const command_ptr& c, std::vector<std::string> ids);
   std::optional<failure> wrong_files(const op::send& x, const user_id& from) const;
+  std::vector<storage::attachment> found_of(const op::send& x) const;
   std::vector<storage::attachment> use_files(storage::batch& batch, const op::send& x);
   storage::effect_record charge(const std::string& file, const user_id& owner, uint64_t bytes, int64_t at) const;
   void remove_file(storage::batch& batch, pending& p, const std::string& file, const user_id& owner);

@@ -220,11 +220,11 @@ void room_actor::fall_due_now(const command_ptr& c, const due_entry& x) {
     strike_off(c, x); // the room is gone
   else if (x.what == due_entry::kind::retention)
     drop_history(c);
-  else if (x.what == due_entry::kind::file && !present())
+  else if (!present())
     strike_off(c, x); // it goes with the room
   else if (x.what == due_entry::kind::file)
     look_for_files(c, {x.file});
-  else if (present())
+  else
     look_for_scheduled(c, x.user, x.key);
 }
 
@@ -283,6 +283,7 @@ void room_actor::make(const command_ptr& c, const due_entry& x, std::optional<st
     q.data = std::move(due.data);
     q.reply_to = due.reply_to;
     q.scheduled = true;
+    q.attachments = std::move(due.attachments);
     vet(c, x.key, std::move(q), 0);
     return;
   }

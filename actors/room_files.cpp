@@ -40,16 +40,25 @@ std::optional<failure> room_actor::wrong_files(const op::send& x, const user_id&
   return std::nullopt;
 }
 
+/// As the event says it. REQUIRES: none of them is wrong.
+std::vector<storage::attachment> room_actor::found_of(const op::send& x) const {
+  std::vector<storage::attachment> result;
+  for (size_t i = 0; i < x.attachments.size(); ++i) {
+    const auto& f = rare_->files_found.at(i);
+    result.push_back({x.attachments[i], f.name, f.type, f.size, f.sha256});
+  }
+  return result;
+}
+
 /// They belong to it from now on. REQUIRES: none of them is wrong.
 std::vector<storage::attachment> room_actor::use_files(storage::batch& batch, const op::send& x) {
-  std::vector<storage::attachment> result;
+  auto result = found_of(x);
   for (size_t i = 0; i < x.attachments.size(); ++i) {
     auto& f = rare_.edit().files_found.at(i);
     const auto& id = x.attachments[i];
     batch.erase(storage::due_entry{f.expires, room_, storage::due_entry::kind::file, {}, {}, id});
     f.at = file_record::stage::used;
     batch.put(room_, id, f);
-    result.push_back({id, f.name, f.type, f.size, f.sha256});
   }
   if (!rare_->files_found.empty())
     rare_.edit().files_found.clear();

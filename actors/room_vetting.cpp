@@ -31,7 +31,8 @@ command_ptr with(const command_ptr& c, const hooks::verdict& v, uint64_t content
 
 } // namespace
 
-hooks::question question_of(const user_id& from, const op::send& x) {
+/// REQUIRES: files_found are those of `x`, and none of them is wrong.
+hooks::question room_actor::question_of(const user_id& from, const op::send& x) const {
   hooks::question q;
   q.what = x.ephemeral ? hooks::said::ephemeral : hooks::said::message;
   q.from = from;
@@ -39,6 +40,8 @@ hooks::question question_of(const user_id& from, const op::send& x) {
   q.text = x.text;
   q.data = x.data;
   q.reply_to = x.reply_to;
+  if (!x.ephemeral) // which has none
+    q.attachments = found_of(x);
   return q;
 }
 
