@@ -80,9 +80,9 @@ private:
   std::unordered_map<user_id, seat> users_;
   uint64_t members_ = 0; // who are seen
   bool restless_ = false;
-  bool anew_ = false;     // everything is to be told
-  uint64_t told_ = 0;     // how many, last
-  int64_t told_at_ = 0;   // and when
+  bool anew_ = false;         // everything is to be told
+  uint64_t told_ = 0;         // how many, last
+  int64_t told_at_ = 0;       // and when
   std::vector<user_id> news_; // who has changed, at most news_max
 };
 

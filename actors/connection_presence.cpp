@@ -10,7 +10,7 @@ namespace {
 
 constexpr size_t news_per_event = 100; // users and rooms in one event made from the backlog
 constexpr size_t names_per_request = 10;
-constexpr size_t quiet_share = 8;      // over this part of limits.outbox_bytes, presence waits
+constexpr size_t quiet_share = 8; // over this part of limits.outbox_bytes, presence waits
 
 } // namespace
 

@@ -116,6 +116,7 @@ struct question {
   uint64_t target = 0; // edit: the message
   uint64_t reply_to = 0;
   bool scheduled = false; // it was said earlier, to be sent now
+  std::vector<storage::attachment> attachments = {};
 };
 
 struct verdict {

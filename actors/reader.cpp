@@ -170,7 +170,7 @@ answer reader_actor::file(const read_file& x) const {
   ok::file result{x.room, x.file, std::move(**found), nullptr};
   if (!x.chunk)
     return ok::any{std::move(result)};
-  if (result.what.at == stage::uploading)
+  if (result.what->at == stage::uploading)
     return fail(errc::conflict, "attachment: its upload is not complete");
   auto bytes = discreet(house_.store.load_chunk(x.room, x.file, *x.chunk));
   if (!bytes)

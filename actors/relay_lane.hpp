@@ -249,8 +249,8 @@ private:
   void look_away(const user_id& user, uint64_t connection);
 
   house& house_;
-  std::unordered_map<uint64_t, present> present_;               // by connection
-  std::unordered_map<uint64_t, audience> audiences_;            // by relay
+  std::unordered_map<uint64_t, present> present_;              // by connection
+  std::unordered_map<uint64_t, audience> audiences_;           // by relay
   std::unordered_map<user_id, std::vector<watcher>> watchers_; // by who is watched
 };
 

@@ -171,11 +171,17 @@ void requester_actor::erase(uint64_t ticket, open_call& c, const account::erase&
   tell(house_.shard_of(x.user), user::ask{std::move(asked)});
 }
 
-/// The user's own shard has most of it; what is in a room, the room says.
+/// The user's own shard has most of it; what is in a room, the room says. Of one tenant's rooms nothing is told to
+/// whoever shows a token of another's.
 void requester_actor::look_into(uint64_t ticket, open_call& c, const account::look_into& x) {
   using part = account::look_into::part;
   if (x.user != c.what->who.user && !c.what->who.admin) {
     finish(ticket, fail(errc::forbidden, "user: only an admin sees all that there is about others"));
+    return;
+  }
+  const bool is_of_room = x.what == part::threads || x.what == part::scheduled || x.what == part::events;
+  if (is_of_room && !opens(c.what->who, x.room)) { // as if there were no such room
+    finish(ticket, fail(errc::not_found, "room: the token does not open its namespace"));
     return;
   }
   auto ask_room = [&](auto what) {
@@ -257,6 +263,12 @@ void requester_actor::receive(const reply& x) {
     return;
   }
   if (const auto* page = x.what ? std::get_if<ok::rooms>(&*x.what) : nullptr) {
+    auto open = *page;
+    keep_open(c.what->who, open);
+    finish(x.ticket, ok::any{std::move(open)});
+    return;
+  }
+  if (const auto* page = x.what ? std::get_if<ok::about_rooms>(&*x.what) : nullptr) {
     auto open = *page;
     keep_open(c.what->who, open);
     finish(x.ticket, ok::any{std::move(open)});

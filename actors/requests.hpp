@@ -8,6 +8,7 @@
 #include "actors/appearance.hpp"
 #include "config/ids.hpp"
 #include "storage/changes.hpp"
+#include "storage/rare.hpp"
 #include "storage/records.hpp"
 
 #include <cstdint>
@@ -352,6 +353,7 @@ struct bad_frame {
 };
 
 // -- what is answered ------------------------------------------------------------------------------------------------
+// Every answer is as large as the largest of them: what is large and seldom asked for stands behind a pointer (rare).
 namespace ok {
 
 struct none {}; // {"ok":{}}
@@ -414,7 +416,7 @@ struct room { // configure
   uint64_t seq = 0;                                       // of the event that says so, or the head
   storage::member_role role = storage::member_role::none; // the caller's
   uint64_t member_count = 0;
-  storage::room_record what;
+  storage::rare<storage::room_record> what;
 };
 struct sent { // send, edit, revoke, react
   room_id room;
@@ -477,14 +479,17 @@ struct erasure {
 };
 
 // Parts of all that there is about a user.
-struct about_user {
-  user_id user;
+struct user_contents {
   std::optional<storage::account_record> account; // without the password
   std::optional<storage::profile_record> profile;
   std::optional<storage::presence_record> presence;
   std::vector<std::pair<std::string, storage::session_record>> sessions; // without what is secret
   std::vector<std::pair<user_id, int64_t>> blocks;
   std::optional<storage::erasure_record> erasure;
+};
+struct about_user {
+  user_id user;
+  storage::rare<user_contents> what;
 };
 struct about_rooms {
   std::vector<std::pair<room_id, storage::listed_room>> list; // those that were left included
@@ -534,7 +539,7 @@ struct rooms {
 struct file { // upload, store, fetch
   room_id room;
   std::string id;
-  storage::file_record what;
+  storage::rare<storage::file_record> what;
   std::shared_ptr<const std::string> bytes; // null: not asked for
 };
 struct grant { // register, log in, guest, refresh: what a token is made from
@@ -584,6 +589,8 @@ using any = std::variant<none, hello, refresh, ping, created, joined, left, chan
                          about_user, about_rooms, about_threads, about_events, file, webhooks, replay>;
 
 } // namespace ok
+
+static_assert(sizeof(ok::any) <= 256, "the largest of them is hello");
 
 using answer = outcome<ok::any>;
 

@@ -109,8 +109,8 @@ void room_actor::receive(const room_loaded& x) {
 
 void room_actor::receive(const ask& x) {
   auto bound = house_.config.rooms.pending;
-  if (waiting_.size() + pending_.size() + awaiting_effects_.size() + begun_.size() + uploads_.size() + vetting_.size() +
-          lined_up_ >=
+  if (waiting_.size() + pending_.size() + awaiting_effects_.size() + rare_->begun.size() + rare_->uploads.size() +
+          rare_->vettings.size() + rare_->lined_up >=
       bound) {
     refuse(*x.what,
            fail(errc::unavailable, "rooms.pending: " + std::to_string(bound) + " commands wait for this room"));
@@ -139,11 +139,11 @@ void room_actor::go_on() {
     waiting_.pop_front();
     perform(c);
   }
-  if (waiting_.empty() && phase_ == phase::serving)
-    agreed_to_.clear();
+  if (waiting_.empty() && phase_ == phase::serving && !rare_->agreed_to.empty())
+    rare_.edit().agreed_to.clear();
   if (!waiting_.empty() && phase_ == phase::cold)
     load();
-  if (phase_ == phase::serving && !present() && pending_.empty() && vetting_.empty())
+  if (phase_ == phase::serving && !present() && pending_.empty() && rare_->vettings.empty())
     ask_to_retire(); // there is no such room: no reason to stay
   try_to_end();
 }
@@ -204,10 +204,10 @@ void room_actor::ask_to_retire() {
 void room_actor::try_to_end() {
   if (!retiring_ || phase_ == phase::loading || phase_ == phase::looking_up)
     return; // the answer of a reader is under way
-  if (std::any_of(uploads_.begin(), uploads_.end(), [](const auto& u) { return u.second.token != 0; }))
+  if (std::any_of(rare_->uploads.begin(), rare_->uploads.end(), [](const auto& u) { return u.second.token != 0; }))
     return; // the bulk lane answers yet
-  if (!pending_.empty() || !awaiting_effects_.empty() || !begun_.empty() || !reading_.empty() || !waiting_.empty() ||
-      !held_pages_.empty() || !vetting_.empty() || !lines_.empty())
+  if (!pending_.empty() || !awaiting_effects_.empty() || !rare_->begun.empty() || !reading_.empty() ||
+      !waiting_.empty() || !held_pages_.empty() || !rare_->vettings.empty() || !rare_->lines.empty())
     return;
   tell(shard_, retired{room_, this->id()});
   retiring_ = false;
@@ -270,7 +270,7 @@ void room_actor::tell_activity() {
 // -- commands --------------------------------------------------------------------------------------------------------
 
 void room_actor::perform(const command_ptr& c) {
-  if (!questions_.empty() && is_behind_question(c))
+  if (!rare_->questions.empty() && is_behind_question(c))
     return;
   if (waits_in_line(c))
     return;

@@ -28,6 +28,7 @@
 #include "actors/tenants.hpp"
 #include "actors/vetter.hpp"
 #include "config/token_bucket.hpp"
+#include "storage/rare.hpp"
 
 #include <deque>
 #include <list>
@@ -224,9 +225,6 @@ using event_ptr = std::shared_ptr<const storage::event>;
 uint64_t content_of(std::string_view a, std::string_view b, std::string_view c);
 uint64_t content_of(const op::send& x);
 
-/// What the pre-send hook is asked about it.
-hooks::question question_of(const user_id& from, const op::send& x);
-
 /// Whether the room forgets what is old.
 inline bool keeps_some(const storage::room_record& r) { return r.history_days != 0 || r.history_events != 0; }
 
@@ -360,6 +358,19 @@ private:
     command_ptr cause;
     ok::page what;
   };
+  /// What few rooms have under way, idle ones never.
+  struct rare_state {
+    std::list<question> questions;
+    std::vector<command_ptr> agreed_to;                 // invitations that have been asked about
+    std::optional<storage::scheduled_send> falling_due; // while the message that it replies to is looked up
+    storage::key_record falling_due_key;                // what stands under its key
+    std::map<std::string, begun_upload> begun;          // by id of the attachment
+    std::map<std::string, open_upload> uploads;         // likewise; at most attachments.uploads_per_room
+    std::vector<storage::file_record> files_found;      // of the send that is being judged
+    std::unordered_map<uint64_t, vetting> vettings;     // by token
+    std::map<line, std::list<command_ptr>> lines;       // of those with a message among them; what waits behind it
+    size_t lined_up = 0;                                // in all of them
+  };
 
   // Life.
   void start() override { load(); }
@@ -454,6 +465,7 @@ private:
 
   // The pre-send hook, in room_vetting.cpp.
   bool wants_vetting(const command& c) const;
+  hooks::question question_of(const user_id& from, const op::send& x) const;
   void vet(const command_ptr& c, std::optional<storage::key_hash> key, hooks::question what, uint64_t content);
   bool waits_in_line(const command_ptr& c);
   void end_vetting(const failure& why);
@@ -473,6 +485,7 @@ private:
   storage::due_entry next_retention() const;
   void look_for_files(const command_ptr& c, std::vector<std::string> ids);
   std::optional<failure> wrong_files(const op::send& x, const user_id& from) const;
+  std::vector<storage::attachment> found_of(const op::send& x) const;
   std::vector<storage::attachment> use_files(storage::batch& batch, const op::send& x);
   storage::effect_record charge(const std::string& file, const user_id& owner, uint64_t bytes, int64_t at) const;
   void remove_file(storage::batch& batch, pending& p, const std::string& file, const user_id& owner);
@@ -559,24 +572,15 @@ private:
   std::multimap<uint64_t, held_page> held_pages_;                 // by the seq that has to be committed
   std::list<command_ptr> waiting_;                                // in every phase but serving
   command_ptr looked_up_;
-  std::list<question> questions_;
-  std::vector<command_ptr> agreed_to_;                 // invitations that have been asked about
-  std::optional<storage::scheduled_send> falling_due_; // while the message that it replies to is looked up
-  storage::key_record falling_due_key_;                // what stands under its key
-  std::map<std::string, begun_upload> begun_;          // by id of the attachment
-  std::map<std::string, open_upload> uploads_;         // likewise; at most attachments.uploads_per_room
-  std::vector<storage::file_record> files_found_;      // of the send that is being judged
-  std::map<user_id, int64_t> typing_;                  // until when, ms
-  std::map<user_id, int64_t> spoke_; // in slow mode: when, of house::steady_ms; those of the last slow_ms
-  token_bucket sends_;               // of all members together
+  storage::rare<rare_state> rare_;    // read as it is; edit() makes it
+  std::map<user_id, int64_t> typing_; // until when, ms
+  std::map<user_id, int64_t> spoke_;  // in slow mode: when, of house::steady_ms; those of the last slow_ms
+  token_bucket sends_;                // of all members together
 
   hooks::hook_set_ptr hook_set_; // as of hooks_version_
   uint64_t hooks_version_ = 0;
-  std::vector<hooked> hooks_;                     // at most as many as there are, and were
-  bool asks_first_ = false;                       // the pre-send hook means this room
-  std::unordered_map<uint64_t, vetting> vetting_; // by token
-  std::map<line, std::list<command_ptr>> lines_;  // of those with a message among them; what waits behind it
-  size_t lined_up_ = 0;                           // in all of them
+  std::vector<hooked> hooks_; // at most as many as there are, and were
+  bool asks_first_ = false;   // the pre-send hook means this room
 };
 
 } // namespace greenroom::room

@@ -220,11 +220,11 @@ void room_actor::fall_due_now(const command_ptr& c, const due_entry& x) {
     strike_off(c, x); // the room is gone
   else if (x.what == due_entry::kind::retention)
     drop_history(c);
-  else if (x.what == due_entry::kind::file && !present())
+  else if (!present())
     strike_off(c, x); // it goes with the room
   else if (x.what == due_entry::kind::file)
     look_for_files(c, {x.file});
-  else if (present())
+  else
     look_for_scheduled(c, x.user, x.key);
 }
 
@@ -247,23 +247,22 @@ void room_actor::make_scheduled(const command_ptr& c, const due_entry& x, const 
     strike_off(c, x);
     return;
   }
-  falling_due_ = all.front().second;
-  falling_due_key_ = first;
-  if (falling_due_->reply_to == 0) {
+  auto& due = rare_.edit().falling_due.emplace(all.front().second);
+  rare_.edit().falling_due_key = first;
+  if (due.reply_to == 0) {
     make(c, x, std::nullopt);
     return;
   }
   phase_ = phase::looking_up;
   looked_up_ = c;
-  tell(house_.reader_of(room_.shard()),
-       reader::find_target{room_, x.key, falling_due_->reply_to, x.user, false, self()});
+  tell(house_.reader_of(room_.shard()), reader::find_target{room_, x.key, due.reply_to, x.user, false, self()});
 }
 
 void room_actor::make_reply(const command_ptr& c, const due_entry& x, const outcome<storage::target_image>& root) {
   if (!root)
     return; // the shard asks again
   auto state = root->state;
-  if (auto i = changing_.find(falling_due_->reply_to); i != changing_.end())
+  if (auto i = changing_.find(rare_->falling_due->reply_to); i != changing_.end())
     state = i->second.state;
   const bool there = root->what && root->what->seq >= record_->first;
   make(c, x, there ? std::optional(std::move(state)) : std::nullopt);
@@ -277,12 +276,13 @@ void room_actor::make(const command_ptr& c, const due_entry& x, std::optional<st
   if (!why && wants_vetting(*c)) {
     hooks::question q;
     q.from = x.user;
-    q.key = falling_due_->key;
-    q.text = falling_due_->text;
-    q.data = falling_due_->data;
-    q.reply_to = falling_due_->reply_to;
+    auto due = *std::exchange(rare_.edit().falling_due, std::nullopt);
+    q.key = std::move(due.key);
+    q.text = std::move(due.text);
+    q.data = std::move(due.data);
+    q.reply_to = due.reply_to;
     q.scheduled = true;
-    falling_due_.reset();
+    q.attachments = std::move(due.attachments);
     vet(c, x.key, std::move(q), 0);
     return;
   }
@@ -291,10 +291,10 @@ void room_actor::make(const command_ptr& c, const due_entry& x, std::optional<st
   batch->erase(x);
   pending p;
   p.done = x;
-  auto said = std::move(*std::exchange(falling_due_, std::nullopt));
+  auto said = *std::exchange(rare_.edit().falling_due, std::nullopt);
   if (why) {
     spdlog::info("what=scheduled_send_refused room={} user={} reason=\"{}\"", room_.str(), x.user.str(), why->message);
-    batch->put(room_, x.key, key_record{key_record::cancelled, 0, x.at, falling_due_key_.content});
+    batch->put(room_, x.key, key_record{key_record::cancelled, 0, x.at, rare_->falling_due_key.content});
     for (const auto& file : said.attachments)
       remove_file(*batch, p, file.id, x.user);
     p.causes = {c};
@@ -306,7 +306,7 @@ void room_actor::make(const command_ptr& c, const due_entry& x, std::optional<st
   send.text = c->vetted && c->vetted->text ? *c->vetted->text : said.text;
   send.data = c->vetted && c->vetted->data ? *c->vetted->data : said.data;
   send.reply_to = said.reply_to;
-  say(c, send, x.user, {event_kind::message, x.key, falling_due_key_.content}, std::move(batch), std::move(p),
+  say(c, send, x.user, {event_kind::message, x.key, rare_->falling_due_key.content}, std::move(batch), std::move(p),
       std::move(root), std::move(said.attachments));
 }
 

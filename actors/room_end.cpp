@@ -135,7 +135,8 @@ void room_actor::clear_out() {
 /// effect that came later than a new room of the same name would take that from them.
 void room_actor::end_at_last(const command_ptr& c) {
   clear_out();
-  const bool uploads = std::any_of(uploads_.begin(), uploads_.end(), [](const auto& u) { return u.second.token != 0; });
+  const auto& open = rare_->uploads;
+  const bool uploads = std::any_of(open.begin(), open.end(), [](const auto& u) { return u.second.token != 0; });
   if (sits_anybody(members_) || !pending_.empty() || uploads)
     return; // the shard asks again
   if (hooks_wait()) {

@@ -13,9 +13,10 @@ using storage::file_record;
 
 /// What a send refers to has been read, and everything that was admitted before is on the disk.
 void room_actor::send_found(const command_ptr& c, const op::send& x, const files_found& found) {
-  files_found_.clear();
+  auto& files = rare_.edit().files_found;
+  files.clear();
   for (const auto& f : **found.what)
-    files_found_.push_back(f ? *f : file_record{});
+    files.push_back(f ? *f : file_record{});
   if (x.at != 0)
     look_for_scheduled(c, c->from.user, key_of(*c));
   else if (x.reply_to != 0)
@@ -24,10 +25,10 @@ void room_actor::send_found(const command_ptr& c, const op::send& x, const files
     send_with(c, x, found.key);
 }
 
-/// REQUIRES: files_found_ are those of `x`.
+/// REQUIRES: files_found are those of `x`.
 std::optional<failure> room_actor::wrong_files(const op::send& x, const user_id& from) const {
   for (size_t i = 0; i < x.attachments.size(); ++i) {
-    const auto& f = files_found_.at(i);
+    const auto& f = rare_->files_found.at(i);
     const auto here = "attachments[" + std::to_string(i) + "]: ";
     if (f.owner != from)
       return fail(errc::not_found, here + "you have no such attachment in this room");
@@ -39,18 +40,28 @@ std::optional<failure> room_actor::wrong_files(const op::send& x, const user_id&
   return std::nullopt;
 }
 
-/// They belong to it from now on. REQUIRES: none of them is wrong.
-std::vector<storage::attachment> room_actor::use_files(storage::batch& batch, const op::send& x) {
+/// As the event says it. REQUIRES: none of them is wrong.
+std::vector<storage::attachment> room_actor::found_of(const op::send& x) const {
   std::vector<storage::attachment> result;
   for (size_t i = 0; i < x.attachments.size(); ++i) {
-    auto& f = files_found_.at(i);
+    const auto& f = rare_->files_found.at(i);
+    result.push_back({x.attachments[i], f.name, f.type, f.size, f.sha256});
+  }
+  return result;
+}
+
+/// They belong to it from now on. REQUIRES: none of them is wrong.
+std::vector<storage::attachment> room_actor::use_files(storage::batch& batch, const op::send& x) {
+  auto result = found_of(x);
+  for (size_t i = 0; i < x.attachments.size(); ++i) {
+    auto& f = rare_.edit().files_found.at(i);
     const auto& id = x.attachments[i];
     batch.erase(storage::due_entry{f.expires, room_, storage::due_entry::kind::file, {}, {}, id});
     f.at = file_record::stage::used;
     batch.put(room_, id, f);
-    result.push_back({id, f.name, f.type, f.size, f.sha256});
   }
-  files_found_.clear();
+  if (!rare_->files_found.empty())
+    rare_.edit().files_found.clear();
   return result;
 }
 
@@ -59,7 +70,8 @@ void room_actor::remove_file(storage::batch& batch, pending& p, const std::strin
   batch.erase_file(room_, file);
   p.effects.push_back(charge(file, owner, 0, 0));
   batch.put(p.effects.back());
-  uploads_.erase(file);
+  if (rare_)
+    rare_.edit().uploads.erase(file);
   house_.metrics.attachments_removed.add();
 }
 

@@ -211,7 +211,9 @@ void room_actor::finish_awaiting() {
   for (const auto& [seq, causes] : std::exchange(awaiting_effects_, {}))
     for (const auto& c : causes)
       finish(c, seq);
-  for (const auto& [file, b] : std::exchange(begun_, {}))
+  if (rare_->begun.empty())
+    return;
+  for (const auto& [file, b] : std::exchange(rare_.edit().begun, {}))
     for (const auto& c : b.causes)
       refuse(*c, fail(errc::unavailable, "attachment: the quota could not be asked; try again"));
 }

@@ -60,7 +60,7 @@ void room_actor::moderate(const command_ptr& c, const op::moderate& x) {
       return refuse_it(errc::conflict, "user: banned; unban comes first");
     if (auto why = is_full())
       return c->from.answer(std::move(*why));
-    if (std::find(agreed_to_.begin(), agreed_to_.end(), c) == agreed_to_.end())
+    if (const auto& agreed = rare_->agreed_to; std::find(agreed.begin(), agreed.end(), c) == agreed.end())
       return ask_invitee(c, x.user);
     seat.role = member_role::member;
     return change_member(c, x.user, member_change::invited, seat, {x.reason, 0});

@@ -78,7 +78,7 @@ void room_actor::begin(const command_ptr& c, const op::upload& x) {
     c->from.refuse(errc::too_large, "size: at most " + std::to_string(a.max_mb) + " MiB (attachments.max_mb)");
   else if (!is_allowed(a.types, x.type))
     c->from.refuse(errc::unsupported, "type: not one of those that are taken here (attachments.types)");
-  else if (begun_.size() >= a.uploads_per_room)
+  else if (rare_->begun.size() >= a.uploads_per_room)
     c->from.refuse(errc::unavailable, "attachments.uploads_per_room: as many are just being begun");
   else
     look_for_files(c, {x.file});
@@ -116,22 +116,22 @@ void room_actor::begin_with(const command_ptr& c, const op::upload& x, const std
   }
   p.effects = {charge(x.file, r.owner, r.size, r.created)};
   batch->put(p.effects.front());
-  begun_[x.file].record = std::move(r);
+  rare_.edit().begun[x.file].record = std::move(r);
   commit(std::move(batch), std::move(p));
 }
 
 /// It is durable; the shard asks the quota.
 void room_actor::begun(const command_ptr& c, const op::upload& x) {
-  if (auto b = begun_.find(x.file); b != begun_.end())
+  auto& begun = rare_.edit().begun;
+  if (auto b = begun.find(x.file); b != begun.end())
     b->second.causes.push_back(c);
 }
 
 void room_actor::receive(const file_charged& x) {
-  auto i = begun_.find(x.file);
-  if (i == begun_.end())
+  if (!rare_->begun.contains(x.file))
     return;
-  auto b = std::move(i->second);
-  begun_.erase(i);
+  auto& begun = rare_.edit().begun;
+  auto b = std::move(begun.extract(x.file).mapped());
   for (const auto& c : b.causes)
     if (x.refused)
       c->from.refuse(errc::too_large, "size: your attachments would take more than " +
@@ -142,8 +142,9 @@ void room_actor::receive(const file_charged& x) {
   if (x.refused)
     remove_now(x.file, b.record, false);
   else if (b.record.at == stage::uploading && b.record.received == 0 &&
-           uploads_.size() < house_.config.attachments.uploads_per_room)
-    uploads_.try_emplace(x.file, open_upload{b.record, 0, 0, {}}); // its first chunk is not looked for on the disk
+           rare_->uploads.size() < house_.config.attachments.uploads_per_room)
+    rare_.edit().uploads.try_emplace(x.file,
+                                     open_upload{b.record, 0, 0, {}}); // its first chunk is not looked for on the disk
   try_to_end();
 }
 
@@ -168,8 +169,8 @@ void room_actor::store(const command_ptr& c, const op::store& x) {
     c->from.answer(std::move(*why));
     return;
   }
-  if (auto i = uploads_.find(x.file); i != uploads_.end())
-    store_next(c, x, i->second);
+  if (rare_->uploads.contains(x.file))
+    store_next(c, x, rare_.edit().uploads.at(x.file));
   else
     look_for_files(c, {x.file});
 }
@@ -185,15 +186,16 @@ void room_actor::store_with(const command_ptr& c, const op::store& x, const std:
     store_next(c, x, u); // a repetition, or too much
     return;
   }
-  if (auto bound = house_.config.attachments.uploads_per_room; uploads_.size() >= bound) {
-    auto idle = std::find_if(uploads_.begin(), uploads_.end(), [](const auto& i) { return i.second.token == 0; });
-    if (idle == uploads_.end()) {
+  auto& uploads = rare_.edit().uploads;
+  if (auto bound = house_.config.attachments.uploads_per_room; uploads.size() >= bound) {
+    auto idle = std::find_if(uploads.begin(), uploads.end(), [](const auto& i) { return i.second.token == 0; });
+    if (idle == uploads.end()) {
       c->from.refuse(errc::unavailable, "attachments.uploads_per_room: " + std::to_string(bound) + " are under way");
       return;
     }
-    uploads_.erase(idle);
+    uploads.erase(idle);
   }
-  store_next(c, x, uploads_.insert_or_assign(x.file, std::move(u)).first->second);
+  store_next(c, x, uploads.insert_or_assign(x.file, std::move(u)).first->second);
 }
 
 void room_actor::store_next(const command_ptr& c, const op::store& x, open_upload& u) {
@@ -219,8 +221,9 @@ void room_actor::store_next(const command_ptr& c, const op::store& x, open_uploa
 }
 
 void room_actor::receive(const bulk::stored& x) {
-  auto i = uploads_.find(x.file);
-  if (i == uploads_.end() || i->second.token != x.token)
+  auto& uploads = rare_.edit().uploads;
+  auto i = uploads.find(x.file);
+  if (i == uploads.end() || i->second.token != x.token)
     return;
   auto& u = i->second;
   u.token = 0;
@@ -233,11 +236,11 @@ void room_actor::receive(const bulk::stored& x) {
   case bulk::stored::how::ok:
     u.record = x.record;
     if (x.record.at != stage::uploading)
-      uploads_.erase(i);
+      uploads.erase(i);
     answer_all(ok::any{ok::file{room_, x.file, x.record, nullptr}});
     break;
   case bulk::stored::how::failed:
-    uploads_.erase(i); // where it stands is uncertain, and is read again
+    uploads.erase(i); // where it stands is uncertain, and is read again
     answer_all(fail(errc::unavailable, "the store takes no writes at present; nothing was acknowledged"));
     break;
   case bulk::stored::how::crowded:
@@ -246,7 +249,7 @@ void room_actor::receive(const bulk::stored& x) {
     break;
   case bulk::stored::how::wrong: {
     const auto record = u.record;
-    uploads_.erase(i);
+    uploads.erase(i);
     answer_all(fail(errc::bad_request, "sha256: the content has another one; the upload is void"));
     remove_now(x.file, record, true);
     break;
@@ -258,12 +261,12 @@ void room_actor::receive(const bulk::stored& x) {
 // -- the end without a message ---------------------------------------------------------------------------------------
 
 void room_actor::discard_with(const command_ptr& c, const op::discard& x, const std::optional<file_record>& known) {
-  const auto u = uploads_.find(x.file);
+  const auto u = rare_->uploads.find(x.file);
   if (!present() || !known || known->owner != c->from.user) {
     c->from.answer(unknown());
   } else if (known->at == stage::used) {
     c->from.refuse(errc::conflict, "attachment: it belongs to a message, with which it goes");
-  } else if (u != uploads_.end() && u->second.token != 0) {
+  } else if (u != rare_->uploads.end() && u->second.token != 0) {
     c->from.refuse(errc::conflict, "attachment: a part of it is under way");
   } else {
     auto batch = std::make_shared<storage::batch>(room_.shard());
@@ -278,8 +281,8 @@ void room_actor::discard_with(const command_ptr& c, const op::discard& x, const 
 
 /// Its time has come.
 void room_actor::expire(const command_ptr& c, const due_entry& x, const std::optional<file_record>& known) {
-  const auto u = uploads_.find(x.file);
-  if (u != uploads_.end() && u->second.token != 0)
+  const auto u = rare_->uploads.find(x.file);
+  if (u != rare_->uploads.end() && u->second.token != 0)
     return; // the shard asks again
   if (!known || known->at == stage::used) {
     strike_off(c, x);
@@ -307,7 +310,8 @@ void room_actor::remove_now(const std::string& file, const file_record& what, bo
     remove_file(*batch, p, file, what.owner);
   } else {
     batch->erase_file(room_, file);
-    uploads_.erase(file);
+    if (rare_)
+      rare_.edit().uploads.erase(file);
   }
   commit(std::move(batch), std::move(p));
 }

@@ -119,7 +119,7 @@ void room_actor::ask_invitee(const command_ptr& c, const user_id& invitee) {
     refuse(*c, fail(errc::unavailable, "the room was about to leave memory; try again"));
     return;
   }
-  auto& q = questions_.emplace_back();
+  auto& q = rare_.edit().questions.emplace_back();
   q.ticket = ++next_token_;
   q.cause = c;
   q.deadline = house_.steady_ms() + house_.limits_now()->request_ms;
@@ -135,9 +135,10 @@ void room_actor::ask_invitee(const command_ptr& c, const user_id& invitee) {
 bool room_actor::is_behind_question(const command_ptr& c) {
   if (!is_clients(*c))
     return false;
-  auto q = std::find_if(questions_.begin(), questions_.end(),
+  auto& questions = rare_.edit().questions; // there are some
+  auto q = std::find_if(questions.begin(), questions.end(),
                         [&](const question& x) { return x.cause->from.user == c->from.user; });
-  if (q == questions_.end())
+  if (q == questions.end())
     return false;
   if (auto bound = house_.config.rooms.pending; q->behind.size() >= bound)
     refuse(*c, fail(errc::unavailable, "rooms.pending: " + std::to_string(bound) + " commands wait for this room"));
@@ -147,8 +148,11 @@ bool room_actor::is_behind_question(const command_ptr& c) {
 }
 
 void room_actor::receive(const reply& x) {
-  auto q = std::find_if(questions_.begin(), questions_.end(), [&](const question& y) { return y.ticket == x.ticket; });
-  if (q == questions_.end())
+  if (rare_->questions.empty())
+    return;
+  auto& questions = rare_.edit().questions;
+  auto q = std::find_if(questions.begin(), questions.end(), [&](const question& y) { return y.ticket == x.ticket; });
+  if (q == questions.end())
     return;
   end_question(q, x.what);
   go_on();
@@ -157,10 +161,10 @@ void room_actor::receive(const reply& x) {
 /// Goes on, in order, in front of all that came later.
 void room_actor::end_question(std::list<question>::iterator q, const answer& what) {
   auto asked = std::move(*q);
-  questions_.erase(q);
+  rare_.edit().questions.erase(q);
   waiting_.splice(waiting_.begin(), asked.behind);
   if (what) {
-    agreed_to_.push_back(asked.cause);
+    rare_.edit().agreed_to.push_back(asked.cause);
     waiting_.push_front(asked.cause);
   } else {
     refuse(*asked.cause, what.error());
@@ -169,9 +173,12 @@ void room_actor::end_question(std::list<question>::iterator q, const answer& wha
 
 /// Those whose time is over by `due`.
 void room_actor::end_questions(int64_t due) {
+  if (rare_->questions.empty())
+    return;
+  auto& questions = rare_.edit().questions;
   const auto late = fail(errc::unavailable, "the shard of the invited user gave no answer in time; try again");
   bool any = false;
-  for (auto q = questions_.begin(); q != questions_.end();)
+  for (auto q = questions.begin(); q != questions.end();)
     if (auto next = std::next(q); q->deadline <= due) {
       end_question(q, late);
       any = true;
@@ -179,7 +186,7 @@ void room_actor::end_questions(int64_t due) {
     } else {
       q = next;
     }
-  if (!questions_.empty())
+  if (!questions.empty())
     ask_for_tick();
   if (any)
     go_on();

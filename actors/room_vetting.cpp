@@ -31,7 +31,8 @@ command_ptr with(const command_ptr& c, const hooks::verdict& v, uint64_t content
 
 } // namespace
 
-hooks::question question_of(const user_id& from, const op::send& x) {
+/// REQUIRES: files_found are those of `x`, and none of them is wrong.
+hooks::question room_actor::question_of(const user_id& from, const op::send& x) const {
   hooks::question q;
   q.what = x.ephemeral ? hooks::said::ephemeral : hooks::said::message;
   q.from = from;
@@ -39,6 +40,8 @@ hooks::question question_of(const user_id& from, const op::send& x) {
   q.text = x.text;
   q.data = x.data;
   q.reply_to = x.reply_to;
+  if (!x.ephemeral) // which has none
+    q.attachments = found_of(x);
   return q;
 }
 
@@ -48,8 +51,9 @@ bool room_actor::wants_vetting(const command& c) const { return asks_first_ && !
 void room_actor::vet(const command_ptr& c, std::optional<storage::key_hash> key, hooks::question what,
                      uint64_t content) {
   if (keeps_order(*c))
-    lines_.try_emplace({c->from.node, c->from.connection});
-  for (auto& [token, v] : vetting_) {
+    rare_.edit().lines.try_emplace({c->from.node, c->from.connection});
+  auto& vettings = rare_.edit().vettings;
+  for (auto& [token, v] : vettings) {
     if (!key || v.key != key)
       continue;
     if (!std::holds_alternative<fall_due>(c->what)) // the shard asks again
@@ -57,29 +61,29 @@ void room_actor::vet(const command_ptr& c, std::optional<storage::key_hash> key,
     return;
   }
   const auto token = ++next_token_;
-  vetting_.emplace(token, vetting{c, key, content, {}});
+  vettings.emplace(token, vetting{c, key, content, {}});
   what.room = room_;
   tell(house_.vetter, vetter::ask{token, std::make_shared<const hooks::question>(std::move(what)),
                                   caf::actor_cast<vetter::asker>(self())});
 }
 
 bool room_actor::waits_in_line(const command_ptr& c) {
-  if (lines_.empty() || !keeps_order(*c))
+  if (rare_->lines.empty() || !keeps_order(*c))
     return false;
-  auto i = lines_.find({c->from.node, c->from.connection});
-  if (i == lines_.end())
+  auto& mine = rare_.edit();
+  auto i = mine.lines.find({c->from.node, c->from.connection});
+  if (i == mine.lines.end())
     return false;
   i->second.push_back(c);
-  ++lined_up_;
+  ++mine.lined_up;
   return true;
 }
 
 void room_actor::receive(const vetter::vetted& x) {
-  auto i = vetting_.find(x.token);
-  if (i == vetting_.end())
+  if (!rare_->vettings.contains(x.token))
     return;
-  auto v = std::move(i->second);
-  vetting_.erase(i);
+  auto& mine = rare_.edit();
+  auto v = std::move(mine.vettings.extract(x.token).mapped());
   // In front of all that has come since: what their connections have asked for behind them is older than that, too.
   std::list<command_ptr> next;
   const auto let_go = [&](const command_ptr& c, command_ptr again) {
@@ -87,10 +91,10 @@ void room_actor::receive(const vetter::vetted& x) {
       next.push_back(std::move(again));
     if (!keeps_order(*c))
       return;
-    if (auto l = lines_.find({c->from.node, c->from.connection}); l != lines_.end()) {
-      lined_up_ -= l->second.size();
+    if (auto l = mine.lines.find({c->from.node, c->from.connection}); l != mine.lines.end()) {
+      mine.lined_up -= l->second.size();
       next.splice(next.end(), l->second);
-      lines_.erase(l);
+      mine.lines.erase(l);
     }
   };
   const bool due = std::holds_alternative<fall_due>(v.cause->what);
@@ -124,15 +128,18 @@ void room_actor::receive(const vetter::vetted& x) {
 
 /// Nobody waits any longer.
 void room_actor::end_vetting(const failure& why) {
-  for (const auto& [token, v] : std::exchange(vetting_, {})) {
+  if (rare_->vettings.empty() && rare_->lines.empty())
+    return;
+  auto& mine = rare_.edit();
+  for (const auto& [token, v] : std::exchange(mine.vettings, {})) {
     refuse(*v.cause, why);
     for (const auto& c : v.same)
       refuse(*c, why);
   }
-  for (const auto& [l, all] : std::exchange(lines_, {}))
+  for (const auto& [l, all] : std::exchange(mine.lines, {}))
     for (const auto& c : all)
       refuse(*c, why);
-  lined_up_ = 0;
+  mine.lined_up = 0;
 }
 
 } // namespace greenroom::room

@@ -9,6 +9,26 @@ namespace {
 
 constexpr uint32_t ask_again_ticks = 5;
 constexpr size_t asked_at_once = 32; // rooms are woken for it, and clients' rooms make way
+constexpr size_t looked_at = 256;    // whenever one is done; with each tick all of them are
+
+/// Sends may be stuck, and many at once: behind a pre-send hook that gives no answer. What else is due, erasures and
+/// what makes room on the disk, does not wait for them.
+class turns {
+public:
+  /// Whether this one is among the first of its kind.
+  bool take(const storage::due_entry& x) {
+    auto& before = x.what == storage::due_entry::kind::send ? sends_ : others_;
+    if (before == asked_at_once)
+      return false;
+    ++before;
+    return true;
+  }
+  bool are_over() const noexcept { return sends_ == asked_at_once && others_ == asked_at_once; }
+
+private:
+  size_t sends_ = 0;
+  size_t others_ = 0;
+};
 
 } // namespace
 
@@ -29,9 +49,11 @@ void shard_actor::ask_for(const storage::due_entry& what, uint32_t& age) {
 
 /// The first ones, as many as may be asked at the same time.
 void shard_actor::ask_for_due(int64_t now) {
-  size_t asked = 0;
-  for (auto i = due_.begin(); i != due_.end() && i->first.at <= now && asked < asked_at_once; ++i, ++asked)
-    if (i->second == 0)
+  turns left;
+  size_t looked = 0;
+  for (auto i = due_.begin(); i != due_.end() && i->first.at <= now && looked < looked_at && !left.are_over();
+       ++i, ++looked)
+    if (left.take(i->first) && i->second == 0)
       ask_for(i->first, i->second);
 }
 
@@ -52,13 +74,14 @@ void shard_actor::see_to_due() {
   const bool needs_more = due_.empty() || due_.rbegin()->first.at <= now;
   if (!due_known_ && needs_more && !std::exchange(loading_due_, true))
     tell(house_.reader_of(id_), reader::load_due{id_, ++due_token_, self()});
+  turns left;
   for (auto& [what, age] : due_) {
     if (what.at > now)
       break;
-    if (age > 0 && ++age > ask_again_ticks)
+    const bool its_turn = left.take(what);
+    if (age > 0 ? ++age > ask_again_ticks : its_turn)
       ask_for(what, age);
   }
-  ask_for_due(now);
 }
 
 void shard_actor::forget_due() {

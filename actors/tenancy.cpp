@@ -33,4 +33,9 @@ void keep_open(const identity& who, ok::rooms& page) {
     std::erase_if(page.list, [&](const auto& r) { return !opens(who, r.summary.room); });
 }
 
+void keep_open(const identity& who, ok::about_rooms& page) {
+  if (who.namespaces)
+    std::erase_if(page.list, [&](const auto& r) { return !opens(who, r.first); });
+}
+
 } // namespace greenroom

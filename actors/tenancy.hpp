@@ -17,7 +17,8 @@ bool opens(const identity& who, const room_id& room);
 std::optional<failure> closed_to(const identity& who, const op::any& what);
 failure closed_room();
 
-/// Of an inbox, only what is open.
+/// Of an inbox, or of all rooms that a user was ever in, only what is open.
 void keep_open(const identity& who, ok::rooms& page);
+void keep_open(const identity& who, ok::about_rooms& page);
 
 } // namespace greenroom

@@ -48,9 +48,12 @@ void user_actor::receive(const user_loaded& x) {
   presence_ = image.presence ? std::make_unique<storage::presence_record>(*image.presence) : nullptr;
   sessions_ = {image.sessions.begin(), image.sessions.end()};
   rooms_ = {image.rooms.begin(), image.rooms.end()};
-  blocks_ = {image.blocks.begin(), image.blocks.end()};
+  if (!image.blocks.empty() || rare_) {
+    auto& r = rare_.edit();
+    r.blocks = {image.blocks.begin(), image.blocks.end()};
+    r.errand = {};
+  }
   erasure_ = image.erasure ? std::make_unique<storage::erasure_record>(*image.erasure) : nullptr;
-  errand_ = {};
   erasing_.reset();
   finishing_ = false;
   room_count_ = static_cast<size_t>(
@@ -115,7 +118,8 @@ void user_actor::receive(const committed& x) {
       refuse(*p.cause, why);
     marking_.clear();
     drop_tellings(why);
-    charging_.clear(); // they are sent again
+    if (!rare_->charging.empty())
+      rare_.edit().charging.clear(); // they are sent again
     phase_ = phase::cold;
     go_on();
     return;
@@ -146,7 +150,7 @@ void user_actor::receive(const retire& x) {
 
 void user_actor::try_to_end() {
   if (!retiring_ || phase_ == phase::loading || !pending_.empty() || !hashing_.empty() || !waiting_.empty() ||
-      !threads_.empty() || !looking_.empty() || !charging_.empty())
+      !threads_.empty() || !rare_->looking.empty() || !rare_->charging.empty())
     return;
   retiring_ = false;
   tell(shard_, retired{user_, this->id()});

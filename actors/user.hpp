@@ -26,6 +26,7 @@
 #include "actors/relay_lane.hpp"
 #include "actors/storage_actor.hpp"
 #include "config/token_bucket.hpp"
+#include "storage/rare.hpp"
 
 #include <functional>
 #include <list>
@@ -290,6 +291,16 @@ private:
     uint32_t in_flight = 0;
   };
 
+  /// What few users have, idle ones hardly ever.
+  struct rare_state {
+    std::map<user_id, storage::block_record> blocks; // those taken back included, until their rooms know; as admitted
+    std::map<user_id, telling> tellings;
+    storage::due_entry errand;       // that the shard is to wake the user for; at 0: none that is known
+    std::list<command_ptr> charging; // effects of attachments, one after the other
+    uint64_t charging_token = 0;     // of the first one: of what is being read, or is on its way to the disk
+    std::vector<std::pair<uint64_t, command_ptr>> looking; // into threads, by token
+  };
+
   // Life.
   void start() override { load(); }
   void load();
@@ -385,10 +396,8 @@ private:
   std::unique_ptr<storage::profile_record> profile_;   // null: none; as admitted
   std::unique_ptr<storage::presence_record> presence_; // null: online, without a note; as admitted
   std::map<std::string, storage::session_record> sessions_;
-  std::map<room_id, storage::listed_room> rooms_; // tombstones included
-  size_t room_count_ = 0;                         // without them
-  // Those taken back included, until their rooms know.
-  std::map<user_id, storage::block_record> blocks_;
+  std::map<room_id, storage::listed_room> rooms_;    // tombstones included
+  size_t room_count_ = 0;                            // without them
   std::unique_ptr<storage::erasure_record> erasure_; // null: there is an account, or was never one
 
   // Most users have one connection and nothing under way: containers that are small when empty.
@@ -399,15 +408,11 @@ private:
   std::list<std::pair<uint64_t, command_ptr>> threads_; // whose positions are being read, by token
   std::map<std::pair<room_id, uint64_t>, marking> marking_;
   std::vector<std::pair<uint64_t, command_ptr>> hashing_; // by token
-  std::list<command_ptr> charging_;                       // effects of attachments, one after the other
-  uint64_t charging_token_ = 0; // of the first one: of what is being read, or is on its way to the disk
   uint64_t next_token_ = 0;
-  std::map<user_id, telling> tellings_;
-  storage::due_entry errand_; // that the shard is to wake the user for; at 0: none that is known
-  std::unique_ptr<erasing> erasing_;
-  bool finishing_ = false;                                // nothing is left of it but the last write
-  std::vector<std::pair<uint64_t, command_ptr>> looking_; // into threads, by token
-  token_bucket logins_;                                   // so that a password can't be tried out
+  storage::rare<rare_state> rare_;   // read as it is; edit() makes it
+  std::unique_ptr<erasing> erasing_; // null: no room is being seen to
+  bool finishing_ = false;           // nothing is left of it but the last write
+  token_bucket logins_;              // so that a password can't be tried out
 };
 
 } // namespace greenroom::user

@@ -19,8 +19,8 @@ constexpr int64_t next_wake_ms = 10'000;
 } // namespace
 
 bool user_actor::blocked(const user_id& other) const {
-  auto i = blocks_.find(other);
-  return i != blocks_.end() && i->second.on;
+  auto i = rare_->blocks.find(other);
+  return i != rare_->blocks.end() && i->second.on;
 }
 
 // -- blocks ----------------------------------------------------------------------------------------------------------
@@ -34,56 +34,58 @@ void user_actor::perform(const command_ptr& c, const op::block& x) {
     c->from.refuse(errc::unavailable, "storage.queue: too many writes wait for the disk");
     return;
   }
-  const auto known = blocks_.find(x.user);
+  const auto known = rare_->blocks.find(x.user);
   if (blocked(x.user) == x.on) {
-    if (known == blocks_.end() || known->second.told) {
+    if (known == rare_->blocks.end() || known->second.told) {
       c->from.answer(ok::any{ok::none{}}); // it stands so, and the room knows
       return;
     }
-    auto [t, is_new] = tellings_.try_emplace(x.user);
+    auto [t, is_new] = rare_.edit().tellings.try_emplace(x.user);
     t->second.waiting.push_back(c);
     if (is_new) // else the word is on its way to the disk, or to the room
       tell_room_of(x.user);
     return;
   }
-  const auto count =
-      std::count_if(blocks_.begin(), blocks_.end(), [](const auto& b) { return b.second.on || !b.second.told; });
+  const auto count = std::count_if(rare_->blocks.begin(), rare_->blocks.end(),
+                                   [](const auto& b) { return b.second.on || !b.second.told; });
   if (auto bound = house_.limits_now()->blocks;
-      x.on && known == blocks_.end() && std::cmp_greater_equal(count, bound)) {
+      x.on && known == rare_->blocks.end() && std::cmp_greater_equal(count, bound)) {
     c->from.refuse(errc::too_large, "limits.blocks: " + std::to_string(bound));
     return;
   }
   const auto now = house_.now_ms();
-  auto& b = blocks_[x.user];
+  auto& b = rare_.edit().blocks[x.user];
   b = {x.on, now, std::max(b.version + 1, static_cast<uint64_t>(now)), false};
   auto batch = std::make_shared<storage::batch>(user_.shard());
   batch->put(user_, x.user, b);
   auto later = begin_errand(*batch);
-  tellings_[x.user].ticket = 0; // an answer to an earlier word is none to this one
-  tellings_[x.user].unseen = false;
+  auto& word = rare_.edit().tellings[x.user];
+  word.ticket = 0; // an answer to an earlier word is none to this one
+  word.unseen = false;
   commit(std::move(batch), c, [this, c, other = x.user, on = x.on, later] {
     if (on)
       tell_vanished(other); // to the own devices
     if (later)
       tell(shard_, errand{*later, false});
-    tellings_[other].waiting.push_back(c);
-    if (auto last = blocks_.find(other); last == blocks_.end() || last->second.told) {
-      for (const auto& waiting : std::exchange(tellings_[other].waiting, {}))
+    auto& tellings = rare_.edit().tellings;
+    tellings[other].waiting.push_back(c);
+    if (auto last = rare_->blocks.find(other); last == rare_->blocks.end() || last->second.told) {
+      for (const auto& waiting : std::exchange(tellings[other].waiting, {}))
         waiting->from.answer(ok::any{ok::none{}});
-      tellings_.erase(other); // the room has heard this word with an earlier one
+      tellings.erase(other); // the room has heard this word with an earlier one
       return;
     }
     tell_room_of(other);
   });
 }
 
-/// The last word that is stored: to the other one, whose devices are to look away, and then to the room. REQUIRES: it is
-/// durable.
+/// The last word that is stored: to the other one, whose devices are to look away, and then to the room. REQUIRES: it
+/// is durable.
 void user_actor::tell_room_of(const user_id& other) {
-  const auto b = blocks_.find(other);
-  if (b == blocks_.end())
+  const auto b = rare_->blocks.find(other);
+  if (b == rare_->blocks.end())
     return;
-  auto& t = tellings_[other];
+  auto& t = rare_.edit().tellings[other];
   t.ticket = ++next_token_;
   t.since = house_.steady_ms();
   caller from;
@@ -106,8 +108,9 @@ void user_actor::receive(const reply& x) {
     drop_tellings(fail(errc::unavailable, "the store takes no writes at present"));
     return;
   }
-  auto t = std::find_if(tellings_.begin(), tellings_.end(), [&](const auto& y) { return y.second.ticket == x.ticket; });
-  if (t != tellings_.end())
+  const auto& tellings = rare_->tellings;
+  auto t = std::find_if(tellings.begin(), tellings.end(), [&](const auto& y) { return y.second.ticket == x.ticket; });
+  if (t != tellings.end())
     told(user_id(t->first), x);
   else if (erasing_ && erasing_->in_flight.erase(x.ticket) > 0)
     answered_erasing(x);
@@ -115,27 +118,28 @@ void user_actor::receive(const reply& x) {
 }
 
 void user_actor::told(const user_id& other, const reply& x) {
-  auto& t = tellings_.at(other);
-  const auto b = blocks_.find(other);
-  if (x.what && b != blocks_.end() && b->second.on && !std::exchange(t.unseen, true)) {
+  auto& mine = rare_.edit();
+  auto& t = mine.tellings.at(other);
+  const auto b = mine.blocks.find(other);
+  if (x.what && b != mine.blocks.end() && b->second.on && !std::exchange(t.unseen, true)) {
     tell_room_of(other);
     return;
   }
   auto waiting = std::move(t.waiting);
-  tellings_.erase(other);
+  mine.tellings.erase(other);
   const auto* known = x.what ? std::get_if<ok::changed>(&*x.what) : nullptr;
   if (known == nullptr) { // the errand stays
     for (const auto& c : waiting)
       c->from.answer(x.what ? answer{fail(errc::internal, "block: no answer of a room")} : answer{x.what.error()});
     return;
   }
-  if (b != blocks_.end()) {
+  if (b != mine.blocks.end()) {
     auto batch = std::make_shared<storage::batch>(user_.shard());
     if (known->seq > b->second.version) { // of a time when the clock was ahead
       b->second.version = known->seq + 1;
       batch->put(user_, other, b->second);
       commit(std::move(batch), nobodys(), [this, other] { tell_room_of(other); });
-      tellings_[other].waiting = std::move(waiting);
+      mine.tellings[other].waiting = std::move(waiting);
       return;
     }
     b->second.told = true;
@@ -143,7 +147,7 @@ void user_actor::told(const user_id& other, const reply& x) {
       batch->put(user_, other, b->second);
     } else {
       batch->erase_block(user_, other);
-      blocks_.erase(b);
+      mine.blocks.erase(b);
     }
     auto done = strike_errand(*batch);
     commit(std::move(batch), nobodys(), [this, done] {
@@ -157,18 +161,20 @@ void user_actor::told(const user_id& other, const reply& x) {
 
 /// What was asked may yet come true: it is stored, and the shard sees to it.
 void user_actor::drop_tellings(const failure& why) {
-  for (const auto& [other, t] : std::exchange(tellings_, {}))
+  if (rare_->tellings.empty())
+    return;
+  for (const auto& [other, t] : std::exchange(rare_.edit().tellings, {}))
     for (const auto& c : t.waiting)
       refuse(*c, why);
 }
 
 void user_actor::perform(const command_ptr& c, const op::blocks& x) {
   ok::blocks page;
-  auto i = x.after.empty() ? blocks_.begin() : blocks_.upper_bound(user_id::trusted(x.after));
-  for (; i != blocks_.end() && page.list.size() < x.limit; ++i)
+  auto i = x.after.empty() ? rare_->blocks.begin() : rare_->blocks.upper_bound(user_id::trusted(x.after));
+  for (; i != rare_->blocks.end() && page.list.size() < x.limit; ++i)
     if (i->second.on)
       page.list.emplace_back(i->first, i->second.since);
-  if (std::any_of(i, blocks_.end(), [](const auto& b) { return b.second.on; }) && !page.list.empty())
+  if (std::any_of(i, rare_->blocks.end(), [](const auto& b) { return b.second.on; }) && !page.list.empty())
     page.next = page.list.back().first.str();
   c->from.answer(ok::any{std::move(page)});
 }
@@ -199,24 +205,25 @@ command_ptr user_actor::nobodys() const {
 
 bool user_actor::has_errands() const {
   return (is_erased() && (erasure_->completed == 0 || !rooms_.empty())) ||
-         std::any_of(blocks_.begin(), blocks_.end(), [](const auto& b) { return !b.second.told; });
+         std::any_of(rare_->blocks.begin(), rare_->blocks.end(), [](const auto& b) { return !b.second.told; });
 }
 
 /// The shard wakes the user while there is something to do; nullopt: it will in any case.
 std::optional<storage::due_entry> user_actor::begin_errand(storage::batch& batch) {
-  if (errand_.at != 0)
+  if (rare_->errand.at != 0)
     return std::nullopt;
-  errand_ = {house_.now_ms() + first_wake_ms, room_id::trusted(user_.str()), storage::due_entry::kind::errand, {}, {}};
-  batch.put(errand_);
-  return errand_;
+  auto& errand = rare_.edit().errand;
+  errand = {house_.now_ms() + first_wake_ms, room_id::trusted(user_.str()), storage::due_entry::kind::errand, {}, {}};
+  batch.put(errand);
+  return errand;
 }
 
 /// When nothing is left to do.
 std::optional<storage::due_entry> user_actor::strike_errand(storage::batch& batch) {
-  if (errand_.at == 0 || has_errands())
+  if (rare_->errand.at == 0 || has_errands())
     return std::nullopt;
-  batch.erase(errand_);
-  return std::exchange(errand_, {});
+  batch.erase(rare_->errand);
+  return std::exchange(rare_.edit().errand, {});
 }
 
 /// Is answered at once, whatever there is to do: other users of the shard have errands, too.
@@ -225,13 +232,14 @@ void user_actor::perform(const command_ptr& c, const fall_due& x) {
     return; // it is asked again
   auto batch = std::make_shared<storage::batch>(user_.shard());
   batch->erase(x.what);
-  if (errand_ == x.what)
-    errand_ = {};
+  if (rare_->errand == x.what)
+    rare_.edit().errand = {};
   std::optional<storage::due_entry> next;
-  if (has_errands() && errand_.at <= x.what.at) {
-    errand_ = {house_.now_ms() + next_wake_ms, x.what.room, storage::due_entry::kind::errand, {}, {}};
-    batch->put(errand_);
-    next = errand_;
+  if (has_errands() && rare_->errand.at <= x.what.at) {
+    auto& own = rare_.edit().errand;
+    own = {house_.now_ms() + next_wake_ms, x.what.room, storage::due_entry::kind::errand, {}, {}};
+    batch->put(own);
+    next = own;
   }
   commit(std::move(batch), c, [this, what = x.what, next] {
     tell(shard_, errand{what, true});
@@ -245,9 +253,9 @@ void user_actor::perform(const command_ptr& c, const fall_due& x) {
 void user_actor::see_to_errands() {
   const auto late = house_.steady_ms() - 2 * int64_t{house_.limits_now()->request_ms};
   std::vector<user_id> untold;
-  for (const auto& [other, b] : blocks_)
-    if (auto t = tellings_.find(other);
-        !b.told && (t == tellings_.end() || (t->second.ticket != 0 && t->second.since <= late)))
+  for (const auto& [other, b] : rare_->blocks)
+    if (auto t = rare_->tellings.find(other);
+        !b.told && (t == rare_->tellings.end() || (t->second.ticket != 0 && t->second.since <= late)))
       untold.push_back(other);
   for (const auto& other : untold)
     tell_room_of(other);

@@ -30,16 +30,19 @@ storage::listed_room place(std::string epoch) {
 
 // -- how it begins ---------------------------------------------------------------------------------------------------
 
-/// Everything else is refused to an account that is gone, also what was under way when it went.
+/// Everything else is refused to an account that is gone, also what was under way when it went. Others, who may not
+/// know yet, are answered as if nobody were there.
 bool user_actor::answers_erased(const command& c) const {
   const auto* p = std::get_if<op::profile>(&c.what);
-  return (p != nullptr && !p->changes()) || std::holds_alternative<arrive>(c.what) ||
-         std::holds_alternative<depart>(c.what) || std::holds_alternative<vouch>(c.what) ||
-         std::holds_alternative<effect>(c.what) || std::holds_alternative<account::register_user>(c.what) ||
-         std::holds_alternative<account::log_in>(c.what) || std::holds_alternative<account::refresh>(c.what) ||
-         std::holds_alternative<invitation>(c.what) || std::holds_alternative<fall_due>(c.what) ||
-         std::holds_alternative<erase>(c.what) || std::holds_alternative<account::show_erasure>(c.what) ||
-         std::holds_alternative<account::look_into>(c.what);
+  const auto* seen = std::get_if<op::presence>(&c.what);
+  return (p != nullptr && !p->changes()) || (seen != nullptr && !seen->changes() && c.from.user != user_) ||
+         std::holds_alternative<op::signal>(c.what) || std::holds_alternative<vanish>(c.what) ||
+         std::holds_alternative<arrive>(c.what) || std::holds_alternative<depart>(c.what) ||
+         std::holds_alternative<vouch>(c.what) || std::holds_alternative<effect>(c.what) ||
+         std::holds_alternative<account::register_user>(c.what) || std::holds_alternative<account::log_in>(c.what) ||
+         std::holds_alternative<account::refresh>(c.what) || std::holds_alternative<invitation>(c.what) ||
+         std::holds_alternative<fall_due>(c.what) || std::holds_alternative<erase>(c.what) ||
+         std::holds_alternative<account::show_erasure>(c.what) || std::holds_alternative<account::look_into>(c.what);
 }
 
 void user_actor::perform(const command_ptr& c, const erase& x) {
@@ -54,7 +57,7 @@ void user_actor::perform(const command_ptr& c, const erase& x) {
     return;
   }
   const bool own = c->from.user == user_;
-  if (!own && !account_ && !profile_ && rooms_.empty() && sessions_.empty() && blocks_.empty()) {
+  if (!own && !account_ && !profile_ && rooms_.empty() && sessions_.empty() && rare_->blocks.empty()) {
     c->from.refuse(errc::not_found, "user: no such user");
   } else if (own && account_ && !account_->password.empty()) {
     if (x.what.password.empty()) {
@@ -88,7 +91,7 @@ void user_actor::begin_erasure(const command_ptr& c, const account::erase& x) {
   batch->put(user_, *erasure_);
   batch->erase_account(user_);
   // Direct rooms know of blocks, too, whether or not anything was ever said in them.
-  for (const auto& [other, b] : blocks_) {
+  for (const auto& [other, b] : rare_->blocks) {
     const auto room = room_id::direct(user_, other);
     if (auto [i, is_new] = rooms_.try_emplace(room, place({})); is_new)
       batch->put(user_, room, i->second);
@@ -148,7 +151,7 @@ void user_actor::continue_erasure() {
     erasing_ = std::make_unique<erasing>();
     erasing_->room = rooms_.begin()->first;
     erase_in_room();
-  } else if (erasure_->completed == 0 || errand_.at != 0) {
+  } else if (erasure_->completed == 0 || rare_->errand.at != 0) {
     finish_erasure();
   }
 }
@@ -266,7 +269,8 @@ void user_actor::finish_erasure() {
     finishing_ = false; // the errand stays
     return;
   }
-  blocks_.clear();
+  if (!rare_->blocks.empty())
+    rare_.edit().blocks.clear();
   auto batch = std::make_shared<storage::batch>(user_.shard());
   batch->erase_contents(user_);
   if (!std::exchange(finishing_, true)) {
@@ -305,19 +309,18 @@ void user_actor::perform(const command_ptr& c, const account::look_into& x) {
       page.next = page.list.back().first.str();
     c->from.answer(ok::any{std::move(page)});
   } else if (x.what == part::threads) {
-    if (auto bound = house_.config.users.inbox_pages; looking_.size() >= bound) {
+    if (auto bound = house_.config.users.inbox_pages; rare_->looking.size() >= bound) {
       c->from.refuse(errc::unavailable, "users.inbox_pages: " + std::to_string(bound) + " are under way");
       return;
     }
-    looking_.emplace_back(++next_token_, c);
+    rare_.edit().looking.emplace_back(++next_token_, c);
     tell(house_.reader_of(user_.shard()),
          reader::load_threads{user_, x.room, x.seq, threads_at_once + 1, next_token_, self()});
-  } else if (!account_ && !profile_ && rooms_.empty() && sessions_.empty() && blocks_.empty() && !is_erased() &&
+  } else if (!account_ && !profile_ && rooms_.empty() && sessions_.empty() && rare_->blocks.empty() && !is_erased() &&
              c->from.user != user_) {
     c->from.refuse(errc::not_found, "user: no such user");
   } else {
-    ok::about_user all;
-    all.user = user_;
+    ok::user_contents all;
     all.account = account_;
     if (all.account)
       all.account->password.clear();
@@ -331,21 +334,24 @@ void user_actor::perform(const command_ptr& c, const account::look_into& x) {
         secret->clear();
       all.sessions.emplace_back(id, std::move(shown));
     }
-    for (const auto& [other, b] : blocks_)
+    for (const auto& [other, b] : rare_->blocks)
       if (b.on)
         all.blocks.emplace_back(other, b.since);
     if (is_erased())
       all.erasure = *erasure_;
-    c->from.answer(ok::any{std::move(all)});
+    c->from.answer(ok::any{ok::about_user{user_, std::move(all)}});
   }
 }
 
 void user_actor::receive(const threads_loaded& x) {
-  auto i = std::find_if(looking_.begin(), looking_.end(), [&](const auto& l) { return l.first == x.token; });
-  if (i == looking_.end())
+  if (rare_->looking.empty())
+    return;
+  auto& looking = rare_.edit().looking;
+  auto i = std::find_if(looking.begin(), looking.end(), [&](const auto& l) { return l.first == x.token; });
+  if (i == looking.end())
     return;
   auto c = std::move(i->second);
-  looking_.erase(i);
+  looking.erase(i);
   if (!*x.what) {
     c->from.answer(x.what->error());
   } else {

@@ -17,29 +17,30 @@ constexpr size_t remember_max = 1'000;
 } // namespace
 
 void user_actor::charge(const command_ptr& c) {
-  if (charging_.size() >= house_.config.users.pending)
+  if (rare_->charging.size() >= house_.config.users.pending)
     return; // it is sent again
-  charging_.push_back(c);
-  if (charging_.size() == 1)
+  auto& queue = rare_.edit().charging;
+  queue.push_back(c);
+  if (queue.size() == 1)
     charge_next();
 }
 
 void user_actor::charge_next() {
-  if (charging_.empty()) {
+  if (rare_->charging.empty()) {
     try_to_end();
     return;
   }
-  const auto& e = std::get<effect>(charging_.front()->what).what;
-  charging_token_ = ++next_token_;
-  tell(house_.reader_of(user_.shard()), reader::load_usage{user_, e.room, e.file, charging_token_, self()});
+  const auto& e = std::get<effect>(rare_->charging.front()->what).what;
+  const auto token = rare_.edit().charging_token = ++next_token_;
+  tell(house_.reader_of(user_.shard()), reader::load_usage{user_, e.room, e.file, token, self()});
 }
 
 void user_actor::receive(const usage_loaded& x) {
-  if (charging_.empty() || x.token != charging_token_)
+  if (rare_->charging.empty() || x.token != rare_->charging_token)
     return;
-  const auto c = charging_.front();
+  const auto c = rare_->charging.front();
   auto next = [this] {
-    charging_.pop_front();
+    rare_.edit().charging.pop_front();
     charge_next();
   };
   if (!x.what || stale() || house_.storage_is_full()) {

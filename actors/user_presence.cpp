@@ -15,7 +15,7 @@ appearance user_actor::chosen() const {
 }
 
 void user_actor::tell_shard() {
-  const bool here = !connections_.empty();
+  const bool here = !connections_.empty() && !is_erased();
   tell(shard_, busy{here, appearance_of(user_, presence_ ? *presence_ : storage::presence_record{}, here)});
 }
 
@@ -23,9 +23,10 @@ void user_actor::perform(const command_ptr& c, const op::presence& x) {
   if (!x.changes()) {
     const auto record = presence_ ? *presence_ : storage::presence_record{};
     const bool hidden = blocked(c->from.user);
+    const bool here = !connections_.empty() && !is_erased();
     c->from.answer(ok::any{c->from.user == user_
                                ? ok::presence{chosen()}
-                               : ok::presence{appearance_of(user_, record, !connections_.empty() && !hidden), hidden}});
+                               : ok::presence{appearance_of(user_, record, here && !hidden), hidden}});
     return;
   }
   if (house_.storage_is_full()) {

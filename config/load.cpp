@@ -103,6 +103,11 @@ bool gathering::begin_named(const std::string& section, const std::string& name,
     complain(where, section + "." + name, "is not a name: [a-z0-9][a-z0-9._-]{0,31}");
     return false;
   }
+  if (section == "tenant" && name == "other") { // two series of the metrics would have one label
+    complain(where, "tenant.other",
+             "is what all namespaces without a section are counted as; [tenant] has their limits");
+    return false;
+  }
   auto& all = named_[section];
   const auto most = section == "webhook" ? webhooks_max : tenants_max;
   if (!all.contains(name) && all.size() >= most) {

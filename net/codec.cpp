@@ -162,20 +162,20 @@ struct ok_writer {
   void operator()(const ok::room& x) const {
     object o(out);
     o.text("room", x.room.str());
-    o.text("epoch", x.what.epoch);
+    o.text("epoch", x.what->epoch);
     o.integer("seq", x.seq);
-    o.text("kind", to_string(x.what.kind));
-    o.text("title", x.what.title);
-    o.text("topic", x.what.topic);
-    append_array(o.key("pins"), x.what.pins, [this](uint64_t seq) { out.append(std::to_string(seq)); });
-    o.integer("history_days", x.what.history_days);
-    o.integer("slow_ms", x.what.slow_ms);
-    o.integer("history_events", x.what.history_events);
-    append_room_limits(o, x.what.limits);
-    o.integer("first", x.what.first);
-    o.integer("created", x.what.created);
-    if (!x.what.creator.empty())
-      o.text("creator", x.what.creator.str());
+    o.text("kind", to_string(x.what->kind));
+    o.text("title", x.what->title);
+    o.text("topic", x.what->topic);
+    append_array(o.key("pins"), x.what->pins, [this](uint64_t seq) { out.append(std::to_string(seq)); });
+    o.integer("history_days", x.what->history_days);
+    o.integer("slow_ms", x.what->slow_ms);
+    o.integer("history_events", x.what->history_events);
+    append_room_limits(o, x.what->limits);
+    o.integer("first", x.what->first);
+    o.integer("created", x.what->created);
+    if (!x.what->creator.empty())
+      o.text("creator", x.what->creator.str());
     o.text("role", to_string(x.role));
     o.integer("member_count", x.member_count);
   }
@@ -309,18 +309,18 @@ struct ok_writer {
     object o(out);
     o.text("room", x.room.str());
     o.text("id", x.id);
-    o.text("user", x.what.owner.str());
-    o.text("name", x.what.name);
-    o.text("type", x.what.type);
-    o.integer("size", x.what.size);
-    o.integer("offset", x.what.received);
-    o.integer("chunk_bytes", x.what.chunk_bytes);
-    if (!x.what.sha256.empty())
-      o.text("sha256", hex_of(x.what.sha256));
-    o.flag("complete", x.what.at != stage::uploading);
-    o.integer("created", x.what.created);
-    if (x.what.at != stage::used)
-      o.integer("expires_at", x.what.expires);
+    o.text("user", x.what->owner.str());
+    o.text("name", x.what->name);
+    o.text("type", x.what->type);
+    o.integer("size", x.what->size);
+    o.integer("offset", x.what->received);
+    o.integer("chunk_bytes", x.what->chunk_bytes);
+    if (!x.what->sha256.empty())
+      o.text("sha256", hex_of(x.what->sha256));
+    o.flag("complete", x.what->at != stage::uploading);
+    o.integer("created", x.what->created);
+    if (x.what->at != stage::used)
+      o.integer("expires_at", x.what->expires);
   }
 
   // The refresh token is for REST alone, which makes its answer with the signed token itself.

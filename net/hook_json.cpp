@@ -1,6 +1,7 @@
 #include "net/hook_json.hpp"
 
 #include "net/codec.hpp"
+#include "net/event_json.hpp"
 #include "net/json.hpp"
 #include "net/json_document.hpp"
 
@@ -54,7 +55,7 @@ hooks::verdict read_replacement(const json::document& answer, const hooks::quest
     if (v.data->size() > bounds.data_bytes)
       return failed("data: longer than limits.data_bytes");
   }
-  if (v.text.value_or(to.text).empty() && v.data.value_or(to.data).empty())
+  if (v.text.value_or(to.text).empty() && v.data.value_or(to.data).empty() && to.attachments.empty())
     return failed("text: nothing would be left of the message");
   return v;
 }
@@ -125,6 +126,8 @@ std::string hook_json::question(const hooks::question& x) const {
     o.text("text", x.text);
     if (!x.data.empty())
       o.raw("data", x.data);
+    if (!x.attachments.empty())
+      append_attachments(o, x.attachments);
     if (x.target != 0)
       o.integer("target", x.target);
     if (x.reply_to != 0)

@@ -71,7 +71,7 @@ std::string encoded(std::string_view text) {
 
 outcome<room_id> room_of(const rest_call& c) { return room_id::parse(c.parts.at(0), "room"); }
 
-bool is_complete(const ok::file& x) { return x.what.at != storage::file_record::stage::uploading; }
+bool is_complete(const ok::file& x) { return x.what->at != storage::file_record::stage::uploading; }
 
 } // namespace
 
@@ -122,8 +122,8 @@ void rest::respond_file(const call_ptr& c, unsigned status, const ok::file& x) {
   http_response r;
   r.status = status;
   r.body = encode_.body(ok::any{x});
-  r.headers.emplace_back("Upload-Offset", std::to_string(x.what.received));
-  r.headers.emplace_back("Upload-Length", std::to_string(x.what.size));
+  r.headers.emplace_back("Upload-Offset", std::to_string(x.what->received));
+  r.headers.emplace_back("Upload-Length", std::to_string(x.what->size));
   if (status == 201)
     r.headers.emplace_back("Location", c->request.path + "/" + x.id);
   c->respond(std::move(r));
@@ -183,7 +183,7 @@ void rest::store_attachment(const call_ptr& c) {
   if (!t)
     return;
   ask_file(c, op::fetch{std::move(*room), c->parts[1], std::nullopt}, [this, c, t, offset](const ok::file& x) {
-    const auto& f = x.what;
+    const auto& f = *x.what;
     if (is_complete(x) || *offset != f.received)
       return c->refuse(fail(errc::conflict, "upload-offset: the upload stands at " + std::to_string(f.received)), 0,
                        {"Upload-Offset", std::to_string(f.received)});
@@ -196,18 +196,18 @@ void rest::store_attachment(const call_ptr& c) {
 
 /// What is no whole chunk, and not the end, is left: the answer says from where on it is to come again.
 void rest::store_body(const call_ptr& c, const ok::file& at, const transfer_ptr& t, unsigned status) {
-  const auto wanted = std::min<uint64_t>(at.what.chunk_bytes, at.what.size - at.what.received);
+  const auto wanted = std::min<uint64_t>(at.what->chunk_bytes, at.what->size - at.what->received);
   if (is_complete(at) || c->request.stream->left() < wanted)
     return respond_file(c, status, at);
   c->request.stream->take(wanted, [this, c, at, t, status](std::optional<std::string> piece) {
     if (!piece) // nobody hears it
       return c->refuse(fail(errc::unavailable, "attachment: its content did not come"));
-    const auto next = at.what.received + piece->size();
-    op::store part{at.room, at.id, at.what.received, std::make_shared<const std::string>(std::move(*piece))};
+    const auto next = at.what->received + piece->size();
+    op::store part{at.room, at.id, at.what->received, std::make_shared<const std::string>(std::move(*piece))};
     ask_file(c, std::move(part), [this, c, t, status, next](const ok::file& x) {
-      if (x.what.received != next)
+      if (x.what->received != next)
         return c->refuse(fail(errc::conflict, "attachment: somebody else has uploaded a part of it"), 0,
-                         {"Upload-Offset", std::to_string(x.what.received)});
+                         {"Upload-Offset", std::to_string(x.what->received)});
       store_body(c, x, t, status);
     });
   });
@@ -234,9 +234,9 @@ void rest::fetch_attachment(const call_ptr& c) {
     r.status = 204;
     if (!c->request.head)
       return c->refuse(fail(errc::conflict, "attachment: its upload is not complete"), 0,
-                       {"Upload-Offset", std::to_string(x.what.received)});
-    r.headers.emplace_back("Upload-Offset", std::to_string(x.what.received));
-    r.headers.emplace_back("Upload-Length", std::to_string(x.what.size));
+                       {"Upload-Offset", std::to_string(x.what->received)});
+    r.headers.emplace_back("Upload-Offset", std::to_string(x.what->received));
+    r.headers.emplace_back("Upload-Length", std::to_string(x.what->size));
     c->respond(std::move(r));
   });
 }
@@ -246,7 +246,7 @@ class rest::file_content : public http_source, public std::enable_shared_from_th
 public:
   file_content(const rest_hooks& hooks, call_ptr c, transfer_ptr t, const ok::file& x, byte_range what)
       : hooks_(hooks), call_(std::move(c)), transfer_(std::move(t)), room_(x.room), id_(x.id),
-        chunk_bytes_(x.what.chunk_bytes), at_(what.first), end_(what.end) {}
+        chunk_bytes_(x.what->chunk_bytes), at_(what.first), end_(what.end) {}
 
   void next(std::function<void(http_piece)> take) override {
     hooks_.perform(call_->on, call_->who, op::fetch{room_, id_, at_ / chunk_bytes_},
@@ -275,8 +275,8 @@ private:
 };
 
 void rest::send_content(const call_ptr& c, const ok::file& x) {
-  const auto size = x.what.size;
-  const auto etag = '"' + hex_of(x.what.sha256) + '"';
+  const auto size = x.what->size;
+  const auto etag = '"' + hex_of(x.what->sha256) + '"';
   // It never changes, but who may have it does: a cache asks each time.
   for (auto& [name, value] : c->more_headers)
     if (name == "Cache-Control")
@@ -301,10 +301,10 @@ void rest::send_content(const call_ptr& c, const ok::file& x) {
     r.headers.emplace_back("Content-Range", "bytes " + std::to_string(what.first) + "-" + std::to_string(what.end - 1) +
                                                 "/" + std::to_string(size));
   }
-  r.content_type = x.what.type;
+  r.content_type = x.what->type;
   r.headers.emplace_back("Accept-Ranges", "bytes");
   // What somebody has uploaded is no page of ours: browsers keep it, and neither guess at it nor run it.
-  r.headers.emplace_back("Content-Disposition", "attachment; filename*=UTF-8''" + encoded(x.what.name));
+  r.headers.emplace_back("Content-Disposition", "attachment; filename*=UTF-8''" + encoded(x.what->name));
   r.headers.emplace_back("X-Content-Type-Options", "nosniff");
   r.headers.emplace_back("Content-Security-Policy", "default-src 'none'; sandbox");
   r.length = what.end - what.first;

@@ -76,7 +76,10 @@ void user_export::took(const ok::any& what) {
     if (page != nullptr)
       for (const auto& [room, entry] : page->list)
         rooms_.push_back(room);
-    at_ = rooms_.empty() ? step::end : step::threads;
+    if (!rooms_.empty())
+      at_ = step::threads;
+    else if (!more_rooms_) // else: the token opens none of these
+      at_ = step::end;
   } else if (at_ == step::threads) {
     const auto* page = std::get_if<ok::about_threads>(&what);
     if (page != nullptr && !page->list.empty())

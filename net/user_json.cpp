@@ -46,26 +46,26 @@ void append_user_part(std::string& out, const ok::about_user& x) {
   object o(out);
   o.text("part", "user");
   o.text("user", x.user.str());
-  if (x.account) {
+  if (x.what->account) {
     object a(o.key("account"));
-    a.integer("created", x.account->created);
-    a.flag("guest", x.account->guest);
-    a.flag("admin", x.account->admin);
+    a.integer("created", x.what->account->created);
+    a.flag("guest", x.what->account->guest);
+    a.flag("admin", x.what->account->admin);
   }
-  if (x.profile) {
+  if (x.what->profile) {
     object p(o.key("profile"));
-    p.text("name", x.profile->name);
-    p.text("avatar", x.profile->avatar);
-    p.raw("fields", x.profile->fields.empty() ? "{}" : x.profile->fields);
-    p.integer("changed", x.profile->changed);
+    p.text("name", x.what->profile->name);
+    p.text("avatar", x.what->profile->avatar);
+    p.raw("fields", x.what->profile->fields.empty() ? "{}" : x.what->profile->fields);
+    p.integer("changed", x.what->profile->changed);
   }
-  if (x.presence) {
+  if (x.what->presence) {
     object p(o.key("presence"));
-    p.text("status", to_string(x.presence->status));
-    p.text("note", x.presence->note);
-    p.integer("changed", x.presence->changed);
+    p.text("status", to_string(x.what->presence->status));
+    p.text("note", x.what->presence->note);
+    p.integer("changed", x.what->presence->changed);
   }
-  append_array(o.key("sessions"), x.sessions, [&out](const auto& session) {
+  append_array(o.key("sessions"), x.what->sessions, [&out](const auto& session) {
     object s(out);
     s.text("session", session.first);
     s.text("device", session.second.device);
@@ -75,10 +75,10 @@ void append_user_part(std::string& out, const ok::about_user& x) {
       s.integer("refreshed", session.second.rotated);
     s.flag("revoked", session.second.revoked);
   });
-  append_blocks(o, out, x.blocks);
-  if (x.erasure) {
+  append_blocks(o, out, x.what->blocks);
+  if (x.what->erasure) {
     object e(o.key("erasure"));
-    append_fields(e, *x.erasure);
+    append_fields(e, *x.what->erasure);
   }
 }
 

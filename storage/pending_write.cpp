@@ -144,10 +144,10 @@ outcome<void> pending_write::add(const install_begin& x) {
   auto all = keys::prefix(x.shard);
   for (auto family : keys::state_families)
     delete_range(family, all, keys::end_of(all));
-  // What the shard held may hold what was revoked since, without a trace here: the snapshot won't tell.
+  // What the shard held may hold what was revoked or erased since, without a trace here: the snapshot won't tell.
   using keys::tag;
-  for (auto kind :
-       {tag::event, tag::state, tag::scheduled, tag::room, tag::member, tag::profile, tag::file, tag::chunk})
+  for (auto kind : {tag::event, tag::state, tag::scheduled, tag::room, tag::member, tag::file, tag::chunk, tag::account,
+                    tag::session, tag::profile, tag::presence, tag::listed, tag::activity, tag::thread, tag::block})
     leave_trace(keys::prefix(x.shard, kind), keys::end_of(keys::prefix(x.shard, kind)));
   auto entries = keys::prefix(x.shard, keys::tag::entry);
   delete_range(keys::family::log, entries, keys::end_of(entries));

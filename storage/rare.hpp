@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 
 namespace greenroom::storage {
 
@@ -10,6 +11,7 @@ template <class T>
 class rare {
 public:
   rare() = default;
+  rare(T part) : part_(std::make_unique<T>(std::move(part))) {} // like the value that it is
   rare(const rare& other) : part_(other.part_ ? std::make_unique<T>(*other.part_) : nullptr) {}
   rare(rare&&) noexcept = default;
   rare& operator=(const rare& other) { return *this = rare(other); }

@@ -149,7 +149,8 @@ GREENROOM_CARRY(storage::account_record, x.password, x.created, x.guest, x.admin
 GREENROOM_CARRY(storage::session_record, x.device, x.created, x.expires, x.refresh, x.revoked, x.family, x.previous,
                 x.salt, x.rotated)
 GREENROOM_CARRY(storage::presence_record, x.status, x.note, x.changed)
-GREENROOM_CARRY(ok::about_user, x.user, x.account, x.profile, x.presence, x.sessions, x.blocks, x.erasure)
+GREENROOM_CARRY(ok::user_contents, x.account, x.profile, x.presence, x.sessions, x.blocks, x.erasure)
+GREENROOM_CARRY(ok::about_user, x.user, x.what)
 GREENROOM_CARRY(ok::about_rooms, x.list, x.next)
 GREENROOM_CARRY(ok::about_threads, x.room, x.list, x.more)
 GREENROOM_CARRY(ok::about_events::mention, x.seq, x.ts, x.from)

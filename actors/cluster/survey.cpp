@@ -12,8 +12,11 @@
 namespace greenroom::cluster::survey {
 namespace {
 
-failure unreachable(const std::string& node) {
-  return fail(errc::unavailable, "sessions: node " + node + " can't be asked for its own at the moment");
+/// What a message begins with.
+std::string about(bool hooks) { return hooks ? "webhooks: " : "sessions: "; }
+
+failure unreachable(bool hooks, const std::string& node) {
+  return fail(errc::unavailable, about(hooks) + "node " + node + " can't be asked for its own at the moment");
 }
 
 bool post(const peer_ptr& to, const survey_letter& x) {
@@ -27,9 +30,9 @@ survey_actor::survey_actor(caf::actor_config& cfg, house& in, host& on)
 
 // -- for this node ---------------------------------------------------------------------------------------------------
 
-bool survey_actor::may_begin(const caller& from) const {
+bool survey_actor::may_begin(const caller& from, bool hooks) const {
   if (!house_.cluster->lease_holds()) {
-    from.refuse(errc::unavailable, "sessions: the node has lost touch with its cluster");
+    from.refuse(errc::unavailable, about(hooks) + "the node has lost touch with its cluster");
     return false;
   }
   if (auto bound = house_.config.cluster.surveys; asks_.size() >= bound) {
@@ -40,7 +43,7 @@ bool survey_actor::may_begin(const caller& from) const {
 }
 
 void survey_actor::receive(const survey_ask& x) {
-  if (!may_begin(x.from))
+  if (!may_begin(x.from, false))
     return;
   auto of_all = std::count_if(asks_.begin(), asks_.end(), [](const auto& a) { return a.second.of_all; });
   if (auto bound = house_.config.cluster.surveys_of_all; x.user.empty() && of_all >= bound) {
@@ -51,7 +54,7 @@ void survey_actor::receive(const survey_ask& x) {
 }
 
 void survey_actor::receive(const survey_hooks& x) {
-  if (may_begin(x.from))
+  if (may_begin(x.from, true))
     begin({x.from, false, known_, {}, house_.steady_ms(), true}, hooks_asked_there{++next_ticket_});
 }
 
@@ -60,7 +63,7 @@ void survey_actor::begin(open_ask a, const survey_letter& what) {
   for (const auto& node : known_) {
     auto p = peers_.find(node);
     if (p == peers_.end() || !post(p->second, what)) {
-      a.from.answer(unreachable(node));
+      a.from.answer(unreachable(a.of_hooks, node));
       return;
     }
   }
@@ -107,7 +110,7 @@ void survey_actor::lost(const std::string& node) {
   std::erase_if(asks_, [&](const auto& a) {
     bool waits = a.second.missing.contains(node);
     if (waits)
-      a.second.from.answer(unreachable(node));
+      a.second.from.answer(unreachable(a.second.of_hooks, node));
     return waits;
   });
 }
@@ -203,7 +206,7 @@ void survey_actor::receive(const survey_tick&) {
   std::erase_if(guests_, is_late);
   std::erase_if(asks_, [&](const auto& a) {
     if (is_late(a))
-      a.second.from.answer(unreachable(*a.second.missing.begin()));
+      a.second.from.answer(unreachable(a.second.of_hooks, *a.second.missing.begin()));
     return is_late(a);
   });
 }

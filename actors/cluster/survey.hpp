@@ -69,7 +69,7 @@ private:
   void take(const peer_ptr& from, const sessions_there& x);
   void take(const peer_ptr& from, const hooks_asked_there& x);
   void take(const peer_ptr& from, const hooks_there& x);
-  bool may_begin(const caller& from) const;
+  bool may_begin(const caller& from, bool hooks) const;
   void begin(open_ask a, const survey_letter& what);
   void heard_all(const std::string& node, uint64_t ticket, open_ask& a);
   void lost(const std::string& node);

@@ -211,6 +211,57 @@ TEST_CASE("who subscribes while a first word is being scheduled hears of that no
   CHECK(eve.heard() == lines{"@ada+eve#1 ada: psst"});
 }
 
+TEST_CASE("sends that are stuck hold up nothing else that is due", "[due]") {
+  lobby s([](settings& c) { c.attachments.unused_minutes = 1; });
+  hooks::presend silent;
+  silent.what.url = "http://127.0.0.1/silent";
+  silent.secrets = {"0123456789abcdef"};
+  s.use_hooks({{}, std::make_shared<const hooks::presend>(std::move(silent))});
+  auto begun = s.perform("ada", op::any{op::upload{s.room("lobby"), {}, "cat.png", "image/png", 3, {}}});
+  REQUIRE(begun.has_value());
+  const auto id = std::get<ok::file>(*begun).id;
+  for (int i = 0; i < 40; ++i) {
+    s.ada.ask(10 + i, later(s, "x", "k" + std::to_string(i), 20s));
+    if (i % 5 == 4)
+      s.pass(1s); // within what anybody may send
+  }
+  for (const auto& line : s.ada.heard())
+    CHECK(line.find("kept") != std::string::npos);
+  s.pass(30s);
+  CHECK(s.web.open().size() == 32); // of which none is answered, so that none of the others is asked about
+  CHECK(s.store->load_file(s.room("lobby"), id).value().has_value());
+  s.pass(30s);
+  CHECK(s.web.open().size() == 32);
+  CHECK_FALSE(s.store->load_file(s.room("lobby"), id).value().has_value());
+  while (!s.web.open().empty())
+    s.web_says(200, "allow");
+  s.pass(2s);
+  while (!s.web.open().empty())
+    s.web_says(200, "allow");
+  CHECK(s.store->events_after(s.room("lobby"), 2, 100, 1 << 20).value().events.size() == 40);
+}
+
+TEST_CASE("a send of a room that was deleted does not wait with the room for its webhooks", "[due]") {
+  lobby s;
+  hooks::webhook w;
+  w.name = "audit";
+  w.what.url = "http://127.0.0.1/audit";
+  w.what.events = {"message", "room"};
+  w.secrets = {"0123456789abcdef"};
+  w.kinds = hooks::kinds_of(w.what.events);
+  s.use_hooks({{std::make_shared<const hooks::webhook>(std::move(w))}, nullptr});
+  op::configure gone;
+  gone.room = s.room("lobby");
+  gone.remove = true;
+  s.ada.say("lobby", "last words").ask(10, later(s, "x", "a", 5s)).ask(11, gone);
+  s.pass(20s);
+  CHECK_FALSE(s.web.open().empty()); // nobody answers
+  CHECK(s.store->load_room(s.room("lobby"), 0, 0).value().has_value());
+  const auto due = s.store->due(s.room("lobby").shard(), 100).value();
+  CHECK(std::none_of(due.begin(), due.end(), [](const auto& x) { return x.what == storage::due_entry::kind::send; }));
+  CHECK_FALSE(due.empty()); // the room itself
+}
+
 TEST_CASE("scheduled sends are bounded in bytes and reply to what is there", "[due]") {
   lobby s([](settings& c) { c.limits.page_bytes = 65'536; });
   s.ada.ask(10, later(s, "x", "a", 10s, 9));

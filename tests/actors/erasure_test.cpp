@@ -142,6 +142,27 @@ TEST_CASE("an account is erased with all that was said, and nobody is it again",
   CHECK(refused(s.perform("", account::any{account::register_user{of("ada"), "correct horse", {}}})) == errc::exists);
 }
 
+TEST_CASE("to others who was erased is nobody, not a mistake", "[erasure]") {
+  house_of_ada s;
+  auto phone = s.enter("ada"), bob = s.enter("bob", 1);
+  phone.hello(), bob.hello();
+  const auto record = op::presence{of("ada"), {}, {}};
+  op::watch both;
+  both.users = {of("eve"), of("ada")};
+  bob.heard();
+  bob.ask(10, record).ask(11, both);
+  CHECK(bob.heard() == lines{"10 ada:online", "11 watched eve:offline ada:online"});
+  bob.ask(12, op::unwatch{both.users}).heard();
+  REQUIRE(s.perform("ada", erase("ada"), "s_fresh").has_value()); // and its actor stays awake for a while
+  s.pass(2s);
+  bob.heard();
+  bob.ask(13, record).ask(14, both).ask(15, op::signal{of("ada"), {}, "{}"}).ask(16, op::block{of("ada")});
+  CHECK(bob.heard() == lines{"13 ada:offline", "14 watched eve:offline ada:offline", "15 ok", "16 ok"});
+  CHECK(refused(s.perform("ada", op::any{op::presence{}})) == errc::unauthenticated);
+  phone.hang_up();
+  CHECK(s.perform("bob", op::any{record}).has_value());
+}
+
 TEST_CASE("a password is needed where there is one, but for admins", "[erasure]") {
   scene s;
   REQUIRE(s.perform("", account::any{account::register_user{of("ada"), "correct horse", {}}}).has_value());
@@ -210,7 +231,7 @@ TEST_CASE("all that there is about a user can be looked into, page by page, also
     return *a;
   };
   using part = account::look_into::part;
-  const auto self = std::get<ok::about_user>(look(part::self));
+  const auto self = *std::get<ok::about_user>(look(part::self)).what;
   CHECK(self.profile->name == "Ada");
   REQUIRE(self.blocks.size() == 1);
   CHECK(self.blocks[0].first == of("cy"));

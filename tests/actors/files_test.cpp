@@ -101,7 +101,7 @@ struct lobby : scene {
       REQUIRE(good(a));
       const auto& x = std::get<ok::file>(*a);
       all += *x.bytes;
-      if (all.size() >= x.what.size)
+      if (all.size() >= x.what->size)
         return all;
     }
   }
@@ -134,7 +134,7 @@ TEST_CASE("an attachment is uploaded in chunks, referred to and read", "[files]"
   CHECK(storage::is_file_id(id));
   CHECK(s.usage() == usage{bytes.size(), 1});
   CHECK(s.code(s.fetch(id)) == "not_found"); // it is still ada's alone
-  CHECK(std::get<ok::file>(*s.fetch(id, {}, "ada")).what.received == 0);
+  CHECK(std::get<ok::file>(*s.fetch(id, {}, "ada")).what->received == 0);
   for (size_t at = 0; at < bytes.size(); at += chunk)
     REQUIRE(good(s.store(id, at, bytes.substr(at, chunk))));
   CHECK(s.code(s.fetch(id, 0)) == "not_found");
@@ -161,7 +161,7 @@ TEST_CASE("an upload goes on where it stands, whoever has stopped meanwhile", "[
     s.ada.hang_up(), s.bob.hang_up();
     s.pass(70s);
   }
-  CHECK(std::get<ok::file>(*s.fetch(id, {}, "ada")).what.received == chunk);
+  CHECK(std::get<ok::file>(*s.fetch(id, {}, "ada")).what->received == chunk);
   CHECK(s.code(s.store(id, 0, bytes.substr(0, chunk))) == "ok"); // which was stored before
   CHECK(s.code(s.store(id, 2 * chunk, bytes.substr(2 * chunk))) == "conflict");
   CHECK(s.code(s.store(id, chunk, "too short")) == "bad_request");
@@ -169,7 +169,7 @@ TEST_CASE("an upload goes on where it stands, whoever has stopped meanwhile", "[
   REQUIRE(good(s.store(id, chunk, bytes.substr(chunk, chunk))));
   const auto last = s.store(id, 2 * chunk, bytes.substr(2 * chunk));
   REQUIRE(good(last));
-  CHECK(std::get<ok::file>(*last).what.at == storage::file_record::stage::complete);
+  CHECK(std::get<ok::file>(*last).what->at == storage::file_record::stage::complete);
   CHECK(s.code(s.store(id, 2 * chunk, bytes.substr(2 * chunk))) == "ok");
   CHECK(s.code(s.store(id, 3 * chunk, bytes.substr(0, chunk))) == "bad_request");
   CHECK(s.content(id, "ada") == bytes);

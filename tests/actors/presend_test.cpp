@@ -199,6 +199,49 @@ TEST_CASE("what was scheduled is asked about when it is due", "[presend]") {
   CHECK(t.s.web.open().empty());
 }
 
+TEST_CASE("the hook is told what is attached, now and when it was scheduled", "[presend]") {
+  talk t;
+  const auto room = t.s.room("lobby");
+  const auto upload = [&](const char* name) {
+    auto begun = t.s.perform("bob", op::any{op::upload{room, {}, name, "image/png", 3, {}}});
+    REQUIRE(begun.has_value());
+    const auto id = std::get<ok::file>(*begun).id;
+    const auto bytes = std::make_shared<const std::string>("cat");
+    REQUIRE(t.s.perform("bob", op::any{op::store{room, id, 0, bytes}}).has_value());
+    return id;
+  };
+  op::send x;
+  x.room = room;
+  x.key = "now";
+  x.text = "look";
+  x.attachments = {upload("cat.png")};
+  t.bob.ask(90, x);
+  CHECK(t.s.web.open() == strings{"lobby bob: look [cat.png 3]"});
+  t.s.web_says(200, "allow");
+  CHECK(t.alice.heard() == strings{"lobby#3 bob: look"});
+  SECTION("in a thread") {
+    x.key = "reply";
+    x.reply_to = 3;
+    x.attachments = {upload("dog.png")};
+    t.bob.ask(91, x);
+    CHECK(t.s.web.open() == strings{"lobby bob: look [dog.png 3]"});
+  }
+  SECTION("later") {
+    x.key = "later";
+    x.at = t.s.clock + 10'000;
+    x.attachments = {upload("dog.png")};
+    t.bob.ask(91, x);
+    CHECK(t.s.web.open().empty());
+    t.s.pass(12s);
+    CHECK(t.s.web.open() == strings{"lobby bob: look [dog.png 3] (scheduled)"});
+  }
+  t.s.web_says(200, "allow");
+  const auto last = t.s.store->events_after(room, 3, 10, 1 << 20).value().events;
+  REQUIRE(last.size() == 1);
+  REQUIRE(last[0].more->attachments.size() == 1);
+  CHECK(last[0].more->attachments[0].name == "dog.png");
+}
+
 TEST_CASE("rooms that the pre-send hook does not mean are not asked about", "[presend]") {
   talk t(filter([](auto& p) { p.rooms = {"*", "!lobby"}; }));
   t.bob.say("lobby", "hi");

@@ -118,7 +118,7 @@ frame readable::answer(std::optional<int64_t> re, const greenroom::answer& what)
           },
           [](const ok::left& x) { return "left #" + std::to_string(x.seq); },
           [](const ok::changed& x) { return "changed #" + std::to_string(x.seq); },
-          [](const ok::room& x) { return "room " + x.what.title + " #" + std::to_string(x.seq); },
+          [](const ok::room& x) { return "room " + x.what->title + " #" + std::to_string(x.seq); },
           [](const ok::sent& x) {
             return "sent " + x.room.str() + "#" + std::to_string(x.seq) + (x.duplicate ? " duplicate" : "");
           },
@@ -168,7 +168,7 @@ frame readable::answer(std::optional<int64_t> re, const greenroom::answer& what)
           [](const ok::grant&) { return std::string("grant"); },
           [](const ok::sessions&) { return std::string("sessions"); },
           [](const ok::file& x) {
-            return "file " + std::to_string(x.what.received) + "/" + std::to_string(x.what.size);
+            return "file " + std::to_string(x.what->received) + "/" + std::to_string(x.what->size);
           },
           [](const ok::webhooks& x) {
             std::string s = "webhooks";
@@ -215,17 +215,27 @@ frame readable::goaway(uint32_t reconnect_ms, std::string_view) const {
   return text("goaway " + std::to_string(reconnect_ms));
 }
 
-outcome<identity> plain_tokens::verify(std::string_view token) const {
-  std::shared_ptr<std::vector<std::string>> open;
-  if (auto hash = token.find('#'); hash != std::string_view::npos) {
-    open = std::make_shared<std::vector<std::string>>();
-    for (auto rest = token.substr(hash + 1);; rest.remove_prefix(rest.find(',') + 1)) {
-      open->emplace_back(rest.substr(0, rest.find(',')));
-      if (rest.find(',') == std::string_view::npos)
-        break;
-    }
-    token = token.substr(0, hash);
+namespace {
+
+/// Takes "#acme,beta" off the token; null: it opens all.
+std::shared_ptr<const std::vector<std::string>> opened_by(std::string_view& token) {
+  const auto hash = token.find('#');
+  if (hash == std::string_view::npos)
+    return nullptr;
+  auto open = std::make_shared<std::vector<std::string>>();
+  for (auto rest = token.substr(hash + 1);; rest.remove_prefix(rest.find(',') + 1)) {
+    open->emplace_back(rest.substr(0, rest.find(',')));
+    if (rest.find(',') == std::string_view::npos)
+      break;
   }
+  token = token.substr(0, hash);
+  return open;
+}
+
+} // namespace
+
+outcome<identity> plain_tokens::verify(std::string_view token) const {
+  auto open = opened_by(token);
   auto slash = token.find('/');
   auto user = user_id::parse(token.substr(0, slash), "token");
   if (!user)
@@ -509,8 +519,10 @@ void scene::perform_later(const std::string& user, decltype(requester::call::wha
                           std::function<void(answer)> done, std::string session) {
   identity who;
   if (!user.empty()) {
-    who.user = user_id::trusted(user);
-    who.session = session.empty() ? "s_" + user : session;
+    std::string_view name = user;
+    who.namespaces = opened_by(name);
+    who.user = user_id::trusted(std::string(name));
+    who.session = session.empty() ? "s_" + std::string(name) : session;
     who.expires_at = clock + 3'600'000;
     who.admin = session == "s_admin";
     who.issued_at = session == "s_fresh" ? clock : 0;

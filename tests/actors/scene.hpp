@@ -78,8 +78,10 @@ public:
   std::string delivery(const hooks::delivery& x) const override;
   std::string question(const hooks::question& x) const override {
     constexpr const char* what[] = {" ", " in passing ", " edits "};
-    return x.room.str() + what[static_cast<size_t>(x.what)] + x.from.str() + ": " + x.text +
-           (x.scheduled ? " (scheduled)" : "");
+    auto asked = x.room.str() + what[static_cast<size_t>(x.what)] + x.from.str() + ": " + x.text;
+    for (const auto& file : x.attachments)
+      asked += " [" + file.name + " " + std::to_string(file.size) + "]";
+    return asked + (x.scheduled ? " (scheduled)" : "");
   }
   hooks::verdict read_verdict(unsigned status, std::string_view body, const hooks::question& to,
                               const limits& bounds) const override;
@@ -140,7 +142,7 @@ public:
   ~scene();
 
   person enter(std::string name, uint32_t lane = 0) { return person{*this, std::move(name), lane}; }
-  /// A REST call on lane 0; lets nothing run yet.
+  /// A REST call on lane 0; lets nothing run yet. `user` may name namespaces as plain_tokens do.
   void perform_later(const std::string& user, decltype(requester::call::what) what, std::function<void(answer)> done,
                      std::string session = {});
   /// The same; runs until it is answered.

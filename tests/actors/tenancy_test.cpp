@@ -58,6 +58,49 @@ TEST_CASE("what a user is in elsewhere is not shown to a token that does not ope
   }
 }
 
+TEST_CASE("all that there is about a user is told of the rooms that the token opens", "[tenancy]") {
+  scene s;
+  auto ada = s.enter("ada");
+  ada.hello();
+  for (const auto* room : {"acme/a", "beta/b", "c"}) {
+    ada.create(room).say(room, "words");
+    op::send later;
+    later.room = s.room(room);
+    later.key = "later";
+    later.text = "more words";
+    later.at = s.clock + 3'600'000;
+    ada.ask(90, later);
+  }
+  ada.say("to:bob", "psst");
+  using part = account::look_into::part;
+  const auto look = [&](const std::string& token, part what, const char* room, std::string session = {}) {
+    account::look_into x{user_id::trusted("ada"), what, {}, {}, 0};
+    if (*room != '\0')
+      x.room = s.room(room);
+    return s.perform(token, account::any{x}, std::move(session));
+  };
+  const auto rooms = [&](const std::string& token, std::string session = {}) {
+    const auto found = look(token, part::rooms, "", std::move(session));
+    REQUIRE(found.has_value());
+    lines names;
+    for (const auto& [room, entry] : std::get<ok::about_rooms>(*found).list)
+      names.push_back(room.str());
+    return names;
+  };
+  CHECK(rooms("ada") == lines{"@ada+bob", "acme/a", "beta/b", "c"});
+  CHECK(rooms("ada#acme") == lines{"@ada+bob", "acme/a"});
+  CHECK(rooms("root#beta", "s_admin") == lines{"@ada+bob", "beta/b"});
+  for (const auto what : {part::events, part::scheduled, part::threads}) {
+    CHECK(look("ada", what, "beta/b").has_value());
+    CHECK(look("ada#acme", what, "acme/a").has_value());
+    const auto closed = look("ada#acme", what, "beta/b");
+    REQUIRE_FALSE(closed.has_value());
+    CHECK(closed.error().code == errc::not_found);
+    CHECK_FALSE(look("root#acme", what, "c", "s_admin").has_value());
+  }
+  CHECK(look("ada#acme", part::self, "").has_value());
+}
+
 TEST_CASE("what a tenant's rooms may holds in each of them, and the rate in all of them together", "[tenancy]") {
   scene s([](settings& c) {
     c.tenant.text_bytes = 8;

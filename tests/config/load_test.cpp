@@ -362,6 +362,9 @@ TEST_CASE_METHOD(load_fixture, "a namespace has a section of its own, and what i
   CHECK(mistakes_in("[tenant.Acme]\n") ==
         strings{"greenroom.toml:1: tenant.Acme: is not a name: [a-z0-9][a-z0-9._-]{0,31}"});
   CHECK(mistakes_in("[tenant.a]\ntext_bytes = 'x'\n").size() == 1);
+  CHECK(mistakes_in("[tenant.acme]\n[tenant.other]\n") ==
+        strings{"greenroom.toml:2: tenant.other: is what all namespaces without a section are counted as; "
+                "[tenant] has their limits"});
 }
 
 TEST_CASE_METHOD(load_fixture, "mistakes in the section of a webhook are named with it", "[load]") {

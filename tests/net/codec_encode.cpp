@@ -113,8 +113,8 @@ TEST_CASE("golden answers", "[codec]") {
         R"("messages":3,"completed":9,"rooms_left":1}})");
   ok::about_user about;
   about.user = user("a");
-  about.account = storage::account_record{"secret", 5, false, true};
-  about.sessions = {{"s", {"phone", 1, 2, "digest", false, "family", "previous", "salt", 0}}};
+  about.what.edit().account = storage::account_record{"secret", 5, false, true};
+  about.what.edit().sessions = {{"s", {"phone", 1, 2, "digest", false, "family", "previous", "salt", 0}}};
   CHECK(ok_of(about) ==
         R"({"re":3,"ok":{"part":"user","user":"a","account":{"created":5,"guest":false,"admin":true},)"
         R"("sessions":[{"session":"s","device":"phone","created":1,"expires":2,"revoked":false}],"blocks":[]}})");

@@ -90,6 +90,12 @@ TEST_CASE("a question says what is to be sent", "[hooks]") {
   CHECK(
       hook_json{}.question(q) ==
       R"({"hook":"presend","op":"send","room":"lobby","from":"bob","key":"k","text":"hi","data":{"n":1},"reply_to":4})");
+  q.data.clear();
+  q.reply_to = 0;
+  q.attachments = {{"id1", "cat.png", "image/png", 5, std::string(2, '\xab')}};
+  CHECK(hook_json{}.question(q) ==
+        R"({"hook":"presend","op":"send","room":"lobby","from":"bob","key":"k","text":"hi","attachments":[)"
+        R"({"id":"id1","name":"cat.png","type":"image/png","size":5,"sha256":"abab"}]})");
   q = {};
   q.what = hooks::said::edit;
   q.room = room_id::trusted("lobby");
@@ -99,6 +105,16 @@ TEST_CASE("a question says what is to be sent", "[hooks]") {
   q.scheduled = true;
   CHECK(hook_json{}.question(q) ==
         R"({"hook":"presend","op":"edit","room":"lobby","from":"bob","text":"hi","target":9,"scheduled":true})");
+}
+
+TEST_CASE("a replacement may leave nothing but attachments", "[hooks]") {
+  hooks::question q;
+  q.text = "hi";
+  const limits bounds;
+  const auto reads = [&] { return hook_json{}.read_verdict(200, R"({"action":"replace","text":""})", q, bounds).what; };
+  CHECK(reads() == kind::failed);
+  q.attachments = {{"id1", "cat.png", "image/png", 5, {}}};
+  CHECK(reads() == kind::replace);
 }
 
 TEST_CASE("verdicts are read, and what is none is a failure", "[hooks]") {

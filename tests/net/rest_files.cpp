@@ -26,14 +26,15 @@ private:
 
 ok::file a_file(uint64_t size, uint64_t received) {
   ok::file x{room_id::trusted("hall"), id, {}, nullptr};
-  x.what.owner = user_id::trusted("alice");
-  x.what.name = "caf\xc3\xa9.png";
-  x.what.type = "image/png";
-  x.what.size = size;
-  x.what.received = received;
-  x.what.chunk_bytes = 64;
-  x.what.sha256 = std::string(32, '\xab');
-  x.what.at = received == size ? storage::file_record::stage::complete : storage::file_record::stage::uploading;
+  auto& f = x.what.edit();
+  f.owner = user_id::trusted("alice");
+  f.name = "caf\xc3\xa9.png";
+  f.type = "image/png";
+  f.size = size;
+  f.received = received;
+  f.chunk_bytes = 64;
+  f.sha256 = std::string(32, '\xab');
+  f.at = received == size ? storage::file_record::stage::complete : storage::file_record::stage::uploading;
   return x;
 }
 
