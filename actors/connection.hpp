@@ -157,6 +157,14 @@ private:
     ok::watched found;
     std::vector<look> looks; // of each in found
     size_t missing = 0;      // looks that are open
+
+    /// Null: they are not asked for, or not yet.
+    look* look_at(const user_id& user) {
+      for (size_t i = 0; i < looks.size(); ++i)
+        if (found.users[i].user == user)
+          return &looks[i];
+      return nullptr;
+    }
   };
   /// What few connections have need of.
   struct presence_state {

@@ -46,12 +46,7 @@ void connection_actor::watch(const client_request& r, const op::watch& x) {
     return;
   }
   // Each is asked, wherever they are: many names are many requests.
-  for (auto n = names_per_request; n < x.users.size(); n += names_per_request)
-    if (auto wait = requests_.take(requests_of_connection(l), house_.steady_ms()); wait != 0) {
-      turn_down(r.id, flood::requests,
-                too_often("limits.requests_per_s", l.requests_per_s, "requests per second per connection", wait));
-      return;
-    }
+  requests_.spend(requests_of_connection(l), house_.steady_ms(), x.users.size() / names_per_request);
   p.requests.push_back({*r.id, std::move(wanted), 0, {}, {}, 0});
   ask_user(r, x);
 }
@@ -119,6 +114,9 @@ void connection_actor::looked(uint64_t ticket, const answer& what) {
   if (const auto* found = what ? std::get_if<ok::presence>(&*what) : nullptr) {
     auto& a = w->found.users[ticket - w->first];
     a = found->what;
+    for (auto& other : all)
+      if (auto* look = &other != &*w ? other.look_at(a.user) : nullptr)
+        look->is_new = false; // the client is told of this one, whatever becomes of the others
     if (found->hidden)
       look_away(a.user);
     if (--w->missing > 0)
@@ -138,11 +136,22 @@ void connection_actor::looked(uint64_t ticket, const answer& what) {
   next_requests();
 }
 
-/// Of a request that has failed: who has not said that they may be seen is not watched.
+/// Of a request that has failed, and is not listed any more: who has not said that they may be seen is not watched,
+/// unless another request still asks.
 void connection_actor::end_looks(const watch_request& w) {
-  for (size_t i = 0; i < w.looks.size(); ++i)
-    if (w.looks[i].open && w.looks[i].is_new)
-      look_away(w.found.users[i].user);
+  for (size_t i = 0; i < w.looks.size(); ++i) {
+    if (!w.looks[i].open || !w.looks[i].is_new)
+      continue;
+    const auto& user = w.found.users[i].user;
+    watch_request::look* heir = nullptr;
+    for (auto& other : presence_->requests)
+      if (auto* look = other.look_at(user); look && look->open)
+        heir = look;
+    if (heir)
+      heir->is_new = true;
+    else
+      look_away(user);
+  }
 }
 
 void connection_actor::forget_watch(int64_t id) {

@@ -44,6 +44,8 @@ public:
           u->second = status;
         else if (all = all && size_ < bound; all)
           i->second.users.emplace(user, status), ++size_;
+        else
+          i->second.whole = false; // who is not named is not offline
       }
     }
     lost_ = lost_ || !all;
@@ -66,7 +68,7 @@ public:
       const auto n = 1 + i->second.users.size();
       if (is_wanted(i->first)) {
         const auto& r = i->second;
-        news.rooms.push_back({i->first, r.online, {r.users.begin(), r.users.end()}, r.whole && !news.incomplete});
+        news.rooms.push_back({i->first, r.online, {r.users.begin(), r.users.end()}, r.whole});
         taken += n;
       } else {
         size_ -= n;

@@ -163,7 +163,7 @@ struct effect_done {
 struct file_charged {
   using local = message_tag;
   std::string file;
-  bool refused = false;
+  std::optional<failure> refused = {};
 };
 struct tick {
   using local = message_tag;

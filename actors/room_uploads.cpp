@@ -134,9 +134,7 @@ void room_actor::receive(const file_charged& x) {
   auto b = std::move(begun.extract(x.file).mapped());
   for (const auto& c : b.causes)
     if (x.refused)
-      c->from.refuse(errc::too_large, "size: your attachments would take more than " +
-                                          std::to_string(house_.config.attachments.quota_mb) +
-                                          " MiB (attachments.quota_mb)");
+      c->from.answer(*x.refused);
     else
       c->from.answer(ok::any{ok::file{room_, x.file, b.record, nullptr}});
   if (x.refused)

@@ -63,6 +63,8 @@ void shard_actor::watched_from(uint32_t node, const std::vector<user_id>& users,
 
 /// The home of these users has told this node.
 void shard_actor::appeared(const std::vector<appearance>& users) {
+  if (is_home()) // nobody knows better: it was said by a home before this one
+    return;
   std::vector<presence_board::notice> list;
   for (const auto& user : users) {
     if (auto n = board_.told(user))

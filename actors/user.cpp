@@ -144,7 +144,6 @@ void user_actor::receive(const retire& x) {
     return;
   }
   retiring_ = true;
-  drop_tellings(fail(errc::unavailable, "the user's shard had to put it off; try again"));
   try_to_end();
 }
 
@@ -153,6 +152,7 @@ void user_actor::try_to_end() {
       !threads_.empty() || !rare_->looking.empty() || !rare_->charging.empty())
     return;
   retiring_ = false;
+  drop_tellings(fail(errc::unavailable, "the user's shard had to put it off; try again"));
   tell(shard_, retired{user_, this->id()});
   quit();
 }

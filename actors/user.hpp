@@ -121,7 +121,7 @@ struct effect_applied {
   using local = message_tag;
   storage::effect_record what;
   uint64_t ticket = 0;
-  bool refused = false; // an attachment: there is no room for it in the user's quota
+  std::optional<failure> refused = {}; // an attachment: why it may not be
 };
 /// From another shard, until it was answered: may come any number of times.
 struct effect {
@@ -266,9 +266,9 @@ private:
 
   /// A direct room is being told of a block.
   struct telling {
-    uint64_t ticket = 0; // of the question that is under way; 0: the word is on its way to the disk
-    int64_t since = 0;   // of house::steady_ms
-    bool unseen = false; // the other one's devices have looked away
+    uint64_t ticket = 0;     // of the question that is under way; 0: the word is on its way to the disk
+    int64_t since = 0;       // of house::steady_ms
+    bool room_knows = false; // and the other one's devices are to look away
     std::vector<command_ptr> waiting;
   };
   /// The room that is being seen to, while the account is erased.

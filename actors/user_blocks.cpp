@@ -61,7 +61,7 @@ void user_actor::perform(const command_ptr& c, const op::block& x) {
   auto later = begin_errand(*batch);
   auto& word = rare_.edit().tellings[x.user];
   word.ticket = 0; // an answer to an earlier word is none to this one
-  word.unseen = false;
+  word.room_knows = false;
   commit(std::move(batch), c, [this, c, other = x.user, on = x.on, later] {
     if (on)
       tell_vanished(other); // to the own devices
@@ -79,7 +79,7 @@ void user_actor::perform(const command_ptr& c, const op::block& x) {
   });
 }
 
-/// The last word that is stored: to the other one, whose devices are to look away, and then to the room. REQUIRES: it
+/// The last word that is stored: to the room, and then to the other one, whose devices are to look away. REQUIRES: it
 /// is durable.
 void user_actor::tell_room_of(const user_id& other) {
   const auto b = rare_->blocks.find(other);
@@ -92,7 +92,7 @@ void user_actor::tell_room_of(const user_id& other) {
   from.to = self();
   from.ticket = t.ticket;
   from.user = user_;
-  if (b->second.on && !t.unseen) {
+  if (b->second.on && t.room_knows) {
     auto word = std::make_shared<const command>(command{other, from, vanish{user_}});
     tell(house_.shard_of(other), ask{std::move(word)});
     return;
@@ -121,27 +121,31 @@ void user_actor::told(const user_id& other, const reply& x) {
   auto& mine = rare_.edit();
   auto& t = mine.tellings.at(other);
   const auto b = mine.blocks.find(other);
-  if (x.what && b != mine.blocks.end() && b->second.on && !std::exchange(t.unseen, true)) {
+  const bool stands = b != mine.blocks.end();
+  const auto* known = x.what ? std::get_if<ok::changed>(&*x.what) : nullptr;
+  if (known && stands && known->seq > b->second.version) { // of a time when the clock was ahead
+    auto batch = std::make_shared<storage::batch>(user_.shard());
+    b->second.version = known->seq + 1;
+    batch->put(user_, other, b->second);
+    t.ticket = 0;
+    commit(std::move(batch), nobodys(), [this, other] { tell_room_of(other); });
+    return;
+  }
+  if (known && stands && b->second.on) {
+    t.room_knows = true;
     tell_room_of(other);
     return;
   }
+  const bool done = known || (x.what && t.room_knows);
   auto waiting = std::move(t.waiting);
   mine.tellings.erase(other);
-  const auto* known = x.what ? std::get_if<ok::changed>(&*x.what) : nullptr;
-  if (known == nullptr) { // the errand stays
+  if (!done) { // the errand stays
     for (const auto& c : waiting)
       c->from.answer(x.what ? answer{fail(errc::internal, "block: no answer of a room")} : answer{x.what.error()});
     return;
   }
-  if (b != mine.blocks.end()) {
+  if (stands) {
     auto batch = std::make_shared<storage::batch>(user_.shard());
-    if (known->seq > b->second.version) { // of a time when the clock was ahead
-      b->second.version = known->seq + 1;
-      batch->put(user_, other, b->second);
-      commit(std::move(batch), nobodys(), [this, other] { tell_room_of(other); });
-      mine.tellings[other].waiting = std::move(waiting);
-      return;
-    }
     b->second.told = true;
     if (b->second.on) {
       batch->put(user_, other, b->second);
@@ -149,10 +153,10 @@ void user_actor::told(const user_id& other, const reply& x) {
       batch->erase_block(user_, other);
       mine.blocks.erase(b);
     }
-    auto done = strike_errand(*batch);
-    commit(std::move(batch), nobodys(), [this, done] {
-      if (done)
-        tell(shard_, errand{*done, true});
+    auto last = strike_errand(*batch);
+    commit(std::move(batch), nobodys(), [this, last] {
+      if (last)
+        tell(shard_, errand{*last, true});
     });
   }
   for (const auto& c : waiting)

@@ -48,8 +48,8 @@ void user_actor::receive(const usage_loaded& x) {
     return;
   }
   const auto& told = std::get<effect>(c->what);
-  auto applied = [told, ticket = c->from.ticket](bool refused) {
-    tell(told.origin, effect_applied{told.what, ticket, refused});
+  auto applied = [told, ticket = c->from.ticket](std::optional<failure> refused = {}) {
+    tell(told.origin, effect_applied{told.what, ticket, std::move(refused)});
   };
   const auto& e = told.what;
   auto [all, charged] = *x.what;
@@ -60,8 +60,15 @@ void user_actor::receive(const usage_loaded& x) {
     const bool gone = std::any_of(all.gone.begin(), all.gone.end(), [&](const auto& g) { return g.first == e.file; });
     const auto quota = uint64_t{house_.config.attachments.quota_mb} << 20;
     const bool late = e.at + remember_ms <= now; // it may be forgotten that it has gone
-    if (charged != 0 || gone || late || all.bytes + e.bytes > quota) {
-      applied(charged == 0);
+    std::optional<failure> why;
+    if (charged == 0 && (gone || late))
+      why = fail(errc::unavailable, "attachment: begun too long ago, by the clock of another node; begin again");
+    else if (charged == 0 && all.bytes + e.bytes > quota)
+      why =
+          fail(errc::too_large, "size: your attachments would take more than " +
+                                    std::to_string(house_.config.attachments.quota_mb) + " MiB (attachments.quota_mb)");
+    if (charged != 0 || why) {
+      applied(std::move(why));
       next();
       return;
     }
@@ -78,7 +85,7 @@ void user_actor::receive(const usage_loaded& x) {
   }
   batch->put(user_, all);
   commit(std::move(batch), c, [applied, next] {
-    applied(false);
+    applied();
     next();
   });
 }

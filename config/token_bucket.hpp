@@ -30,7 +30,12 @@ public:
     full_at_ns_ = next.full_at_ns;
     return next.wait_ms;
   }
-  /// The same, but nothing is taken in any case.
+  /// Takes so many, as far as there are that many: what comes next waits for the longer.
+  void spend(const rate& r, int64_t now_ms, uint64_t tokens) noexcept {
+    for (; tokens > 0 && take(r, now_ms) == 0; --tokens) {
+    }
+  }
+  /// The same as take(), but nothing is taken in any case.
   uint32_t wait(const rate& r, int64_t now_ms) const noexcept { return after(full_at_ns_, r, now_ms).wait_ms; }
   /// As if nothing had been taken yet.
   void fill() noexcept { full_at_ns_ = 0; }

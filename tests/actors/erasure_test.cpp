@@ -157,7 +157,8 @@ TEST_CASE("to others who was erased is nobody, not a mistake", "[erasure]") {
   s.pass(2s);
   bob.heard();
   bob.ask(13, record).ask(14, both).ask(15, op::signal{of("ada"), {}, "{}"}).ask(16, op::block{of("ada")});
-  CHECK(bob.heard() == lines{"13 ada:offline", "14 watched eve:offline ada:offline", "15 ok", "16 ok"});
+  CHECK(bob.heard() ==
+        lines{"13 ada:offline", "14 watched eve:offline ada:offline", "15 ok", "presence ada:offline", "16 ok"});
   CHECK(refused(s.perform("ada", op::any{op::presence{}})) == errc::unauthenticated);
   phone.hang_up();
   CHECK(s.perform("bob", op::any{record}).has_value());

@@ -209,6 +209,23 @@ TEST_CASE("what is begun is within its bounds", "[files]") {
   CHECK(s.code(s.begin(2 * mib)) == "ok");
 }
 
+TEST_CASE("a beginning whose time is over by another node's clock may be tried again", "[files]") {
+  lobby s;
+  std::optional<answer> done;
+  const op::upload cat{s.room("lobby"), {}, "cat.png", "image/png", 10, {}};
+  s.perform_later("ada", op::any{cat}, [&](answer a) { done = std::move(a); });
+  while (s.store_of().files(s.room("lobby"), 9)->empty())
+    REQUIRE(s.step());
+  REQUIRE_FALSE(done); // it is durable, and on its way to the quota
+  s.clock += 601'000;
+  s.run();
+  REQUIRE(done);
+  CHECK(s.code(*done) == "unavailable");
+  CHECK(s.store_of().files(s.room("lobby"), 9)->empty()); // nothing is left of it
+  CHECK(s.usage() == usage{0, 0});
+  CHECK(s.code(s.begin(10)) == "ok");
+}
+
 TEST_CASE("a message refers to complete attachments of its sender's, each in one message", "[files]") {
   lobby s;
   const auto id = s.upload(some_bytes(10)), other = s.upload(some_bytes(10), "bob");

@@ -490,6 +490,8 @@ bool scene::run_lanes() {
   return any;
 }
 
+bool scene::step() { return scheduler().try_run_once() || run_lanes(); }
+
 void scene::run() {
   bool more = true;
   while (more) {

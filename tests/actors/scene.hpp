@@ -153,6 +153,8 @@ public:
                        std::variant<account::register_user, account::guest, account::refresh> what);
   /// Runs until nothing moves any more.
   void run();
+  /// Lets one actor run, or the lanes. False: nothing moves any more.
+  bool step();
   /// Lets time pass: the actors' clock, the lanes' timers, the shards' ticks and CAF's delayed messages.
   void pass(std::chrono::milliseconds time);
   /// Webhooks from now on, and after a restart.
