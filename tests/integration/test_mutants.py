@@ -14,6 +14,7 @@ from support.waiting import until
 
 ROOM = "hall"
 SENDERS = ["ann", "ben"]
+PLAYS = 5  # not every play that is drawn gives an occasion to err: in one of some fifty, no reply is revoked
 
 
 class Faithful:
@@ -227,8 +228,11 @@ def problems_with(mutant, server, seed):
 def test_an_error_of_a_server_is_found(make_server, mutant, word):
     seed = os.environ.get("GREENROOM_MUTANTS_SEED") or str(int.from_bytes(os.urandom(4), "big"))
     print(f"GREENROOM_MUTANTS_SEED={seed}")
-    problems = problems_with(mutant(), make_server(), seed)
-    if word is None:
-        assert not problems, "\n".join(problems[:20])
-    else:
-        assert any(word in p for p in problems), problems[:20]
+    for play in range(PLAYS):
+        problems = problems_with(mutant(), make_server(), f"{seed}/{play}")
+        if word is None:
+            assert not problems, "\n".join(problems[:20])
+            return
+        if any(word in p for p in problems):
+            return
+    raise AssertionError(f"not found in {PLAYS} plays, the last of which found {problems[:20]}")
